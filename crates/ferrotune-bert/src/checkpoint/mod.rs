@@ -1,0 +1,35 @@
+//! Model folders of Hugging Face: weights in safetensors, one file or shards, under their usual names.
+//! It speaks names, shapes and `Vec<f32>`; it must not know tensors of ours, modules or training.
+
+mod commit;
+mod folder;
+mod header;
+mod inspect;
+mod load;
+mod names;
+mod read;
+mod report;
+mod save;
+mod sniff;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use commit::clear_interrupted_saves;
+pub use header::{DIMENSION_CAP, Dtype, HEADER_CAP, RANK_CAP};
+pub use inspect::{InspectedFile, InspectedTensor, Inspection, inspect};
+pub use load::{LoadPlan, load, plan};
+pub use report::{LoadReport, NewlyInitialised};
+pub use save::{COMPANION_FILES, SaveRequest, save_model};
+pub use write::TensorToSave;
+
+pub(crate) use sniff::known_wrong_file;
+
+/// A tensor that a model wants from a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its field path in the model, which is its name in the folder: `bert.embeddings.word_embeddings.weight`.
+    pub name: String,
+    /// Its dimensions, outermost first.
+    pub shape: Vec<usize>,
+}

@@ -1,0 +1,74 @@
+//! Saves a model folder: weights, config.json, the tokenizer's files, all in a staging folder that is read back and
+//! compared before it takes the name it is meant for. It must not know modules or training.
+
+use super::commit::Staging;
+use super::folder::WEIGHTS;
+use super::write::{TensorToSave, check_tensors, create_durably, verify_weights, write_weights};
+use crate::config::{BertConfig, CONFIG_FILE};
+use crate::error::BertError;
+use crate::json::read_capped;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The tokenizer's files, which are copied unchanged from the folder that a model came from. Those that are not there
+/// are left out.
+pub const COMPANION_FILES: [&str; 5] =
+    ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+/// Largest companion file, in bytes.
+const COMPANION_CAP: u64 = 64 << 20;
+
+/// Everything that goes into a saved folder.
+#[derive(Clone, Copy, Debug)]
+pub struct SaveRequest<'a> {
+    /// The text of config.json, from [`BertConfig::to_json`].
+    pub config_json: &'a str,
+    /// Every tensor of the model. Their order does not matter: files are sorted by name.
+    pub tensors: &'a [TensorToSave<'a>],
+    /// The folder to copy [`COMPANION_FILES`] from. It may be the folder that is replaced.
+    pub companions_from: Option<&'a Path>,
+    /// Whether a model folder that exists under the name may be replaced.
+    pub replace: bool,
+}
+
+/// Writes a model folder that Hugging Face tools load.
+///
+/// The folder is complete and durable when this returns, and a crash at any moment leaves the old folder or the new one
+/// (on Linux; elsewhere a crash between two renames can leave both, under temporary names beside the target). Before
+/// the new folder takes the name, its configuration is parsed and every tensor is compared bit for bit with memory.
+/// The same request gives the same bytes.
+///
+/// # Errors
+/// I/O; values that are not finite; a target that exists (without `replace`) or is not a model folder; a difference on
+/// reading back. After an error the target is as it was, except when the last step fails, the flush of the parent folder
+/// after the new folder has taken the name: then the new one is there and may not survive a power cut.
+///
+/// # Panics
+/// If a tensor's values are not as many as its shape says, or a name is bad or occurs twice.
+pub fn save_model(folder: &Path, request: &SaveRequest) -> Result<(), BertError> {
+    check_tensors(&folder.join(WEIGHTS), request.tensors)?;
+    let staging = Staging::new(folder, request.replace)?;
+    let inside = |name: &str| staging.folder.join(name);
+    if let Some(source) = request.companions_from {
+        for name in COMPANION_FILES {
+            copy_companion(&source.join(name), &inside(name))?;
+        }
+    }
+    create_durably(&inside(CONFIG_FILE), |file| file.write_all(request.config_json.as_bytes()))?;
+    write_weights(&inside(WEIGHTS), request.tensors)?;
+    BertConfig::from_folder(&staging.folder)?;
+    verify_weights(&inside(WEIGHTS), request.tensors)?;
+    staging.commit()
+}
+
+fn copy_companion(from: &Path, to: &Path) -> Result<(), BertError> {
+    let bytes = match read_capped(from, COMPANION_CAP) {
+        Ok(bytes) => bytes,
+        Err(Err(BertError::Io { cause, .. })) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(Err(error)) => return Err(error),
+        Err(Ok(size)) => {
+            let problem = format!("has {size} bytes, the limit is {COMPANION_CAP}; this is not a tokenizer file");
+            return Err(BertError::Format { file: from.to_path_buf(), problem });
+        }
+    };
+    create_durably(to, |file| file.write_all(&bytes))
+}

@@ -1,0 +1,156 @@
+//! Saving: the bytes are those of the `safetensors` crate, twice the same, durable under any umask, and read back.
+
+use super::*;
+use crate::checkpoint::{COMPANION_FILES, SaveRequest, TensorToSave, save_model};
+use crate::config::BertConfig;
+use safetensors::tensor::TensorView;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+const TENSORS: [(&str, &[usize]); 4] =
+    [("classifier.weight", &[3, 4]), ("bert.z", &[0]), ("bert.a.weight", &[513, 129]), ("bert.scalar", &[])];
+
+fn samples() -> Vec<Sample> {
+    TENSORS.iter().map(|(name, shape)| sample(name, "F32", shape)).collect()
+}
+
+fn views(samples: &[Sample]) -> Vec<TensorToSave<'_>> {
+    samples
+        .iter()
+        .map(|sample| TensorToSave { name: &sample.name, shape: &sample.shape, values: &sample.values })
+        .collect()
+}
+
+fn config_text() -> String {
+    let config: BertConfig = CONFIG.parse().unwrap();
+    config.to_json("BertForSequenceClassification", Some(&["a", "b", "c"].map(String::from)))
+}
+
+fn save(folder: &Path, samples: &[Sample], from: Option<&Path>, replace: bool) -> Result<(), BertError> {
+    let config_json = &config_text();
+    save_model(folder, &SaveRequest { config_json, tensors: &views(samples), companions_from: from, replace })
+}
+
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().into(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn the_bytes_are_those_of_the_reference_writer() {
+    let root = tempfile::tempdir().unwrap();
+    let samples = samples();
+    save(&root.path().join("out"), &samples, None, false).unwrap();
+    let data: Vec<Vec<u8>> =
+        samples.iter().map(|sample| sample.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+    let views = samples.iter().zip(&data).map(|(sample, bytes)| {
+        (&sample.name, TensorView::new(safetensors::Dtype::F32, sample.shape.clone(), bytes).unwrap())
+    });
+    let format = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let reference = safetensors::serialize(views, Some(format)).unwrap();
+    assert!(fs::read(root.path().join("out/model.safetensors")).unwrap() == reference);
+}
+
+#[test]
+fn save_load_save_gives_the_same_files() {
+    let root = tempfile::tempdir().unwrap();
+    let (source, first, second) = (root.path().join("source"), root.path().join("first"), root.path().join("second"));
+    fs::create_dir(&source).unwrap();
+    write_files(&source, &[("tokenizer.json", b"{}".to_vec()), ("vocab.txt", b"[PAD]\r\n".to_vec()), ("x", vec![1])]);
+    save(&first, &samples(), Some(&source), false).unwrap();
+    let (_, values) = load_all(&first, &specs(&TENSORS), &nothing_optional).unwrap();
+    let mut reloaded = samples();
+    for (sample, values) in reloaded.iter_mut().zip(values) {
+        sample.values = values.unwrap();
+    }
+    reloaded.reverse();
+    let config = BertConfig::from_folder(&first).unwrap();
+    let config_json = &config.to_json("BertForSequenceClassification", config.id2label.as_deref());
+    let tensors = &views(&reloaded);
+    let request = SaveRequest { config_json, tensors, companions_from: Some(&first), replace: false };
+    save_model(&second, &request).unwrap();
+    let names: Vec<_> = contents(&first).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"].map(PathBuf::from));
+    assert!(contents(&first) == contents(&second));
+}
+
+#[test]
+fn replacing_is_asked_for_and_may_copy_from_itself() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("best");
+    save(&folder, &samples(), None, false).unwrap();
+    for name in COMPANION_FILES {
+        fs::write(folder.join(name), name).unwrap();
+    }
+    let before = contents(&folder);
+    let error = save(&folder, &samples(), None, false).unwrap_err();
+    assert!(error.to_string().contains("exists and is not empty") && !error.is_io(), "{error}");
+    assert!(contents(&folder) == before);
+    save(&folder, &samples(), Some(&folder), true).unwrap();
+    assert!(contents(&folder) == before);
+    save(&folder, &samples(), None, true).unwrap();
+    assert_eq!(contents(&folder).len(), 2);
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "no temporary folder stays");
+}
+
+#[test]
+fn a_refused_save_leaves_nothing_and_replaces_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("best");
+    save(&folder, &samples(), None, false).unwrap();
+    let before = contents(&folder);
+    let mut diverged = samples();
+    diverged[0].values[5] = f32::NAN;
+    let error = save(&folder, &diverged, None, true).unwrap_err();
+    assert!(error.to_string().contains("best/model.safetensors: tensor classifier.weight has 1 non-finite"), "{error}");
+    let samples = samples();
+    let tensors = &views(&samples);
+    let request = SaveRequest { config_json: "{}", tensors, companions_from: None, replace: true };
+    let error = save_model(&folder, &request).unwrap_err();
+    assert!(error.to_string().contains("has no vocab_size"), "{error}");
+    let source = root.path().join("source");
+    fs::create_dir_all(source.join("vocab.txt")).unwrap();
+    let error = save(&folder, &samples, Some(&source), true).unwrap_err();
+    assert!(error.to_string().contains("not a regular file") && error.is_io(), "{error}");
+    assert!(contents(&folder) == before);
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2, "no temporary folder stays");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_have_the_mode_that_the_umask_gives() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    save(&root.path().join("out"), &samples(), None, false).unwrap();
+    fs::write(root.path().join("plain"), "").unwrap();
+    fs::create_dir(root.path().join("folder")).unwrap();
+    assert_eq!(mode(&root.path().join("out")), mode(&root.path().join("folder")));
+    for name in ["config.json", "model.safetensors"] {
+        assert_eq!(mode(&root.path().join("out").join(name)), mode(&root.path().join("plain")), "{name}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_found_when_reading_back() {
+    use crate::checkpoint::write::{verify_weights, write_weights};
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("model.safetensors");
+    let samples = samples();
+    write_weights(&path, &views(&samples)).unwrap();
+    verify_weights(&path, &views(&samples)).unwrap();
+    let good = fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
+    for at in [header, header + 4 * 513 * 64 + 2, good.len() - 1] {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let error = verify_weights(&path, &views(&samples)).unwrap_err();
+        assert!(matches!(error, BertError::Unfaithful { .. }) && error.is_io(), "byte {at}: {error}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Which parameters stay fixed, by names a person would type: `embeddings`, `layers.0-3`, `layers.5`, `encoder`, `pooler`.
+
+use crate::config::BertConfig;
+use ferrotune_tensor::{Backend, Params};
+
+/// A freeze specification that does not fit the model.
+#[derive(Debug, thiserror::Error)]
+#[error("freeze: `{part}` is not a part of this model: {why}")]
+pub struct FreezeError {
+    /// The part of the specification that was not understood.
+    pub part: String,
+    /// What is known, or what the model has.
+    pub why: String,
+}
+
+/// The prefixes of parameter names that a freeze specification stands for.
+///
+/// - `embeddings`: word, position and token-type embeddings and their layer norm
+/// - `layers.A` or `layers.A-B`: encoder layers, counted from 0, both ends included
+/// - `encoder`: embeddings and all layers (the whole encoder; pooler and head are trained)
+/// - `pooler`: the pooler
+///
+/// # Errors
+/// An unknown name, or a layer that the model does not have.
+pub fn prefixes(spec: &str, config: &BertConfig) -> Result<Vec<String>, FreezeError> {
+    let layers = config.num_hidden_layers;
+    let invalid = |part: &str, why: String| FreezeError { part: part.to_string(), why };
+    let mut found = Vec::new();
+    for part in spec.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match part {
+            "embeddings" => found.push("bert.embeddings.".to_string()),
+            "encoder" => found.extend(["bert.embeddings.".to_string(), "bert.encoder.".to_string()]),
+            "pooler" => found.push("bert.pooler.".to_string()),
+            _ => {
+                let Some(range) = part.strip_prefix("layers.") else {
+                    return Err(invalid(part, "known are embeddings, layers.A, layers.A-B, encoder, pooler".to_string()));
+                };
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                let (Ok(first), Ok(last)) = (first.parse::<usize>(), last.parse::<usize>()) else {
+                    return Err(invalid(part, "write layers.3 or layers.0-3".to_string()));
+                };
+                if first > last || last >= layers {
+                    return Err(invalid(part, format!("the model has layers 0 to {}", layers - 1)));
+                }
+                found.extend((first..=last).map(|layer| format!("bert.encoder.layer.{layer}.")));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Freezes every parameter whose name starts with one of `prefixes`; returns how many elements are frozen.
+pub fn freeze<B: Backend>(params: &mut Params<B>, prefixes: &[String]) -> usize {
+    let layout = params.layout().clone();
+    let mut frozen = 0;
+    for (id, entry) in layout.ids().zip(layout.entries()) {
+        if prefixes.iter().any(|prefix| entry.name.starts_with(prefix.as_str())) {
+            params.set_trainable(id, false);
+            frozen += entry.shape.len();
+        }
+    }
+    frozen
+}

@@ -1,0 +1,26 @@
+//! The pooler: tanh of a linear layer on the first token.
+
+use super::Linear;
+use crate::config::BertConfig;
+use ferrotune_tensor::{Backend, Scope, Tape, Var, ops};
+
+/// `bert.pooler`
+pub struct Pooler {
+    /// `dense (hidden, hidden)`
+    pub dense: Linear,
+}
+
+impl Pooler {
+    /// Declares the parameters in `scope`.
+    pub fn new(config: &BertConfig, mut scope: Scope<'_>) -> Pooler {
+        let h = config.hidden_size;
+        Pooler { dense: Linear::new(scope.enter("dense"), h, h, config.initializer_range) }
+    }
+
+    /// The first tokens `(b, hidden)` of `hidden (t, hidden)`, through dense and tanh.
+    pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, hidden: Var, first_tokens: Vec<u32>) -> Var {
+        let first = tape.apply(ops::GatherRows { rows: first_tokens }, &[hidden]);
+        let dense = self.dense.forward(tape, first);
+        tape.apply(ops::Tanh, &[dense])
+    }
+}

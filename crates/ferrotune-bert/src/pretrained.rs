@@ -1,0 +1,130 @@
+//! A model folder becomes a model with parameters, and back. It must not know training.
+
+use crate::checkpoint::{LoadReport, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
+use crate::config::BertConfig;
+use crate::error::BertError;
+use crate::model::BertForSequenceClassification;
+use ferrotune_tensor::{Backend, Params};
+use std::path::Path;
+
+/// The class name that Hugging Face tools load a saved folder with.
+pub const ARCHITECTURE: &str = "BertForSequenceClassification";
+
+/// Which classification head to load.
+#[derive(Clone, Copy, Debug)]
+pub enum Head<'a> {
+    /// The one in the folder, with its labels; it must be there.
+    Stored,
+    /// One for these labels, in the order of their ids. The folder's head is kept if its labels are the same in the same order; else a
+    /// new one is initialised from the seed.
+    For {
+        /// Names of the classes.
+        labels: &'a [String],
+        /// Seed of the initialisation.
+        seed: u64,
+    },
+}
+
+/// A loaded model.
+pub struct Pretrained<B: Backend> {
+    /// Its configuration.
+    pub config: BertConfig,
+    /// Names of the classes, by id.
+    pub labels: Vec<String>,
+    /// The network.
+    pub model: BertForSequenceClassification,
+    /// Its parameters.
+    pub params: Params<B>,
+    /// What was loaded and what was not.
+    pub report: LoadReport,
+    /// Why the head was initialised newly although the folder has one that fits, if so.
+    pub head_replaced: Option<String>,
+}
+
+/// Loads a classifier. Sizes are checked against caps and against the headers of the weights before memory is allocated.
+///
+/// # Errors
+/// Any fault of the folder, in one line that names the file and the tensor.
+pub fn load<B: Backend>(backend: &B, folder: &Path, head: Head<'_>) -> Result<Pretrained<B>, BertError> {
+    let config = BertConfig::from_folder(folder)?;
+    let (labels, seed) = match head {
+        Head::Stored => (stored_labels(folder, &config)?, 0),
+        Head::For { labels, seed } => (labels.to_vec(), seed),
+    };
+    let (model, layout) = BertForSequenceClassification::new(&config, labels.len());
+    let wanted: Vec<TensorSpec> = layout
+        .entries()
+        .iter()
+        .map(|entry| TensorSpec { name: entry.name.clone(), shape: entry.shape.dims().to_vec() })
+        .collect();
+    let may_be_new = |name: &str| match head {
+        Head::Stored => false,
+        Head::For { .. } => name.starts_with("classifier.") || name.starts_with("bert.pooler."),
+    };
+    let plan = plan(folder, &wanted, &may_be_new)?;
+
+    let mut params = Params::zeros(backend, layout);
+    let ids: Vec<_> = params.layout().ids().collect();
+    let report = plan.read(&mut |index, values| params.set(backend, ids[index], &values))?;
+    let named = |name: &str| params.layout().find(name).expect("the report names parameters of the model");
+    let mut fresh: Vec<_> = report.newly_initialised.iter().map(|tensor| named(&tensor.name)).collect();
+    let head_is_loaded = report.loaded.iter().any(|name| name.starts_with("classifier."));
+    let head_replaced = match &config.id2label {
+        Some(stored) if head_is_loaded && *stored != labels => Some(format!("its labels are {}", stored.join(", "))),
+        None if head_is_loaded && matches!(head, Head::For { .. }) => Some("its classes have no names".to_string()),
+        _ => None,
+    };
+    if head_replaced.is_some() {
+        fresh.extend(["classifier.weight", "classifier.bias"].map(named));
+    }
+    fresh.into_iter().for_each(|id| params.reset(backend, id, seed));
+    Ok(Pretrained { config, labels, model, params, report, head_replaced })
+}
+
+/// The labels of a fine-tuned folder: those of config.json, else `LABEL_0`, `LABEL_1` and so on for the rows of its head.
+fn stored_labels(folder: &Path, config: &BertConfig) -> Result<Vec<String>, BertError> {
+    let inspection = inspect(folder)?;
+    let Some(head) = inspection.tensors.iter().find(|tensor| tensor.name == "classifier.weight") else {
+        return Err(BertError::Mismatch {
+            folder: folder.to_path_buf(),
+            problem: "holds no classification head (tensor classifier.weight); it is a pretrained encoder: fine-tune it first \
+                      with `ferrotune train`"
+                .to_string(),
+        });
+    };
+    let rows = head.shape.first().copied().unwrap_or(0);
+    match &config.id2label {
+        Some(labels) => Ok(labels.clone()),
+        None if (1..=crate::config::LABEL_CAP).contains(&rows) => Ok((0..rows).map(|id| format!("LABEL_{id}")).collect()),
+        None => Err(BertError::Mismatch {
+            folder: folder.to_path_buf(),
+            problem: format!("has a classifier.weight of shape {:?}; a head has between 1 and {} rows", head.shape, crate::config::LABEL_CAP),
+        }),
+    }
+}
+
+/// Saves a classifier as a folder that Hugging Face tools load, with the tokenizer files of `companions_from`, and reads it back for
+/// comparison. `replace` allows to replace a model folder of that name.
+///
+/// # Errors
+/// I/O, values that are not finite, a difference on reading back. The folder is the old one or the new one, never half of it.
+pub fn save<B: Backend>(
+    backend: &B,
+    folder: &Path,
+    config: &BertConfig,
+    labels: &[String],
+    params: &Params<B>,
+    companions_from: Option<&Path>,
+    replace: bool,
+) -> Result<(), BertError> {
+    let layout = params.layout();
+    let values: Vec<Vec<f32>> = layout.ids().map(|id| backend.download(params.get(id).data)).collect();
+    let tensors: Vec<TensorToSave<'_>> = layout
+        .entries()
+        .iter()
+        .zip(&values)
+        .map(|(entry, values)| TensorToSave { name: &entry.name, shape: entry.shape.dims(), values })
+        .collect();
+    let config_json = config.to_json(ARCHITECTURE, Some(labels));
+    save_model(folder, &SaveRequest { config_json: &config_json, tensors: &tensors, companions_from, replace })
+}

@@ -1,0 +1,316 @@
+//! What was typed: the clap definitions, nothing resolved. Flags of `train` are also the keys of `ferrotune.toml`.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Fine-tune pretrained BERT encoders on labelled text.
+#[derive(Parser)]
+#[command(name = "ferrotune", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+A first run, from a CSV with the columns text and label to a model folder:
+  ferrotune train --model sentence-transformers/all-MiniLM-L6-v2 --train train.csv --validation dev.csv --output run
+  ferrotune evaluate --model run/best --data test.csv
+  ferrotune predict --model run/best --input new.csv --output labelled.csv
+
+Exit codes: 0 done, 2 usage or configuration, 3 data, 4 model, 5 input/output, 6 not-a-number,
+7 locked by another run, 8 resume mismatch, 75 stopped on request with a checkpoint saved.";
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Fine-tune a pretrained encoder on labelled rows and save it as a Hugging Face folder.
+    Train(Box<TrainArgs>),
+    /// Measure a fine-tuned model on labelled rows.
+    Evaluate(EvaluateArgs),
+    /// Label rows: reads and writes a stream, memory does not grow with the input.
+    Predict(PredictArgs),
+    /// Show what a model folder holds: architecture, sizes, labels.
+    Info(InfoArgs),
+    /// Bring a pretrained model to this machine and say where it is.
+    Fetch(FetchArgs),
+}
+
+/// Shape of the learning rate after warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleName {
+    /// The peak rate for ever.
+    Constant,
+    /// A straight line to 0.
+    Linear,
+    /// Half a cosine down to --minimum-lr, --cycles times.
+    Cosine,
+    /// (1 - progress)^power down to --minimum-lr.
+    Polynomial,
+}
+
+/// How gradients become steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerName {
+    /// Adam with decoupled weight decay.
+    Adamw,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+/// What numbers are computed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floating point throughout.
+    F32,
+}
+
+/// The metric that chooses the best epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Mean cross-entropy, lower is better.
+    Loss,
+    /// Share of rows that are right.
+    Accuracy,
+    /// Mean of the classes' F1.
+    #[value(name = "f1_macro")]
+    F1Macro,
+    /// Matthews correlation.
+    Mcc,
+}
+
+/// `ferrotune train`.
+#[derive(Args)]
+pub struct TrainArgs {
+    /// The settings, which a file may hold too.
+    #[command(flatten)]
+    pub settings: TrainSettings,
+    /// Read settings from this TOML file; its keys are the names of the flags, and flags win [default: ferrotune.toml if it exists].
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// Continue an interrupted run in --output from its newest checkpoint, to the same bits.
+    #[arg(long, help_heading = "Run")]
+    pub resume: bool,
+    /// Replace the results of an earlier run in --output.
+    #[arg(long, help_heading = "Run", conflicts_with = "resume")]
+    pub overwrite: bool,
+}
+
+/// Everything that determines a run. `None` is "not said".
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct TrainSettings {
+    /// Pretrained model: a folder, or a hub id such as sentence-transformers/all-MiniLM-L6-v2.
+    #[arg(long, value_name = "DIR|ID", help_heading = "Data and model")]
+    pub model: Option<String>,
+    /// Training rows: .csv, .tsv or .jsonl with the columns text and label, or text_a, text_b and label.
+    #[arg(long, value_name = "FILE", help_heading = "Data and model")]
+    pub train: Option<PathBuf>,
+    /// Rows that choose the best epoch.
+    #[arg(long, value_name = "FILE", help_heading = "Data and model")]
+    pub validation: Option<PathBuf>,
+    /// Rows that are measured once, at the end.
+    #[arg(long, value_name = "FILE", help_heading = "Data and model")]
+    pub test: Option<PathBuf>,
+    /// Folder for the run: best/ (the model), results.json, metrics.jsonl, checkpoints/.
+    #[arg(long, value_name = "DIR", help_heading = "Data and model")]
+    pub output: Option<PathBuf>,
+    /// Column of the text [default: text, or text_a].
+    #[arg(long, value_name = "NAME", help_heading = "Data and model")]
+    pub text_column: Option<String>,
+    /// Column of the second text of a pair [default: text_b if there is text_a].
+    #[arg(long, value_name = "NAME", requires = "text_column", help_heading = "Data and model")]
+    pub text_b_column: Option<String>,
+    /// Column of the label [default: label].
+    #[arg(long, value_name = "NAME", help_heading = "Data and model")]
+    pub label_column: Option<String>,
+    /// Tokens of a row at most, special tokens included; longer rows are cut and counted [default: 128].
+    #[arg(long, value_name = "N", help_heading = "Data and model")]
+    pub max_length: Option<usize>,
+
+    /// Peak learning rate. Small encoders want 1e-4 and more, BERT-base 2e-5 to 5e-5 [default: 2e-5].
+    #[arg(long, value_name = "RATE", help_heading = "Optimization")]
+    pub lr: Option<f64>,
+    /// Rows of an optimizer step [default: 32].
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    pub batch_size: Option<usize>,
+    /// Rows of a forward pass, if fewer than --batch-size: gradients add up, memory shrinks.
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    pub micro_batch: Option<usize>,
+    /// Passes over the training rows [default: 3].
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    pub epochs: Option<u64>,
+    /// End after this many optimizer steps in all.
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    pub max_steps: Option<u64>,
+    /// Optimizer [default: adamw].
+    #[arg(long, value_enum, help_heading = "Optimization")]
+    pub optimizer: Option<OptimizerName>,
+    /// Momentum of sgd [default: 0.9].
+    #[arg(long, value_name = "M", help_heading = "Optimization")]
+    pub momentum: Option<f64>,
+    /// Learning rate over the run [default: linear].
+    #[arg(long, value_enum, help_heading = "Optimization")]
+    pub schedule: Option<ScheduleName>,
+    /// Share of all steps in which the rate rises from 0 to the peak [default: 0.1].
+    #[arg(long, value_name = "SHARE", help_heading = "Optimization")]
+    pub warmup: Option<f64>,
+    /// Lowest rate of cosine and polynomial, as a share of the peak [default: 0].
+    #[arg(long, value_name = "SHARE", help_heading = "Optimization")]
+    pub minimum_lr: Option<f64>,
+    /// How often cosine runs from peak to minimum; above 1 it restarts [default: 1].
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    pub cycles: Option<u32>,
+    /// Exponent of polynomial [default: 1].
+    #[arg(long, value_name = "P", help_heading = "Optimization")]
+    pub power: Option<f64>,
+
+    /// Decoupled weight decay of adamw (L2 in sgd), of weights but not of biases and layer norms [default: 0.01].
+    #[arg(long, value_name = "D", help_heading = "Regularization")]
+    pub weight_decay: Option<f64>,
+    /// L1 penalty on weights, a term of the loss [default: 0].
+    #[arg(long, value_name = "L", help_heading = "Regularization")]
+    pub l1: Option<f64>,
+    /// L2 penalty on weights (half the sum of squares), a term of the loss [default: 0].
+    #[arg(long, value_name = "L", help_heading = "Regularization")]
+    pub l2: Option<f64>,
+    /// Largest global norm of the gradient; 0 turns clipping off [default: 1.0].
+    #[arg(long, value_name = "NORM", help_heading = "Regularization")]
+    pub clip: Option<f64>,
+    /// Parts that stay as they are, such as embeddings,layers.0-3 or encoder (embeddings and all layers) or pooler.
+    #[arg(long, value_name = "SPEC", help_heading = "Regularization")]
+    pub freeze: Option<String>,
+    /// The metric on validation rows that chooses the best epoch [default: accuracy].
+    #[arg(long, value_enum, help_heading = "Regularization")]
+    pub metric: Option<Metric>,
+    /// Stop after this many epochs without improvement of the metric.
+    #[arg(long, value_name = "N", help_heading = "Regularization")]
+    pub patience: Option<u64>,
+
+    /// Determines the order of rows, dropout and the new head [default: 0].
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub seed: Option<u64>,
+    /// Threads; results do not depend on it [default: all cores].
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub threads: Option<usize>,
+    /// What numbers are computed in [default: f32].
+    #[arg(long, value_enum, help_heading = "Run")]
+    pub precision: Option<Precision>,
+    /// Write a row to metrics.jsonl every so many steps [default: 10].
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub log_every: Option<u64>,
+    /// Save a checkpoint every so many steps, besides the one after each epoch.
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub checkpoint_every: Option<u64>,
+}
+
+/// `ferrotune evaluate`.
+#[derive(Args)]
+pub struct EvaluateArgs {
+    /// Fine-tuned model folder.
+    #[arg(long, value_name = "DIR")]
+    pub model: String,
+    /// Labelled rows: .csv, .tsv or .jsonl.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    pub json: bool,
+    /// Tokens of a row at most [default: what the model was trained with, else 128].
+    #[arg(long, value_name = "N")]
+    pub max_length: Option<usize>,
+    /// Column of the text [default: text, or text_a].
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+    /// Column of the second text of a pair [default: text_b if there is text_a].
+    #[arg(long, value_name = "NAME", requires = "text_column")]
+    pub text_b_column: Option<String>,
+    /// Column of the label [default: label].
+    #[arg(long, value_name = "NAME")]
+    pub label_column: Option<String>,
+    /// Threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// How predictions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// The input's columns, then label, score, and the probability of each class.
+    Csv,
+    /// One object a row: label, score, probabilities by name.
+    Jsonl,
+}
+
+/// `ferrotune predict`.
+#[derive(Args)]
+pub struct PredictArgs {
+    /// Fine-tuned model folder.
+    #[arg(long, value_name = "DIR")]
+    pub model: String,
+    /// Rows with a text column, or - for standard input.
+    #[arg(long, value_name = "FILE|-")]
+    pub input: String,
+    /// Where predictions go, or - for standard output.
+    #[arg(long, value_name = "FILE|-", default_value = "-")]
+    pub output: String,
+    /// How predictions are written [default: by the output's extension, else csv].
+    #[arg(long, value_enum)]
+    pub format: Option<OutputFormat>,
+    /// Format of the input: csv, tsv or jsonl [default: by its extension; csv for standard input].
+    #[arg(long, value_name = "FORMAT")]
+    pub input_format: Option<InputFormat>,
+    /// Add the raw scores of the classes (jsonl only).
+    #[arg(long)]
+    pub logits: bool,
+    /// Tokens of a row at most [default: what the model was trained with, else 128].
+    #[arg(long, value_name = "N")]
+    pub max_length: Option<usize>,
+    /// Column of the text [default: text, or text_a].
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+    /// Column of the second text of a pair [default: text_b if there is text_a].
+    #[arg(long, value_name = "NAME", requires = "text_column")]
+    pub text_b_column: Option<String>,
+    /// Threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// Formats of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InputFormat {
+    /// Comma-separated values.
+    Csv,
+    /// Tab-separated values.
+    Tsv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// `ferrotune info`.
+#[derive(Args)]
+pub struct InfoArgs {
+    /// Model folder or hub id.
+    #[arg(value_name = "DIR|ID")]
+    pub model: String,
+    /// List every tensor.
+    #[arg(long)]
+    pub tensors: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ferrotune fetch`.
+#[derive(Args)]
+pub struct FetchArgs {
+    /// Hub id, such as sentence-transformers/all-MiniLM-L6-v2.
+    #[arg(value_name = "ID")]
+    pub model: String,
+}

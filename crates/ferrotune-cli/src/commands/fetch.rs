@@ -1,0 +1,13 @@
+//! `ferrotune fetch`: brings a model to this machine.
+
+use super::find_model;
+use crate::args::FetchArgs;
+use crate::exit::Failure;
+
+/// Runs the command.
+pub fn run(args: &FetchArgs) -> Result<(), Failure> {
+    let found = find_model(&args.model)?;
+    eprintln!("{} ({})", args.model, found.source);
+    println!("{}", found.folder.display());
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! `ferrotune info`: what a model folder holds, read from its headers.
+
+use super::find_model;
+use crate::args::InfoArgs;
+use crate::exit::Failure;
+use ferrotune_bert::BertConfig;
+use ferrotune_bert::checkpoint::{Inspection, inspect};
+use serde_json::json;
+
+/// Runs the command.
+pub fn run(args: &InfoArgs) -> Result<(), Failure> {
+    let found = find_model(&args.model)?;
+    let config = BertConfig::from_folder(&found.folder)?;
+    let inspection = inspect(&found.folder)?;
+    if args.json { print_json(args, &config, &inspection) } else { print_text(args, &found.folder, &config, &inspection) }
+    Ok(())
+}
+
+fn has_head(inspection: &Inspection) -> bool {
+    inspection.tensors.iter().any(|tensor| tensor.name == "classifier.weight")
+}
+
+fn print_text(args: &InfoArgs, folder: &std::path::Path, c: &BertConfig, inspection: &Inspection) {
+    println!("{}", folder.display());
+    println!("architecture  bert, {} layers, hidden {}, {} heads of {}, intermediate {}, {}",
+        c.num_hidden_layers, c.hidden_size, c.num_attention_heads, c.head_dim(), c.intermediate_size, c.hidden_act);
+    println!("inputs        {} word pieces, {} positions, {} token types", c.vocab_size, c.max_position_embeddings, c.type_vocab_size);
+    println!("dropout       hidden {}, attention {}, classifier {}", c.hidden_dropout_prob, c.attention_probs_dropout_prob,
+        c.classifier_dropout.unwrap_or(c.hidden_dropout_prob));
+    println!("parameters    {} in {} tensors", inspection.parameters(), inspection.tensors.len());
+    for file in &inspection.files {
+        println!("weights       {} ({:.1} MiB)", file.name, file.bytes as f64 / 1024.0 / 1024.0);
+    }
+    match (&c.id2label, has_head(inspection)) {
+        (Some(labels), true) => println!("labels        {}: {}", labels.len(), labels.join(", ")),
+        (None, true) => println!("labels        a classification head without names"),
+        (_, false) => println!("labels        none: a pretrained encoder, to be fine-tuned with `ferrotune train`"),
+    }
+    if args.tensors {
+        for tensor in &inspection.tensors {
+            println!("{:<70} {:<14} {}", tensor.name, format!("{:?}", tensor.shape), tensor.dtype.name());
+        }
+    }
+}
+
+fn print_json(args: &InfoArgs, c: &BertConfig, inspection: &Inspection) {
+    let mut value = json!({
+        "model_type": "bert",
+        "num_hidden_layers": c.num_hidden_layers,
+        "hidden_size": c.hidden_size,
+        "num_attention_heads": c.num_attention_heads,
+        "intermediate_size": c.intermediate_size,
+        "vocab_size": c.vocab_size,
+        "max_position_embeddings": c.max_position_embeddings,
+        "parameters": inspection.parameters(),
+        "tensors": inspection.tensors.len(),
+        "bytes": inspection.files.iter().map(|file| file.bytes).sum::<u64>(),
+        "labels": if has_head(inspection) { c.id2label.clone() } else { None },
+    });
+    if args.tensors {
+        let one = |t: &ferrotune_bert::checkpoint::InspectedTensor| json!({"name": t.name, "shape": t.shape, "dtype": t.dtype.name()});
+        value["tensor_list"] = inspection.tensors.iter().map(one).collect();
+    }
+    println!("{value:#}");
+}

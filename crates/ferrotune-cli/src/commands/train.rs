@@ -1,0 +1,214 @@
+//! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
+
+use super::{TOKEN_LIMIT_FILE, find_model, on_pool, use_threads};
+use crate::args::{OptimizerName, TrainArgs};
+use crate::exit::{Failure, MODEL, STOPPED, io, usage};
+use crate::model::BertClassifier;
+use crate::progress::Progress;
+use crate::run_folder::RunFolder;
+use crate::settings::{Resolved, resolve};
+use crate::{audit, fingerprint, report};
+use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_bert::{BertConfig, freeze};
+use ferrotune_data::{Labels, Need, Table, Tokenizer, encode_labels, read_table_with};
+use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
+use ferrotune_tensor::{Cpu, Params, Pool};
+use ferrotune_train::evaluate::evaluate;
+use ferrotune_train::events::{Event, Observer, Tee};
+use ferrotune_train::metrics::ClassificationReport;
+use ferrotune_train::model::Split;
+use ferrotune_train::resume::Checkpoints;
+use ferrotune_train::trainer::{Outcome, Run, train};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Runs the command.
+pub fn run(args: TrainArgs) -> Result<(), Failure> {
+    let resolved = resolve(args.settings, args.config.as_deref())?;
+    use_threads(resolved.settings.threads)?;
+    let model_folder = find_model(&resolved.model)?;
+    eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
+    let config = BertConfig::from_folder(&model_folder.folder)?;
+    if resolved.max_length > config.max_position_embeddings {
+        let most = config.max_position_embeddings;
+        return Err(usage(format!("--max-length is {}; this model reads at most {most} tokens", resolved.max_length)));
+    }
+    let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
+
+    let data = Data::read(&resolved, &model_folder.folder, &config)?;
+    let head = Head::For { labels: data.labels.names(), seed: resolved.numbers.seed };
+    let mut loaded = pretrained::load(&Cpu, &model_folder.folder, head)?;
+    eprintln!("weights    {}", loaded.report.summary());
+    if let Some(why) = &loaded.head_replaced {
+        eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
+    }
+    freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
+    let fingerprint = fingerprint::of(&resolved, &model_folder.folder)?;
+
+    let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
+    folder.write_settings(&resolved.settings)?;
+    let mut optimizer = optimizer(&resolved, &loaded.params);
+    let mut observer = Tee::new();
+    observer.add(Progress::new());
+    observer.add(folder.metrics_log()?);
+    data.audit.iter().for_each(|line| observer.on(&Event::warning(line.clone())));
+
+    let stop = stop_on_signal();
+    let mut pool = Pool::new(Cpu);
+    let Pretrained { config, labels, model, params, .. } = &mut loaded;
+    let classifier = BertClassifier { model, config };
+    let outcome = on_pool(|| {
+        train(Run {
+            backend: &Cpu,
+            model: &classifier,
+            params,
+            optimizer: optimizer.as_mut(),
+            pool: &mut pool,
+            train: &data.train,
+            validation: data.validation.as_ref(),
+            names: labels,
+            settings: &resolved.numbers,
+            checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
+            resume: args.resume,
+            stop: &stop,
+            observer: &mut observer,
+        })
+    })?;
+    if outcome.stopped {
+        let message = format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
+        return Err(Failure { message, code: STOPPED });
+    }
+
+    let best = folder.path().join("best");
+    pretrained::save(&Cpu, &best, config, labels, params, Some(&model_folder.folder), true)?;
+    let limit = best.join(TOKEN_LIMIT_FILE);
+    std::fs::write(&limit, format!("{}\n", json!({"max_length": resolved.max_length}))).map_err(io(limit.display()))?;
+    let test = data.test.as_ref().map(|split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, labels)));
+    folder.write_results(&results(&resolved, &outcome, test.as_ref()))?;
+    finish(&outcome, test.as_ref(), folder.path());
+    Ok(())
+}
+
+/// The rows of a run, encoded, and what is odd about them.
+struct Data {
+    labels: Labels,
+    train: Split,
+    validation: Option<Split>,
+    test: Option<Split>,
+    audit: Vec<String>,
+}
+
+impl Data {
+    fn read(resolved: &Resolved, model: &Path, config: &BertConfig) -> Result<Data, Failure> {
+        let read = |path: &Path| read_table_with(path, None, resolved.columns.as_ref(), Need::Labels);
+        let train = read(&resolved.train)?;
+        let validation = resolved.settings.validation.as_deref().map(read).transpose()?;
+        let test = resolved.settings.test.as_deref().map(read).transpose()?;
+        let labels = Labels::from_table(&train)?;
+        let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?;
+        check_vocabulary(&tokenizer, config, model)?;
+        let audit = audit::lines(&train, validation.as_ref(), test.as_ref());
+        let encode = |name: &str, table: &Table| -> Result<Split, Failure> {
+            let labels = encode_labels(table, &labels)?;
+            let encoded = tokenizer.encode(&table.rows)?;
+            let (rows, tokens, cut) = (encoded.len(), encoded.tokens(), encoded.truncated.len());
+            let mean = tokens as f64 / rows as f64;
+            let cut = match cut {
+                0 => String::new(),
+                n => format!(", {n} cut to {} (longest {})", resolved.max_length, encoded.longest_untruncated),
+            };
+            eprintln!("{name:<10} {rows} rows, {mean:.1} tokens on average{cut}");
+            Ok(Split { encoded, labels })
+        };
+        let data = Data {
+            train: encode("train", &train)?,
+            validation: validation.as_ref().map(|table| encode("validation", table)).transpose()?,
+            test: test.as_ref().map(|table| encode("test", table)).transpose()?,
+            labels,
+            audit,
+        };
+        eprintln!("labels     {}: {}", data.labels.len(), first(data.labels.names(), 12));
+        Ok(data)
+    }
+}
+
+fn first(names: &[String], most: usize) -> String {
+    let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > most { format!("{shown}, … ({} more)", names.len() - most) } else { shown }
+}
+
+/// The tokenizer's ids must all have a row in the word embeddings.
+pub fn check_vocabulary(tokenizer: &Tokenizer, config: &BertConfig, folder: &Path) -> Result<(), Failure> {
+    if tokenizer.vocab_size() <= config.vocab_size {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: the tokenizer has ids up to {}, the model embeds {}; tokenizer.json and config.json are not of one model",
+        folder.display(),
+        tokenizer.vocab_size() - 1,
+        config.vocab_size
+    );
+    Err(Failure { message, code: MODEL })
+}
+
+fn optimizer(resolved: &Resolved, params: &Params<Cpu>) -> Box<dyn Optimizer<Cpu>> {
+    let groups = Groups::standard(params, resolved.weight_decay);
+    let [weights, vectors] = Groups::counts(params);
+    eprintln!(
+        "optimizer  weight decay {} on {} tensors ({} parameters), none on {} biases and layer norms ({} parameters)",
+        resolved.weight_decay, weights.tensors, weights.elements, vectors.tensors, vectors.elements
+    );
+    match resolved.optimizer {
+        OptimizerName::Adamw => Box::new(AdamW::new(&Cpu, params, groups, adamw::BETAS, adamw::EPS)),
+        OptimizerName::Sgd => Box::new(Sgd::new(&Cpu, params, groups, resolved.momentum)),
+    }
+}
+
+/// A flag that the first Ctrl-C or termination signal sets; the second ends the program at once.
+fn stop_on_signal() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    let handler = ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step, with a checkpoint (again to stop at once)");
+    });
+    if let Err(error) = handler {
+        eprintln!("warning: interrupting will not save a checkpoint: {error}");
+    }
+    stop
+}
+
+fn results(resolved: &Resolved, outcome: &Outcome, test: Option<&ClassificationReport>) -> serde_json::Value {
+    json!({
+        "validation": outcome.validation,
+        "test": test,
+        "best_epoch": outcome.best_epoch,
+        "seed": resolved.numbers.seed,
+        "train": {
+            "samples_per_second": outcome.samples_per_second,
+            "tokens_per_second": outcome.tokens_per_second,
+            "steps": outcome.steps,
+            "seconds": outcome.seconds,
+        },
+        "peak_memory_mib": crate::run_folder::peak_memory_mib(),
+    })
+}
+
+fn finish(outcome: &Outcome, test: Option<&ClassificationReport>, folder: &Path) {
+    if outcome.samples_per_second > 0.0 {
+        println!("speed: {:.1} rows/s, {:.0} tokens/s in training steps", outcome.samples_per_second, outcome.tokens_per_second);
+    }
+    if let Some(validation) = &outcome.validation {
+        println!("{}   best epoch {}", report::line("validation", validation), outcome.best_epoch);
+    }
+    if let Some(test) = test {
+        println!("{}\n\n{}\n{}", report::line("test", test), report::classes(test), report::confusion(test));
+    }
+    println!("model      {}", folder.join("best").display());
+    println!("results    {}", folder.join("results.json").display());
+    println!("log        {}", folder.join("metrics.jsonl").display());
+}

@@ -1,0 +1,38 @@
+//! What must be the same for a run to be continued: settings, data and model, by value and by hash.
+
+use crate::exit::Failure;
+use crate::settings::Resolved;
+use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
+use std::path::Path;
+
+/// Settings that may differ between a run and its continuation: they do not change results.
+const FREE: [&str; 3] = ["threads", "log-every", "checkpoint-every"];
+/// Settings that name places; their contents count, not the names.
+const PLACES: [&str; 5] = ["model", "train", "validation", "test", "output"];
+
+/// The fingerprint of a run.
+pub fn of(resolved: &Resolved, model: &Path) -> Result<Fingerprint, Failure> {
+    let mut fingerprint = Fingerprint::default();
+    let settings = toml::Table::try_from(&resolved.settings).expect("settings are a table");
+    for (key, value) in settings {
+        if FREE.contains(&key.as_str()) || PLACES.contains(&key.as_str()) {
+            continue;
+        }
+        fingerprint.fix(&key, value);
+    }
+    let s = &resolved.settings;
+    for (key, path) in [("train", Some(&resolved.train)), ("validation", s.validation.as_ref()), ("test", s.test.as_ref())] {
+        if let Some(path) = path {
+            fingerprint.fix(&format!("sha256 of {key}"), sha256_file(path)?);
+        }
+    }
+    let mut files: Vec<_> = std::fs::read_dir(model).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+    files.sort();
+    for name in files.iter().filter_map(|name| name.to_str()) {
+        if name == "config.json" || name == "tokenizer.json" || name.ends_with(".safetensors") {
+            fingerprint.fix(&format!("sha256 of the model's {name}"), sha256_file(&model.join(name))?);
+        }
+    }
+    fingerprint.fix("ferrotune", env!("CARGO_PKG_VERSION"));
+    Ok(fingerprint)
+}

@@ -1,0 +1,123 @@
+//! Which files make a model: what to ask the hub for, and whether a folder has all it needs.
+//!
+//! It must not know how files are fetched; of a file's content it reads only the list of shards.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::names::is_plain_file_name;
+
+/// The weights in one file.
+pub const WEIGHTS: &str = "model.safetensors";
+/// The list of shards, for weights in several files.
+pub const INDEX: &str = "model.safetensors.index.json";
+/// The model's sizes.
+pub const CONFIG: &str = "config.json";
+/// The files that belong to a tokenizer; a model has some of them.
+const TOKENIZER: [&str; 4] = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
+/// Either of these is enough to build the tokenizer.
+const VOCABULARIES: [&str; 2] = ["tokenizer.json", "vocab.txt"];
+/// A list of shards is some hundred kilobytes at most; more is no list.
+const LARGEST_INDEX: u64 = 16 << 20;
+
+/// The files to fetch out of those that the hub lists, shards excepted.
+///
+/// # Errors
+/// The name of a file without which there is no model.
+pub fn wanted(listed: &[String]) -> Result<Vec<String>, &'static str> {
+    let has = |name: &str| listed.iter().any(|other| other == name);
+    if !has(CONFIG) {
+        return Err(CONFIG);
+    }
+    let weights = [WEIGHTS, INDEX].into_iter().find(|name| has(name)).ok_or(WEIGHTS)?;
+    if !VOCABULARIES.into_iter().any(has) {
+        return Err(VOCABULARIES[0]);
+    }
+    let tokenizer = TOKENIZER.into_iter().filter(|name| has(name));
+    Ok([CONFIG].into_iter().chain(tokenizer).chain([weights]).map(str::to_owned).collect())
+}
+
+/// The shards that an index file names, each a plain file name.
+///
+/// # Errors
+/// What is wrong with the index.
+pub fn shards(index: &Path) -> Result<BTreeSet<String>, String> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let size = std::fs::metadata(index).map_err(|error| error.to_string())?.len();
+    if size > LARGEST_INDEX {
+        return Err(format!("{size} bytes are too many for a list of shards"));
+    }
+    let text = std::fs::read_to_string(index).map_err(|error| error.to_string())?;
+    let parsed: Index = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
+    match shards.iter().find(|name| !is_plain_file_name(name)) {
+        Some(bad) => Err(format!("'{}' is no plain file name", bad.escape_debug())),
+        None if shards.is_empty() => Err("it names no shard".to_owned()),
+        None => Ok(shards),
+    }
+}
+
+/// Whether a folder holds a configuration, weights with all their shards, and a vocabulary.
+pub fn is_complete(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).is_file();
+    let weights = has(WEIGHTS) || shards(&folder.join(INDEX)).is_ok_and(|shards| shards.iter().all(|name| has(name)));
+    has(CONFIG) && weights && VOCABULARIES.into_iter().any(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(names: &str) -> Vec<String> {
+        names.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_is_fetched_of_a_listing() {
+        for (listed, expected) in [
+            (
+                "README.md config.json model.safetensors pytorch_model.bin vocab.txt",
+                Ok("config.json vocab.txt model.safetensors"),
+            ),
+            (
+                "config.json model.safetensors.index.json model-1.safetensors tokenizer.json tokenizer_config.json",
+                Ok("config.json tokenizer.json tokenizer_config.json model.safetensors.index.json"),
+            ),
+            ("config.json pytorch_model.bin vocab.txt", Err("model.safetensors")),
+            ("model.safetensors vocab.txt", Err("config.json")),
+            ("config.json model.safetensors", Err("tokenizer.json")),
+        ] {
+            assert_eq!(wanted(&list(listed)), expected.map(list), "{listed}");
+        }
+    }
+
+    #[test]
+    fn an_index_may_name_only_plain_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = folder.path().join(INDEX);
+        for (text, part) in [
+            (r#"{"weight_map": {"a": "../evil.safetensors"}}"#, "plain file name"),
+            (r#"{"weight_map": {"a": "/etc/passwd"}}"#, "plain file name"),
+            (r#"{"weight_map": {}}"#, "no shard"),
+            ("[]", "expected"),
+        ] {
+            std::fs::write(&index, text).unwrap();
+            let reason = shards(&index).expect_err(text);
+            assert!(reason.contains(part), "{text}: {reason}");
+        }
+        std::fs::write(&index, r#"{"metadata": {}, "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}"#)
+            .unwrap();
+        assert_eq!(shards(&index).unwrap().into_iter().collect::<Vec<_>>(), ["m-1.safetensors", "m-2.safetensors"]);
+        for (file, complete) in
+            [(CONFIG, false), ("vocab.txt", false), ("m-1.safetensors", false), ("m-2.safetensors", true)]
+        {
+            std::fs::write(folder.path().join(file), "x").unwrap();
+            assert_eq!(is_complete(folder.path()), complete, "after {file}");
+        }
+    }
+}

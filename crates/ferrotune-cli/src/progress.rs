@@ -1,0 +1,62 @@
+//! What a person sees while training runs: a bar with speed and remaining time, and a line for each evaluation.
+
+use ferrotune_train::events::{Event, Observer};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Draws events on standard error. Without a terminal the bar is left out and the lines stay.
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Nothing is drawn before the first event.
+    pub fn new() -> Progress {
+        Progress { bar: ProgressBar::hidden() }
+    }
+
+    fn say(&self, line: String) {
+        if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
+    }
+}
+
+impl Observer for Progress {
+    fn on(&mut self, event: &Event) {
+        match event {
+            Event::Started { rows, epochs, total_steps, batch_size, parameters, trainable_parameters } => {
+                let share = 100.0 * *trainable_parameters as f64 / (*parameters).max(1) as f64;
+                self.say(format!(
+                    "training   {rows} rows, {epochs} epochs, {total_steps} steps of {batch_size}; {trainable_parameters} of \
+                     {parameters} parameters are trained ({share:.1} %)"
+                ));
+                let style = "{bar:30} {pos}/{len} steps, {elapsed} elapsed, {eta} left, {msg}";
+                self.bar = ProgressBar::new(*total_steps)
+                    .with_style(ProgressStyle::with_template(style).expect("the template is valid"));
+            }
+            Event::Resumed { step, epoch, checkpoint } => {
+                self.bar.set_position(*step);
+                self.bar.reset_eta();
+                self.say(format!("resumed    after step {step}, in epoch {epoch}, from {}", checkpoint.display()));
+            }
+            Event::Step { step, loss, tokens, seconds, .. } => {
+                let speed = *tokens as f64 / seconds.max(1e-9);
+                self.bar.set_position(*step);
+                self.bar.set_message(format!("{speed:.0} tokens/s, loss {loss:.4}"));
+            }
+            Event::Evaluated { split, epoch, summary, .. } => self.say(format!(
+                "epoch {epoch:<4} {split}: accuracy {:.2} %, macro F1 {:.4}, loss {:.4}",
+                100.0 * summary.accuracy, summary.f1_macro, summary.loss
+            )),
+            Event::NewBest { .. } | Event::CheckpointSaved { .. } => {}
+            Event::Restored { epoch, metric, value, .. } => {
+                self.say(format!("best       epoch {epoch} is put back ({} {value:.4})", metric.name()));
+            }
+            Event::EarlyStopped { epoch, metric, evaluations, .. } => self.say(format!(
+                "stopped    after epoch {epoch}: {} did not improve in {evaluations} evaluations",
+                metric.name()
+            )),
+            Event::Stopped { .. } => self.bar.finish_and_clear(),
+            Event::Warning { message } => self.say(format!("warning: {message}")),
+            Event::Finished { .. } => self.bar.finish_and_clear(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a person reads about a result: one line of metrics, a table of classes, a confusion matrix.
+
+use ferrotune_train::metrics::ClassificationReport;
+use std::fmt::Write;
+
+/// One line: the metrics of a split.
+pub fn line(split: &str, report: &ClassificationReport) -> String {
+    format!(
+        "{split}: accuracy {:.2} %   macro F1 {:.4}   MCC {:.4}   loss {:.4}   ({} rows)",
+        100.0 * report.accuracy, report.f1_macro, report.mcc, report.loss, report.rows
+    )
+}
+
+/// A table with precision, recall and F1 of each class.
+pub fn classes(report: &ClassificationReport) -> String {
+    let width = report.per_class.iter().map(|class| class.name.chars().count()).max().unwrap_or(0).max(5);
+    let mut text = format!("{:<width$}  precision  recall  F1      rows\n", "class");
+    for class in &report.per_class {
+        let _ = writeln!(
+            text,
+            "{:<width$}  {:<9.4}  {:<6.4}  {:<6.4}  {}",
+            class.name, class.precision, class.recall, class.f1, class.support
+        );
+    }
+    text
+}
+
+/// Classes beyond this number make a matrix that no terminal shows; the most confused pairs are listed instead.
+const MATRIX_CLASSES: usize = 20;
+
+/// The confusion matrix, true classes down and predictions across; for many classes the most confused pairs.
+pub fn confusion(report: &ClassificationReport) -> String {
+    let names: Vec<&str> = report.per_class.iter().map(|class| class.name.as_str()).collect();
+    if names.len() > MATRIX_CLASSES {
+        return confused_pairs(report, &names);
+    }
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let cell = report.confusion.iter().flatten().max().map_or(1, |n| n.to_string().len()).max(2);
+    let mut text = format!("{:<width$}      predicted\n{:<width$}     ", "true", "");
+    for i in 0..names.len() {
+        let _ = write!(text, " {:>cell$}", format!("{}", i + 1));
+    }
+    text.push('\n');
+    for (i, (name, row)) in names.iter().zip(&report.confusion).enumerate() {
+        let _ = write!(text, "{name:<width$}  {:>2} ", i + 1);
+        for count in row {
+            let shown = if *count == 0 { "·".to_string() } else { count.to_string() };
+            let _ = write!(text, " {shown:>cell$}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn confused_pairs(report: &ClassificationReport, names: &[&str]) -> String {
+    let mut pairs = Vec::new();
+    for (i, row) in report.confusion.iter().enumerate() {
+        pairs.extend(row.iter().enumerate().filter(|&(j, &n)| i != j && n > 0).map(|(j, &n)| (n, i, j)));
+    }
+    pairs.sort_by(|a, b| b.cmp(a));
+    let mut text = String::from("most confused (rows: true class -> prediction)\n");
+    for (n, i, j) in pairs.into_iter().take(10) {
+        let _ = writeln!(text, "{n:>4}  {} -> {}", names[i], names[j]);
+    }
+    text
+}

@@ -1,0 +1,284 @@
+//! From what was typed to what will be run: flags over ferrotune.toml over defaults, every value checked.
+//! It must not train, and opens no file but the settings file.
+
+use crate::args::{Metric, OptimizerName, Precision, ScheduleName, TrainSettings};
+use crate::exit::{Failure, usage};
+use ferrotune_data::Columns;
+use ferrotune_optim::Penalty;
+use ferrotune_optim::schedule::Kind;
+use ferrotune_train::metrics::MetricName;
+use ferrotune_train::trainer::Settings;
+use std::path::{Path, PathBuf};
+
+/// The settings file that is read if it exists and no other is named.
+pub const DEFAULT_FILE: &str = "ferrotune.toml";
+
+/// A run with nothing left open. [`Resolved::settings`] is also written into the run folder.
+pub struct Resolved {
+    /// All settings, none of them `None` that has a default.
+    pub settings: TrainSettings,
+    /// Model folder or id.
+    pub model: String,
+    /// Training rows.
+    pub train: PathBuf,
+    /// Run folder.
+    pub output: PathBuf,
+    /// Columns, where they were named.
+    pub columns: Option<Columns>,
+    /// Row length limit.
+    pub max_length: usize,
+    /// Optimizer.
+    pub optimizer: OptimizerName,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Momentum of sgd.
+    pub momentum: f32,
+    /// The numbers of the loop.
+    pub numbers: Settings,
+}
+
+/// Resolves the settings of a run.
+///
+/// # Errors
+/// An unknown key (with the nearest known one), a malformed file, a missing or impossible value: all exit with code 2.
+pub fn resolve(typed: TrainSettings, config: Option<&Path>) -> Result<Resolved, Failure> {
+    let file = match config {
+        Some(path) => read(path)?,
+        None if Path::new(DEFAULT_FILE).is_file() => read(Path::new(DEFAULT_FILE))?,
+        None => TrainSettings::default(),
+    };
+    check(with_defaults(merge(typed, file)))
+}
+
+/// Reads a settings file.
+fn read(path: &Path) -> Result<TrainSettings, Failure> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {shown}: {e}")))?;
+    parse(&text, &shown.to_string())
+}
+
+fn parse(text: &str, file: &str) -> Result<TrainSettings, Failure> {
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+        usage(format!("{file} is not valid TOML: {}", e.to_string().trim().replace('\n', " ")))
+    })?;
+    let known = keys();
+    if let Some(key) = table.keys().find(|key| !known.contains(key)) {
+        let near = known.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(usage(format!("{file}: unknown key `{key}`{hint}")));
+    }
+    toml::Value::Table(table)
+        .try_into()
+        .map_err(|e: toml::de::Error| usage(format!("{file}: {}", e.to_string().trim().replace('\n', " "))))
+}
+
+/// The keys of a settings file: the long flags of [`TrainSettings`].
+fn keys() -> Vec<String> {
+    use clap::Args;
+    let command = TrainSettings::augment_args(clap::Command::new("train"));
+    command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_string).collect()
+}
+
+/// What is said in `first`, else what is said in `second`.
+fn merge(first: TrainSettings, second: TrainSettings) -> TrainSettings {
+    let mut merged = toml::Table::try_from(second).expect("settings are a table");
+    merged.extend(toml::Table::try_from(first).expect("settings are a table"));
+    toml::Value::Table(merged).try_into().expect("a table of settings is settings")
+}
+
+fn with_defaults(s: TrainSettings) -> TrainSettings {
+    let defaults = TrainSettings {
+        max_length: Some(128),
+        lr: Some(2e-5),
+        batch_size: Some(32),
+        epochs: Some(3),
+        optimizer: Some(OptimizerName::Adamw),
+        momentum: (s.optimizer == Some(OptimizerName::Sgd)).then_some(0.9),
+        schedule: Some(ScheduleName::Linear),
+        warmup: Some(0.1),
+        minimum_lr: takes_minimum(s.schedule).then_some(0.0),
+        cycles: (s.schedule == Some(ScheduleName::Cosine)).then_some(1),
+        power: (s.schedule == Some(ScheduleName::Polynomial)).then_some(1.0),
+        weight_decay: Some(0.01),
+        l1: Some(0.0),
+        l2: Some(0.0),
+        clip: Some(1.0),
+        metric: Some(Metric::Accuracy),
+        seed: Some(0),
+        precision: Some(Precision::F32),
+        log_every: Some(10),
+        ..TrainSettings::default()
+    };
+    merge(s, defaults)
+}
+
+fn takes_minimum(schedule: Option<ScheduleName>) -> bool {
+    matches!(schedule, Some(ScheduleName::Cosine | ScheduleName::Polynomial))
+}
+
+/// `value` if `allowed` holds, else an error that names the flag.
+fn within<T: Copy + std::fmt::Display>(flag: &str, value: T, allowed: bool, rule: &str) -> Result<T, Failure> {
+    if allowed { Ok(value) } else { Err(usage(format!("--{flag} is {value}; it must be {rule}"))) }
+}
+
+fn check(s: TrainSettings) -> Result<Resolved, Failure> {
+    let needed = |flag: &str, what: &str| usage(format!("--{flag} is missing: name {what} (or set `{flag}` in {DEFAULT_FILE})"));
+    let model = s.model.clone().ok_or_else(|| needed("model", "a model folder or hub id"))?;
+    let train = s.train.clone().ok_or_else(|| needed("train", "a file of labelled rows"))?;
+    let output = s.output.clone().ok_or_else(|| needed("output", "a folder for the run"))?;
+
+    let float = |flag, value: Option<f64>, low: f64, high: f64, rule| {
+        let value = value.unwrap_or(0.0);
+        within(flag, value, value.is_finite() && (low..=high).contains(&value), rule)
+    };
+    let count = |flag, value: Option<u64>| {
+        let value = value.unwrap_or(1);
+        within(flag, value, (1..=1 << 40).contains(&value), "a whole number of at least 1")
+    };
+    let lr = float("lr", s.lr, 0.0, 10.0, "above 0 and at most 10")?;
+    within("lr", lr, lr > 0.0, "above 0 and at most 10")?;
+    let share = "a share between 0 and 1";
+    let factor = "between 0 and 1000";
+    let warmup = float("warmup", s.warmup, 0.0, 1.0, share)?;
+    let weight_decay = float("weight-decay", s.weight_decay, 0.0, 1000.0, factor)?;
+    let momentum = float("momentum", s.momentum, 0.0, 0.9999, "at least 0 and below 1")?;
+    let penalty = Penalty {
+        l1: float("l1", s.l1, 0.0, 1000.0, factor)? as f32,
+        l2: float("l2", s.l2, 0.0, 1000.0, factor)? as f32,
+    };
+    let clip = float("clip", s.clip, 0.0, 1e9, "0 (off) or a norm")?;
+    let batch_size = count("batch-size", s.batch_size.map(|n| n as u64))? as usize;
+    let micro_batch = count("micro-batch", s.micro_batch.map(|n| n as u64).or(Some(batch_size as u64)))? as usize;
+    within("micro-batch", micro_batch, micro_batch <= batch_size, "at most --batch-size")?;
+    let max_length = s.max_length.unwrap_or_default();
+    within("max-length", max_length, max_length >= 3, "at least 3")?;
+    if let Some(threads) = s.threads {
+        within("threads", threads, (1..=4096).contains(&threads), "between 1 and 4096")?;
+    }
+
+    Ok(Resolved {
+        model,
+        train,
+        output,
+        columns: columns(&s.text_column, &s.text_b_column, &s.label_column),
+        max_length,
+        optimizer: chosen_optimizer(&s)?,
+        weight_decay,
+        momentum: momentum as f32,
+        numbers: Settings {
+            batch_size,
+            micro_batch,
+            epochs: count("epochs", s.epochs)?,
+            max_steps: s.max_steps.map(|n| count("max-steps", Some(n))).transpose()?,
+            learning_rate: lr,
+            schedule: schedule(&s)?,
+            warmup,
+            clip,
+            penalty,
+            seed: s.seed.unwrap_or_default(),
+            metric: metric(&s)?,
+            patience: s.patience.map(|n| count("patience", Some(n))).transpose()?,
+            log_every: count("log-every", s.log_every)?,
+            checkpoint_every: s.checkpoint_every.map(|n| count("checkpoint-every", Some(n))).transpose()?,
+        },
+        settings: s,
+    })
+}
+
+fn chosen_optimizer(s: &TrainSettings) -> Result<OptimizerName, Failure> {
+    let optimizer = s.optimizer.unwrap_or(OptimizerName::Adamw);
+    if s.momentum.is_some() && optimizer != OptimizerName::Sgd {
+        return Err(usage("--momentum belongs to --optimizer sgd; adamw has no such setting"));
+    }
+    Ok(optimizer)
+}
+
+fn schedule(s: &TrainSettings) -> Result<Kind, Failure> {
+    let minimum = s.minimum_lr.unwrap_or(0.0);
+    let name = s.schedule.unwrap_or(ScheduleName::Linear);
+    let stray = |flag: &str, of: &str| Err(usage(format!("--{flag} belongs to --schedule {of}")));
+    if s.minimum_lr.is_some() && !takes_minimum(Some(name)) {
+        return stray("minimum-lr", "cosine or polynomial");
+    }
+    if s.cycles.is_some() && name != ScheduleName::Cosine {
+        return stray("cycles", "cosine");
+    }
+    if s.power.is_some() && name != ScheduleName::Polynomial {
+        return stray("power", "polynomial");
+    }
+    let kind = match name {
+        ScheduleName::Constant => Kind::Constant,
+        ScheduleName::Linear => Kind::Linear,
+        ScheduleName::Cosine => Kind::Cosine { minimum, cycles: s.cycles.unwrap_or(1) },
+        ScheduleName::Polynomial => Kind::Polynomial { power: s.power.unwrap_or(1.0), minimum },
+    };
+    kind.check().map_err(|e| usage(e.to_string()))?;
+    Ok(kind)
+}
+
+fn metric(s: &TrainSettings) -> Result<MetricName, Failure> {
+    if s.patience.is_some() && s.validation.is_none() {
+        return Err(usage("--patience needs --validation: without it nothing says whether training still helps"));
+    }
+    Ok(match s.metric.unwrap_or(Metric::Accuracy) {
+        Metric::Loss => MetricName::Loss,
+        Metric::Accuracy => MetricName::Accuracy,
+        Metric::F1Macro => MetricName::F1Macro,
+        Metric::Mcc => MetricName::Mcc,
+    })
+}
+
+/// The columns to read, or `None` for the usual ones.
+pub fn columns(text: &Option<String>, text_b: &Option<String>, label: &Option<String>) -> Option<Columns> {
+    if text.is_none() && label.is_none() {
+        return None;
+    }
+    let text = text.clone().unwrap_or_else(|| "text".to_string());
+    Some(Columns { text, text_b: text_b.clone(), label: label.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> TrainSettings {
+        parse("model = 'm'\ntrain = 't.csv'\noutput = 'o'", "f").map_err(|f| f.message).unwrap()
+    }
+
+    fn error(text: &str) -> String {
+        let parsed = parse(text, "f.toml").and_then(|file| check(with_defaults(merge(file, base()))));
+        parsed.map(|_| ()).unwrap_err().message
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let file = parse("lr = 1e-4\nepochs = 5\nschedule = 'cosine'", "f").map_err(|f| f.message).unwrap();
+        let typed = TrainSettings { epochs: Some(7), ..base() };
+        let run = check(with_defaults(merge(typed, file))).map_err(|f| f.message).unwrap();
+        let numbers = run.numbers;
+        assert_eq!((numbers.learning_rate, numbers.epochs, numbers.batch_size), (1e-4, 7, 32));
+        assert_eq!(numbers.schedule, Kind::Cosine { minimum: 0.0, cycles: 1 });
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, expected) in [
+            ("lerning-rate = 1", "f.toml: unknown key `lerning-rate`; did you mean"),
+            ("batch_size = 3", "f.toml: unknown key `batch_size`; did you mean `batch-size`?"),
+            ("lr = 0", "--lr is 0; it must be above 0"),
+            ("lr = nan", "--lr is NaN"),
+            ("warmup = 1.5", "--warmup is 1.5; it must be a share"),
+            ("epochs = 0", "--epochs is 0; it must be a whole number of at least 1"),
+            ("micro-batch = 64", "--micro-batch is 64; it must be at most --batch-size"),
+            ("cycles = 2", "--cycles belongs to --schedule cosine"),
+            ("momentum = 0.5", "--momentum belongs to --optimizer sgd"),
+            ("patience = 2", "--patience needs --validation"),
+            ("lr = 'fast'", "f.toml: invalid type"),
+            ("lr = ", "f.toml is not valid TOML"),
+        ] {
+            let message = error(text);
+            assert!(message.starts_with(expected), "{text}: {message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! [`Encoded`], the tokens of a whole table, and [`Batch`], the ragged batch that the model reads: no padding anywhere.
+//! It knows nothing of texts, files or tokenizers.
+
+/// The token ids of many rows, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids of all rows, `[tokens]`.
+    pub ids: Vec<u32>,
+    /// Segment of each token, `[tokens]`: 0 for the first text, 1 for the second.
+    pub type_ids: Vec<u32>,
+    /// Where each row starts in `ids`, and at the end their number, `[rows + 1]`.
+    pub offsets: Vec<u32>,
+    /// The rows that were cut to the maximum length, in order.
+    pub truncated: Vec<usize>,
+    /// The length of the longest row before cutting, special tokens included.
+    pub longest_untruncated: usize,
+}
+
+impl Encoded {
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of tokens of all rows.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The token ids and segments of one row.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, row: usize) -> (&[u32], &[u32]) {
+        assert!(row < self.len(), "Encoded::row: row {row} of {} rows", self.len());
+        let range = self.offsets[row] as usize..self.offsets[row + 1] as usize;
+        (&self.ids[range.clone()], &self.type_ids[range])
+    }
+}
+
+/// The rows of one batch, ragged: `tokens` is the sum of their real lengths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Token ids, `[tokens]`.
+    pub ids: Vec<u32>,
+    /// Segments, `[tokens]`.
+    pub type_ids: Vec<u32>,
+    /// Place of each token in its row, from 0, `[tokens]`.
+    pub positions: Vec<u32>,
+    /// Where each row starts, and at the end the number of tokens, `[rows + 1]`.
+    pub offsets: Vec<u32>,
+    /// Label ids, `[rows]`; empty when the labels are not known.
+    pub labels: Vec<u32>,
+    /// Which rows of the data set these are, `[rows]`.
+    pub rows: Vec<usize>,
+}
+
+impl Batch {
+    /// Takes the given rows, in the given order. `labels` holds one id for each row of `encoded`, or none at all.
+    ///
+    /// # Panics
+    /// When a row does not exist, or `labels` has another length.
+    pub fn gather(encoded: &Encoded, labels: &[u32], rows: &[usize]) -> Batch {
+        assert!(
+            labels.is_empty() || labels.len() == encoded.len(),
+            "Batch::gather: {} labels, expected none or {}",
+            labels.len(),
+            encoded.len()
+        );
+        let tokens = rows.iter().map(|&row| encoded.row(row).0.len()).sum();
+        let mut batch = Batch {
+            ids: Vec::with_capacity(tokens),
+            type_ids: Vec::with_capacity(tokens),
+            positions: Vec::with_capacity(tokens),
+            offsets: Vec::with_capacity(rows.len() + 1),
+            labels: if labels.is_empty() { Vec::new() } else { rows.iter().map(|&row| labels[row]).collect() },
+            rows: rows.to_vec(),
+        };
+        batch.offsets.push(0);
+        for &row in rows {
+            let (ids, type_ids) = encoded.row(row);
+            batch.ids.extend_from_slice(ids);
+            batch.type_ids.extend_from_slice(type_ids);
+            batch.positions.extend(0..ids.len() as u32);
+            batch.offsets.push(batch.ids.len() as u32);
+        }
+        batch
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The number of tokens of all rows.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+}

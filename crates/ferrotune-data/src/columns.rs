@@ -1,0 +1,78 @@
+//! Which columns of a file are the text, the second text and the label. It knows nothing of rows.
+
+use crate::names::{listed, nearest};
+use crate::{DataError, Need};
+use std::collections::HashSet;
+
+/// The names of the columns to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// The text, or the first text of a pair.
+    pub text: String,
+    /// The second text of a pair.
+    pub text_b: Option<String>,
+    /// The label.
+    pub label: Option<String>,
+}
+
+impl Columns {
+    /// The usual columns: `text`, or `text_a` and `text_b`, with `label` where the file has it.
+    /// `None` when the file has neither, or both.
+    pub fn infer(headers: &[String]) -> Option<Columns> {
+        let found = |name: &str| headers.iter().find(|header| *header == name).cloned();
+        let label = found("label");
+        match (found("text"), found("text_a"), found("text_b")) {
+            (Some(text), None, _) | (Some(text), _, None) => Some(Columns { text, text_b: None, label }),
+            (None, Some(text), text_b @ Some(_)) => Some(Columns { text, text_b, label }),
+            _ => None,
+        }
+    }
+
+    /// The columns to read from a file with these headers: `wanted`, else the usual ones. All of them exist.
+    pub(crate) fn locate(
+        file: &str,
+        headers: &[String],
+        wanted: Option<&Columns>,
+        need: Need,
+    ) -> Result<Columns, DataError> {
+        let mut names = HashSet::with_capacity(headers.len());
+        if let Some(header) = headers.iter().find(|header| !names.insert(header.as_str())) {
+            return Err(DataError::DuplicateColumn { file: file.to_owned(), column: header.clone() });
+        }
+        let has = |name: &str| headers.iter().any(|header| header == name);
+        let missing = |name: &str| DataError::MissingColumn {
+            file: file.to_owned(),
+            column: name.to_owned(),
+            columns: listed(headers.iter().map(String::as_str)),
+            // The two texts of a pair have near names, and neither stands for the other.
+            nearest: nearest(
+                name,
+                headers.iter().map(String::as_str).filter(|header| !(is_half(name) && is_half(header))),
+            ),
+        };
+        let mut columns = match wanted.cloned().or_else(|| Columns::infer(headers)) {
+            Some(columns) => columns,
+            None if has("text") => return Err(DataError::AmbiguousColumns { file: file.to_owned() }),
+            None if has("text_a") => return Err(missing("text_b")),
+            None if has("text_b") => return Err(missing("text_a")),
+            None => return Err(missing("text")),
+        };
+        let label = columns.label.clone().unwrap_or_else(|| "label".to_owned());
+        if need == Need::TextOnly && !has(&label) {
+            columns.label = None;
+        } else if columns.label.is_none() && need == Need::Labels {
+            columns.label = Some(label);
+        }
+        for name in [Some(&columns.text), columns.text_b.as_ref(), columns.label.as_ref()].into_iter().flatten() {
+            if !has(name) {
+                return Err(missing(name));
+            }
+        }
+        Ok(columns)
+    }
+}
+
+/// Whether this is the usual name of one text of a pair.
+fn is_half(name: &str) -> bool {
+    name == "text_a" || name == "text_b"
+}

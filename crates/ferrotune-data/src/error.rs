@@ -1,0 +1,130 @@
+//! [`DataError`]: every way in which data or a tokenizer from outside can be refused, with file, line and column.
+//! It knows nothing of how the checks are made.
+
+use crate::names::{did_you_mean, quoted};
+use std::io;
+
+/// Which part of the outside world is at fault; the command line maps it to an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The operating system refused: the file is missing, unreadable, or the disk failed.
+    Io,
+    /// The contents of a data file, or its labels, are wrong.
+    Data,
+    /// `tokenizer.json` is missing, malformed, or does not fit the request.
+    Tokenizer,
+}
+
+/// A refusal of data or of a tokenizer. Lines and columns count from 1; columns count characters.
+/// Each message is one line: what is wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message above each variant says what its fields are")]
+pub enum DataError {
+    #[error("cannot read {file}: {source}")]
+    Io { file: String, source: io::Error },
+    #[error("{file} is not a regular file: a table cannot be read from a folder or a pipe")]
+    NotAFile { file: String },
+    #[error("{file} has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson, or name its format")]
+    UnknownFormat { file: String },
+    #[error("{file} has {bytes} bytes, more than the limit of {limit}: split it")]
+    FileTooLarge { file: String, bytes: u64, limit: u64 },
+    #[error("{file} is empty: it needs a header (or JSON objects) and at least one row")]
+    EmptyFile { file: String },
+    #[error("{file} has a header but no rows: add some")]
+    NoRows { file: String },
+    #[error("{file} is encoded as {encoding}: convert it, for example with `iconv -f {encoding} -t UTF-8`")]
+    Encoding { file: String, encoding: &'static str },
+    #[error(
+        "invalid UTF-8 in {file}, line {line}, column {column}: convert the file to UTF-8 \
+         (for Latin-1: `iconv -f ISO-8859-1 -t UTF-8`)"
+    )]
+    InvalidUtf8 { file: String, line: u64, column: u64 },
+    #[error("NUL byte in {file}, line {line}, column {column}: remove it, or convert the file if it is UTF-16")]
+    Nul { file: String, line: u64, column: u64 },
+    #[error(
+        "unclosed quote in {file}, line {line}: the field that opens there never ends; \
+         close it, and write a quote inside a quoted field twice"
+    )]
+    UnclosedQuote { file: String, line: u64 },
+    #[error(
+        "stray quote in {file}, line {line}, column {column}: put the whole field in quotes and write the quote twice"
+    )]
+    StrayQuote { file: String, line: u64, column: u64 },
+    #[error(
+        "text after a closing quote in {file}, line {line}, column {column} (the quote opened in line {opened}): \
+         write a quote inside a quoted field twice, or close the quote that was left open"
+    )]
+    TextAfterQuote { file: String, line: u64, column: u64, opened: u64 },
+    #[error(
+        "wrong number of fields in {file}, line {line}: got {got}, the header has {expected}; \
+         put a field that holds the delimiter in quotes"
+    )]
+    FieldCount { file: String, line: u64, got: usize, expected: usize },
+    #[error("duplicate column {} in {file}: give each column its own name", quoted(.column))]
+    DuplicateColumn { file: String, column: String },
+    #[error("no column {} in {file}: rename the right one of its columns {columns}{}", quoted(.column), did_you_mean(.nearest))]
+    MissingColumn { file: String, column: String, columns: String, nearest: Option<String> },
+    #[error("{file} has both \"text\" and \"text_a\", \"text_b\": name the columns to read, or rename one")]
+    AmbiguousColumns { file: String },
+    #[error("empty label in {file}, line {line}: give the row a label or delete it")]
+    EmptyLabel { file: String, line: u64 },
+    #[error("label over several lines in {file}, line {line}: look for an unclosed quote")]
+    LabelSpansLines { file: String, line: u64 },
+    #[error("{what} over {limit} bytes in {file}, line {line}: shorten it, or look for an unclosed quote")]
+    TooLarge { file: String, line: u64, what: &'static str, limit: usize },
+    #[error("malformed JSON in {file}, line {line}, column {column}: {detail}; each line must be one JSON object")]
+    Json { file: String, line: u64, column: u64, detail: String },
+    #[error("{found} instead of a JSON object in {file}, line {line}: each line must be one object")]
+    JsonNotObject { file: String, line: u64, found: &'static str },
+    #[error("wrong type of {} in {file}, line {line}: got {found}, expected {expected}", quoted(.key))]
+    JsonType { file: String, line: u64, key: String, found: &'static str, expected: &'static str },
+    #[error("duplicate key {} in {file}, line {line}: keep one", quoted(.key))]
+    JsonDuplicateKey { file: String, line: u64, key: String },
+    #[error("missing key {} in {file}, line {line}: every object needs it", quoted(.key))]
+    JsonMissingKey { file: String, line: u64, key: String },
+    #[error("NUL character (\\u0000) in {} in {file}, line {line}: remove it", quoted(.key))]
+    JsonNul { file: String, line: u64, key: String },
+    #[error("every row of {file} has the label {}: a classifier needs at least two classes", quoted(.label))]
+    SingleClass { file: String, label: String },
+    #[error(
+        "unknown label {} in {file}, line {line} (rows with unknown labels: {rows}): \
+         correct it to one of {known}, or train with it{}",
+        quoted(.label), did_you_mean(.nearest)
+    )]
+    UnknownLabel { file: String, line: u64, label: String, rows: usize, known: String, nearest: Option<String> },
+    #[error("label {} is in the label list twice, or is empty: labels need distinct names", quoted(.label))]
+    BadLabelName { label: String },
+    #[error("no tokenizer.json in {folder}: save the model's fast tokenizer there")]
+    TokenizerMissing { folder: String },
+    #[error("{file} has {bytes} bytes, more than the limit of {limit}: it is no tokenizer of a BERT model")]
+    TokenizerTooLarge { file: String, bytes: u64, limit: u64 },
+    #[error("cannot use {file}: {detail}; take the file from the model's original folder")]
+    TokenizerMalformed { file: String, detail: String },
+    #[error("the tokenizers library panicked on {file} while {doing}: the file is malformed; take the original one")]
+    TokenizerPanicked { file: String, doing: String },
+    #[error("the tokenizer failed on the row of line {line}: {detail}")]
+    TokenizerFailed { line: u64, detail: String },
+    #[error("max length {max_length} is too short: this input needs {needed} ({special} special tokens and the text)")]
+    MaxLength { max_length: usize, special: usize, needed: usize },
+    #[error("the row of line {line} has no tokens: the text is empty and the tokenizer adds none of its own")]
+    EmptySequence { line: u64 },
+    #[error("more than {limit} tokens in one data set: split it")]
+    TooManyTokens { limit: u64 },
+}
+
+impl DataError {
+    /// Which part of the outside world is at fault.
+    pub fn kind(&self) -> ErrorKind {
+        use DataError as E;
+        match self {
+            E::Io { .. } => ErrorKind::Io,
+            E::TokenizerMissing { .. }
+            | E::TokenizerTooLarge { .. }
+            | E::TokenizerMalformed { .. }
+            | E::TokenizerPanicked { .. }
+            | E::TokenizerFailed { .. }
+            | E::MaxLength { .. } => ErrorKind::Tokenizer,
+            _ => ErrorKind::Data,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Labelled text from files to ragged batches of token ids: strict CSV, TSV and JSON Lines readers, label maps,
+//! tokenizing with the `tokenizers` crate, shuffling, batching, and an audit of the splits.
+//!
+//! It knows no tensor, no model and no other ferrotune crate; it prints nothing and reads no environment variable.
+//! Everything that comes from outside (a file, a pipe, a `tokenizer.json`) is checked, and a fault is a [`DataError`]
+//! that names the file and the line.
+//!
+//! ```
+//! use ferrotune_data::{Format, Need, batches, shuffled, stream};
+//!
+//! let file = "text,label\ngood,pos\n\"bad, very\",neg\n";
+//! let rows: Vec<_> = stream(file.as_bytes(), "memory", Format::Csv, Need::Labels)?.collect::<Result<_, _>>()?;
+//! assert_eq!(rows[1].text, "bad, very");
+//! assert_eq!(rows[1].line, 3);
+//! let order = shuffled(rows.len(), 0, 1);
+//! assert_eq!(batches(&order, 32).count(), 1);
+//! # Ok::<(), ferrotune_data::DataError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod audit;
+mod batch;
+mod columns;
+mod delimited;
+mod error;
+mod jsonl;
+mod labels;
+mod lines;
+mod names;
+mod order;
+mod reader;
+mod table;
+mod tokenizer;
+mod tokenizer_check;
+
+#[cfg(test)]
+mod tests;
+
+pub use audit::{Audit, Conflict, Finding, Overlap, Place, SplitAudit, audit};
+pub use batch::{Batch, Encoded};
+pub use columns::Columns;
+pub use error::{DataError, ErrorKind};
+pub use labels::{Labels, encode_labels};
+pub use lines::{MAX_FIELD_BYTES, MAX_RECORD_BYTES};
+pub use order::{batches, shuffled};
+pub use reader::{RowReader, stream, stream_with};
+pub use table::{Format, MAX_FILE_BYTES, Need, Row, Table, read_table, read_table_with};
+pub use tokenizer::{MAX_TOKENIZER_BYTES, Tokenizer};

@@ -1,0 +1,103 @@
+//! Physical lines of a byte stream: UTF-8 checked, NUL refused, byte order mark dropped, LF, CRLF and CR alike.
+//! It knows nothing of fields, quotes or JSON.
+
+use crate::DataError;
+use std::io::{self, BufRead};
+
+/// A field (one text, one label) may have at most this many bytes: 1 MiB.
+pub const MAX_FIELD_BYTES: usize = 1 << 20;
+/// A record (all fields of one row) may have at most this many bytes: 8 MiB. It bounds the memory that a stream
+/// without line ends can take.
+pub const MAX_RECORD_BYTES: usize = 8 << 20;
+
+/// Byte order marks of encodings that are refused. UTF-32LE starts like UTF-16LE, so it comes first.
+const FOREIGN_MARKS: [(&[u8], &str); 4] = [
+    (&[0xFF, 0xFE, 0, 0], "UTF-32LE"),
+    (&[0, 0, 0xFE, 0xFF], "UTF-32BE"),
+    (&[0xFF, 0xFE], "UTF-16LE"),
+    (&[0xFE, 0xFF], "UTF-16BE"),
+];
+
+/// Reads one line at a time.
+pub(crate) struct Lines<R> {
+    reader: R,
+    /// What messages call the stream: a path, or "standard input".
+    pub(crate) file: String,
+    line: u64,
+    buffer: Vec<u8>,
+    /// The last line ended in CR; a following LF belongs to that end.
+    after_carriage_return: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(crate) fn new(reader: R, file: &str) -> Self {
+        Lines { reader, file: file.to_owned(), line: 0, buffer: Vec::new(), after_carriage_return: false }
+    }
+
+    /// The next line's number and its text without the line end, or `None` at the end of the stream.
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, &str)>, DataError> {
+        self.buffer.clear();
+        let line = self.line + 1;
+        if !self.fill(line)? {
+            return Ok(None);
+        }
+        self.line = line;
+        let file = || self.file.clone();
+        let mut bytes = self.buffer.as_slice();
+        if line == 1 {
+            if let Some(&(_, encoding)) = FOREIGN_MARKS.iter().find(|(mark, _)| bytes.starts_with(mark)) {
+                return Err(DataError::Encoding { file: file(), encoding });
+            }
+            bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        }
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+                return Err(DataError::InvalidUtf8 { file: file(), line, column: column_after(&valid) });
+            }
+        };
+        match text.find('\0') {
+            Some(at) => Err(DataError::Nul { file: file(), line, column: column_after(&text[..at]) }),
+            None => Ok(Some((line, text))),
+        }
+    }
+
+    /// Reads up to and over the next line end into `buffer`; false at the end of the stream.
+    fn fill(&mut self, line: u64) -> Result<bool, DataError> {
+        loop {
+            let chunk = match self.reader.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(DataError::Io { file: self.file.clone(), source }),
+            };
+            if chunk.is_empty() {
+                return Ok(!self.buffer.is_empty());
+            }
+            let skipped = usize::from(std::mem::take(&mut self.after_carriage_return) && chunk[0] == b'\n');
+            let rest = &chunk[skipped..];
+            let end = rest.iter().position(|&byte| byte == b'\n' || byte == b'\r');
+            let taken = end.unwrap_or(rest.len());
+            self.buffer.extend_from_slice(&rest[..taken]);
+            self.after_carriage_return = end.is_some_and(|end| rest[end] == b'\r');
+            let consumed = skipped + taken + usize::from(end.is_some());
+            self.reader.consume(consumed);
+            if self.buffer.len() > MAX_RECORD_BYTES {
+                return Err(DataError::TooLarge {
+                    file: self.file.clone(),
+                    line,
+                    what: "record",
+                    limit: MAX_RECORD_BYTES,
+                });
+            }
+            if end.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// The column, in characters from 1, of what follows `text` on its line.
+pub(crate) fn column_after(text: &str) -> u64 {
+    text.chars().count() as u64 + 1
+}

@@ -1,0 +1,41 @@
+//! The order of rows in an epoch, and its cut into batches. It knows nothing of rows but their number.
+
+/// The increment of SplitMix64, the golden ratio in 64 bits (Steele, Lea and Flood 2014).
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The SplitMix64 output function: a bijection of 64 bits that leaves no visible pattern.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A permutation of `0..rows`: a pure function of its arguments, the same on every machine and in every version.
+///
+/// Algorithm: the SplitMix64 stream whose state starts at `mix(mix(seed + GAMMA) ^ epoch)` drives a Fisher-Yates
+/// shuffle from the last place down; the partner of place `i` is drawn without bias from `0..=i` by the high half of a
+/// 128-bit product, drawing again where the low half falls into the biased rest (Lemire 2019).
+pub fn shuffled(rows: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut state = mix(mix(seed.wrapping_add(GAMMA)) ^ epoch);
+    let mut below = |bound: u64| loop {
+        state = state.wrapping_add(GAMMA);
+        let product = u128::from(mix(state)) * u128::from(bound);
+        if product as u64 >= bound.wrapping_neg() % bound {
+            break (product >> 64) as usize;
+        }
+    };
+    let mut order: Vec<usize> = (0..rows).collect();
+    for i in (1..rows).rev() {
+        order.swap(i, below(i as u64 + 1));
+    }
+    order
+}
+
+/// The rows of each batch in turn; the last may be smaller.
+///
+/// # Panics
+/// When `batch_size` is 0.
+pub fn batches(order: &[usize], batch_size: usize) -> impl Iterator<Item = &[usize]> {
+    assert!(batch_size > 0, "batches: batch_size is 0, expected at least 1");
+    order.chunks(batch_size)
+}

@@ -1,0 +1,199 @@
+//! [`Tokenizer`]: the `tokenizers` crate behind a fence, under our own truncation and without padding.
+//! It knows nothing of files but `tokenizer.json`, and nothing of labels.
+//!
+//! The crate can panic on a hostile `tokenizer.json`, while loading and while encoding, so both run under
+//! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)
+
+use crate::{DataError, Encoded, Row, tokenizer_check};
+use rayon::prelude::*;
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use tokenizers::{PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy};
+
+/// `tokenizer.json` may have at most this many bytes: 64 MiB. Those of multilingual models have about 17.
+pub const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
+
+/// Rows that one rayon task encodes at least: enough to outweigh the task itself.
+const ROWS_PER_TASK: usize = 16;
+
+/// Turns text into token ids.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    file: String,
+    max_length: usize,
+    vocab_size: usize,
+}
+
+/// One encoded row, and its length before truncation.
+struct Sequence {
+    ids: Vec<u32>,
+    type_ids: Vec<u32>,
+    untruncated: usize,
+}
+
+impl Tokenizer {
+    /// Loads `tokenizer.json` of a model folder. Its own padding and truncation settings are dropped: rows get no
+    /// padding, and are cut to `max_length` tokens with the special tokens counted.
+    ///
+    /// # Errors
+    /// The file is missing, over 64 MiB, malformed or hostile; or `max_length` leaves no room for text.
+    pub fn from_folder(dir: &Path, max_length: usize) -> Result<Tokenizer, DataError> {
+        let path = dir.join("tokenizer.json");
+        let file = path.display().to_string();
+        let bytes = read_capped(dir, &path, &file)?;
+        let malformed = |detail: String| DataError::TokenizerMalformed { file: file.clone(), detail };
+        let loaded = guarded(&file, "loading it", || tokenizers::Tokenizer::from_bytes(&bytes))?;
+        let mut inner = loaded.map_err(|error| malformed(one_line(&*error)))?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| malformed(one_line(&*error)))?;
+        let vocab_size = guarded(&file, "checking it", || tokenizer_check::check(&inner))?.map_err(malformed)?;
+        let tokenizer = Tokenizer { inner, file, max_length, vocab_size };
+        tokenizer.text_room(false)?;
+        Ok(tokenizer)
+    }
+
+    /// The largest token id plus one: an embedding table with fewer rows does not fit this tokenizer.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The length, special tokens included, to which rows are cut.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Encodes all rows in parallel on the current rayon pool; the result does not depend on the number of threads.
+    ///
+    /// A row that is too long is cut at its end; of a pair the longer text is cut first ("longest first").
+    /// A special token written out in a text, like `[SEP]`, becomes that token, as with Hugging Face's tokenizers.
+    ///
+    /// # Errors
+    /// The first row, in order, on which the tokenizer fails or which has no token at all.
+    pub fn encode(&self, rows: &[Row]) -> Result<Encoded, DataError> {
+        // Collected with the errors inside: a parallel collect into a Result may keep any of several errors.
+        let sequences: Vec<_> =
+            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| self.encode_guarded(row)).collect();
+        let mut encoded = Encoded {
+            ids: Vec::new(),
+            type_ids: Vec::new(),
+            offsets: Vec::with_capacity(rows.len() + 1),
+            truncated: Vec::new(),
+            longest_untruncated: 0,
+        };
+        encoded.offsets.push(0);
+        for (row, sequence) in sequences.into_iter().enumerate() {
+            let Sequence { ids, type_ids, untruncated } = sequence?;
+            if untruncated > ids.len() {
+                encoded.truncated.push(row);
+            }
+            encoded.longest_untruncated = encoded.longest_untruncated.max(untruncated);
+            encoded.ids.extend_from_slice(&ids);
+            encoded.type_ids.extend_from_slice(&type_ids);
+            let limit = u64::from(u32::MAX);
+            let end = u32::try_from(encoded.ids.len()).map_err(|_| DataError::TooManyTokens { limit })?;
+            encoded.offsets.push(end);
+        }
+        Ok(encoded)
+    }
+
+    /// Encodes one row.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_row(&self, row: &Row) -> Result<Encoded, DataError> {
+        self.encode(std::slice::from_ref(row))
+    }
+
+    fn encode_guarded(&self, row: &Row) -> Result<Sequence, DataError> {
+        let room = self.text_room(row.text_b.is_some())?;
+        let failed = |detail: String| DataError::TokenizerFailed { line: row.line, detail };
+        let doing = format!("encoding the row of line {}", row.line);
+        let sequence = guarded(&self.file, &doing, || self.encode_texts(&row.text, row.text_b.as_deref(), room))?
+            .map_err(|error| failed(one_line(&*error)))?;
+        if sequence.ids.is_empty() {
+            return Err(DataError::EmptySequence { line: row.line });
+        }
+        // Only a template that repeats a text can do this; it would overrun the model's position table.
+        if sequence.ids.len() > self.max_length {
+            return Err(failed(format!("its template gives {} tokens for {room} of text", sequence.ids.len())));
+        }
+        Ok(sequence)
+    }
+
+    /// Texts are encoded without special tokens first, so that the length before truncation is known. The truncation
+    /// itself is the crate's, so that ids equal those of Hugging Face's fast tokenizers.
+    fn encode_texts(&self, text: &str, text_b: Option<&str>, room: usize) -> tokenizers::Result<Sequence> {
+        let first = self.inner.encode_fast(text, false)?;
+        let second = text_b.map(|text| self.inner.encode_fast(text, false)).transpose()?;
+        let second = second.map(|mut encoding| {
+            encoding.set_type_ids(vec![1; encoding.len()]);
+            encoding
+        });
+        let untruncated = first.len() + second.as_ref().map_or(0, |encoding| encoding.len());
+        let params = TruncationParams {
+            max_length: room,
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+            direction: TruncationDirection::Right,
+        };
+        let (mut first, mut second) = tokenizers::truncate_encodings(first, second, &params)?;
+        // What was cut off must go before the template is applied: the crate would pair every piece of the first text
+        // with every piece of the second, and two long texts would fill the memory.
+        first.take_overflowing();
+        second.iter_mut().for_each(|encoding| drop(encoding.take_overflowing()));
+        let special = self.special_tokens(second.is_some());
+        let encoding = self.inner.post_process(first, second, true)?;
+        Ok(Sequence {
+            ids: encoding.get_ids().to_vec(),
+            type_ids: encoding.get_type_ids().to_vec(),
+            untruncated: untruncated + special,
+        })
+    }
+
+    fn special_tokens(&self, pair: bool) -> usize {
+        self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(pair))
+    }
+
+    /// How many tokens of text fit: at least one for each text.
+    fn text_room(&self, pair: bool) -> Result<usize, DataError> {
+        let special = self.special_tokens(pair);
+        let needed = special.saturating_add(1 + usize::from(pair));
+        if self.max_length < needed {
+            return Err(DataError::MaxLength { max_length: self.max_length, special, needed });
+        }
+        Ok(self.max_length - special)
+    }
+}
+
+fn read_capped(dir: &Path, path: &Path, file: &str) -> Result<Vec<u8>, DataError> {
+    let limit = MAX_TOKENIZER_BYTES;
+    let io = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => DataError::TokenizerMissing { folder: dir.display().to_string() },
+        _ => DataError::Io { file: file.to_owned(), source },
+    };
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
+        let detail = "it is not a regular file".to_owned();
+        return Err(DataError::TokenizerMalformed { file: file.to_owned(), detail });
+    }
+    if metadata.len() > limit {
+        return Err(DataError::TokenizerTooLarge { file: file.to_owned(), bytes: metadata.len(), limit });
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // The size may have grown since it was asked for.
+    File::open(path).map_err(io)?.take(limit).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
+}
+
+/// Runs `work`; a panic in it becomes an error. Nothing that `work` leaves half done is used afterwards.
+fn guarded<T>(file: &str, doing: &str, work: impl FnOnce() -> T) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| DataError::TokenizerPanicked { file: file.to_owned(), doing: doing.to_owned() })
+}
+
+/// The message of a library's error, on one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,164 @@
+//! One AdamW step over flat memory. Must not know parameter groups, schedules or the step number.
+//!
+//! Shapes: p, m, v, g: `[n]`. With the clipped gradient `g' = grad_scale·g`, in PyTorch's order of operations
+//! (`torch.optim.AdamW`, not fused; Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>):
+//!
+//! ```text
+//! p = p·(1 - lr·weight_decay)
+//! m = m + (1 - beta1)·(g' - m)
+//! v = beta2·v + (1 - beta2)·g'²
+//! p = p - lr/bias_correction1 · m / (√v/√bias_correction2 + eps)
+//! ```
+//!
+//! One pass: four streams in, three out, 28 bytes a parameter, so memory bandwidth is the limit.
+
+use crate::isa::{self, Lane, dispatch};
+use crate::par::{self, DisjointMut};
+
+/// The constants of a step, in `f64` because `1 - beta2` would lose four digits in `f32`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the mean of gradients.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Decoupled weight decay, multiplied by the learning rate.
+    pub weight_decay: f64,
+    /// `1 - beta1^t` for the t-th step, t from 1.
+    pub bias_correction1: f64,
+    /// `1 - beta2^t`.
+    pub bias_correction2: f64,
+}
+
+/// What the loop needs, each rounded to `f32` once.
+#[derive(Clone, Copy)]
+struct Factors {
+    decay: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    inverse_sqrt_correction2: f32,
+    eps: f32,
+    step_size: f32,
+    grad_scale: f32,
+}
+
+impl Factors {
+    fn new(constants: &AdamW, grad_scale: f32) -> Self {
+        Self {
+            decay: (1.0 - constants.lr * constants.weight_decay) as f32,
+            one_minus_beta1: (1.0 - constants.beta1) as f32,
+            beta2: constants.beta2 as f32,
+            one_minus_beta2: (1.0 - constants.beta2) as f32,
+            inverse_sqrt_correction2: (1.0 / constants.bias_correction2.sqrt()) as f32,
+            eps: constants.eps as f32,
+            step_size: (constants.lr / constants.bias_correction1) as f32,
+            grad_scale,
+        }
+    }
+}
+
+/// One step of p, m and v by the gradient g; `grad_scale` is the clip factor (1 for none).
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn step(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], constants: &AdamW, grad_scale: f32) {
+    let n = p.len();
+    for (name, len) in [("m", m.len()), ("v", v.len()), ("g", g.len())] {
+        assert_eq!(len, n, "adamw: {name}: expected {n} elements like p, got {len}");
+    }
+    let factors = Factors::new(constants, grad_scale);
+    let (p, m, v) = (DisjointMut::new(p), DisjointMut::new(m), DisjointMut::new(v));
+    let isa = isa::current();
+    par::for_each_chunk(n, par::CHUNK, |_, range| {
+        // SAFETY: chunks do not overlap, and each is visited once.
+        let (p, m, v) = unsafe { (p.range(range.clone()), m.range(range.clone()), v.range(range.clone())) };
+        step_chunk(isa, p, m, v, &g[range], factors);
+    });
+}
+
+dispatch! { fn step_chunk(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], factors: Factors) = step_body; }
+
+#[inline(always)]
+fn step_body<L: Lane>(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], f: Factors) {
+    for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+        let g = f.grad_scale * g;
+        let mean = L::mul_add(f.one_minus_beta1, g - *m, *m);
+        let square = L::mul_add(f.one_minus_beta2 * g, g, f.beta2 * *v);
+        let denominator = L::mul_add(square.sqrt(), f.inverse_sqrt_correction2, f.eps);
+        *p = L::mul_add(-f.step_size, mean / denominator, *p * f.decay);
+        *m = mean;
+        *v = square;
+    }
+}
+
+/// The specification.
+pub mod textbook {
+    use super::AdamW;
+    use crate::real::Real;
+
+    /// See [`step`](super::step).
+    pub fn step<T: Real>(p: &mut [T], m: &mut [T], v: &mut [T], g: &[T], constants: &AdamW, grad_scale: T) {
+        let AdamW { lr, beta1, beta2, eps, weight_decay, bias_correction1, bias_correction2 } = *constants;
+        let real = T::from_f64;
+        for i in 0..p.len() {
+            let g = grad_scale * g[i];
+            p[i] *= real(1.0 - lr * weight_decay);
+            m[i] += real(1.0 - beta1) * (g - m[i]);
+            v[i] = real(beta2) * v[i] + real(1.0 - beta2) * g * g;
+            p[i] -= real(lr / bias_correction1) * m[i] / (v[i].sqrt() / real(bias_correction2.sqrt()) + real(eps));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::par::check::{assert_close, same_bits, values, widen};
+
+    fn constants(t: i32) -> AdamW {
+        let (beta1, beta2) = (0.9, 0.999);
+        AdamW {
+            lr: 1e-2,
+            beta1,
+            beta2,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            bias_correction1: 1.0 - beta1.powi(t),
+            bias_correction2: 1.0 - beta2.powi(t),
+        }
+    }
+
+    #[test]
+    fn five_steps_follow_the_textbook_with_the_same_bits_on_any_threads() {
+        for n in [0, 1, 37, 3 * par::CHUNK + 5] {
+            let start = values(1, n);
+            let (mut p64, mut m64, mut v64) = (widen(&start), vec![0.0; n], vec![0.0; n]);
+            for t in 1..=5 {
+                textbook::step(&mut p64, &mut m64, &mut v64, &widen(&values(t as u64 + 9, n)), &constants(t), 0.5);
+            }
+            let all = same_bits("adamw", || {
+                let (mut p, mut m, mut v) = (start.clone(), vec![0.0; n], vec![0.0; n]);
+                for t in 1..=5 {
+                    step(&mut p, &mut m, &mut v, &values(t as u64 + 9, n), &constants(t), 0.5);
+                }
+                [p, m, v].concat()
+            });
+            // About six roundings of 2^-24 a step in each of p, m, v; an update is at most lr/√(1-beta2) of p's size.
+            assert_close("adamw", &all, &[p64, m64, v64].concat(), 30.0 * 2f64.powi(-24));
+        }
+    }
+
+    #[test]
+    fn first_step_moves_by_the_learning_rate_against_the_sign() {
+        // t = 1: m/bias1 = g, √(v/bias2) = |g|, so the update is lr·sign(g) whatever the size of g.
+        let (mut p, mut m, mut v) = ([1.0; 3], [0.0; 3], [0.0; 3]);
+        let constants = AdamW { weight_decay: 0.0, ..constants(1) };
+        step(&mut p, &mut m, &mut v, &[5.0, -1e-3, 0.0], &constants, 1.0);
+        assert_close("p", &p, &[0.99, 1.01, 1.0], 1e-6);
+    }
+}

@@ -1,0 +1,133 @@
+//! Every block size of the matmul with its reason, and how a product is cut into tiles, panels, blocks of k and tasks.
+//! Must not touch the elements of a matrix.
+
+use std::ops::Range;
+
+use super::Dims;
+use super::pack::Strip;
+use super::tile::MicroKernel;
+
+/// Rows of an AVX2 tile. 6 × 2 vectors leave 4 of the 16 registers for two vectors of B and broadcasts of A; 12 chains
+/// hide the latency of two multiply-add units (2 units × 4 or 5 cycles).
+pub(super) const AVX2_MR: usize = 6;
+/// Vectors of 8 columns in an AVX2 tile.
+pub(super) const AVX2_NV: usize = 2;
+/// Longest block of k with AVX2: a panel's block is 384 · 16 · 4 = 24 KiB of a 32 KiB L1 cache, beside the tile of A.
+pub(super) const AVX2_KC: usize = 384;
+
+/// Rows of an AVX-512 tile. 8 × 3 vectors leave 8 of the 32 registers; per step 11 loads feed 24 multiply-adds.
+pub(super) const AVX512_MR: usize = 8;
+/// Vectors of 16 columns in an AVX-512 tile. 48 divides the usual widths of encoders (384, 768, 1024 less a third, 1536, 3072).
+pub(super) const AVX512_NV: usize = 3;
+/// Longest block of k with AVX-512: a panel's block is 384 · 48 · 4 = 72 KiB. It streams from L2 at 8 bytes a cycle (16 with
+/// two 512-bit units), far below what L2 delivers; shorter blocks would only add traffic to C.
+pub(super) const AVX512_KC: usize = 384;
+
+/// The longest of them, for the size of scratch.
+const LONGEST_KC: usize = if AVX2_KC > AVX512_KC { AVX2_KC } else { AVX512_KC };
+
+/// Rows of C in a task at most: with the blocks of k above, its tiles of A take 144 KiB of an L2 cache.
+const MC: usize = 96;
+
+/// Tasks for each thread, if the product is large enough: enough to even out a core that is slowed by somebody else.
+const TASKS_PER_THREAD: usize = 4;
+
+/// Multiply-adds below which a call stays on the calling thread: about the time in which rayon wakes a sleeping worker.
+const SERIAL_WORK: usize = 1 << 19;
+
+/// A cache line in `f32`s. Packed memory starts on one.
+pub(super) const LINE: usize = 16;
+
+/// Part `i` of `total` things dealt to `parts` as evenly as possible, in order.
+pub(super) fn deal(total: usize, parts: usize, i: usize) -> Range<usize> {
+    i * total / parts..(i + 1) * total / parts
+}
+
+/// See [`super::scratch_len`]: one packed block of A and of B, whose last panel has whole vectors (16 lanes are the widest, and a
+/// multiple of all others), and slack to start each of them on a cache line.
+pub(super) fn scratch_len(dims: Dims) -> usize {
+    (dims.m + dims.n.next_multiple_of(16)) * dims.k.min(LONGEST_KC) + 2 * LINE
+}
+
+/// How one product is cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blocking {
+    dims: Dims,
+    /// Row tiles, of up to MR rows.
+    pub(super) tiles: usize,
+    /// Column panels, of NR columns but for the last.
+    pub(super) panels: usize,
+    /// Blocks of k, at least one, so that k = 0 still writes C.
+    pub(super) k_blocks: usize,
+    row_blocks: usize,
+    column_groups: usize,
+}
+
+impl Blocking {
+    /// Cuts a product for the micro-kernel `K` and `threads`. Only the tasks depend on `threads`.
+    pub(super) fn new<K: MicroKernel>(dims: Dims, threads: usize) -> Self {
+        let (tiles, panels) = (dims.m.div_ceil(K::MR), dims.n.div_ceil(K::NR));
+        let (row_blocks, column_groups) = cut_tasks(dims, tiles, panels, threads);
+        Blocking { dims, tiles, panels, k_blocks: dims.k.div_ceil(K::KC).max(1), row_blocks, column_groups }
+    }
+
+    /// Steps of k in a block.
+    pub(super) fn k_block(&self, block: usize) -> Range<usize> {
+        deal(self.dims.k, self.k_blocks, block)
+    }
+
+    /// Steps of the longest block of k.
+    pub(super) fn longest_k_block(&self) -> usize {
+        self.dims.k.div_ceil(self.k_blocks)
+    }
+
+    /// Number of tasks.
+    pub(super) fn tasks(&self) -> usize {
+        self.row_blocks * self.column_groups
+    }
+
+    /// Tiles and panels of a task. Tasks with the same rows are neighbours, so that a thread keeps these rows in its L2.
+    pub(super) fn task(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        let (block, group) = (task / self.column_groups, task % self.column_groups);
+        (deal(self.tiles, self.row_blocks, block), deal(self.panels, self.column_groups, group))
+    }
+
+    /// A row tile: MR rows or less, never zero; packed without padding.
+    pub(super) fn tile(&self, tile: usize) -> Strip {
+        let rows = deal(self.dims.m, self.tiles, tile);
+        Strip { start: rows.start, columns: rows.len(), width: rows.len() }
+    }
+
+    /// A column panel, packed in whole vectors.
+    pub(super) fn panel<K: MicroKernel>(&self, panel: usize) -> Strip {
+        let start = panel * K::NR;
+        let columns = K::NR.min(self.dims.n - start);
+        Strip { start, columns, width: columns.next_multiple_of(K::LANES) }
+    }
+}
+
+/// Whether a product of these sizes is worth several threads.
+pub(super) fn is_parallel(dims: Dims, threads: usize) -> bool {
+    threads > 1 && dims.m.saturating_mul(dims.n).saturating_mul(dims.k) >= SERIAL_WORK
+}
+
+/// The row blocks and column groups whose last task is expected to end first.
+fn cut_tasks(dims: Dims, tiles: usize, panels: usize, threads: usize) -> (usize, usize) {
+    let fewest = dims.m.div_ceil(MC).clamp(1, tiles.max(1));
+    if !is_parallel(dims, threads) {
+        return (fewest, 1);
+    }
+    let mut best = (usize::MAX, fewest, 1);
+    for row_blocks in fewest..=(fewest + 2).min(tiles) {
+        let wanted = (threads * TASKS_PER_THREAD).div_ceil(row_blocks);
+        for column_groups in wanted.min(panels)..=(wanted + 3).min(panels) {
+            let waves = (row_blocks * column_groups).div_ceil(threads);
+            let largest = tiles.div_ceil(row_blocks) * panels.div_ceil(column_groups);
+            let end = waves * largest;
+            if end < best.0 {
+                best = (end, row_blocks, column_groups);
+            }
+        }
+    }
+    (best.1, best.2)
+}

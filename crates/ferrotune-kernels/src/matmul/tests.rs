@@ -1,0 +1,333 @@
+//! Tests of the matmul: every kernel of this machine, and the AVX-512 tile shape in plain Rust, against the textbook.
+
+use super::blocking::{AVX512_KC, AVX512_MR, AVX512_NV};
+use super::tile::{MicroKernel, Tile, Vector, tile, tile_of_shape};
+use super::{Dims, Epilogue, Layout, epilogue, loops, matmul_on, portable, scratch_len, textbook};
+use crate::gelu;
+use crate::isa::{self, FusedLane, Isa};
+
+const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
+const SIZES: [usize; 17] = [0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 48, 49, 97, 100, 257];
+
+/// Sixteen lanes in plain Rust: stands in for an AVX-512 register on machines without.
+#[derive(Clone, Copy)]
+struct Array([f32; 16]);
+
+// SAFETY (every method): the trait's contract covers each element that is touched.
+impl Vector for Array {
+    const LANES: usize = 16;
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Array([0.0; 16])
+    }
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe { Array([*from; 16]) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe { Self::load_first(from, 16) }
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        let mut to = [0.0; 16];
+        // SAFETY: the trait's contract.
+        unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, count) };
+        Array(to)
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the trait's contract.
+        unsafe { self.store_first(to, 16) }
+    }
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        // SAFETY: the trait's contract.
+        unsafe { to.copy_from_nonoverlapping(self.0.as_ptr(), count) }
+    }
+    #[inline(always)]
+    unsafe fn add_product(self, x: Self, y: Self) -> Self {
+        let mut sum = self.0;
+        for i in 0..16 {
+            sum[i] = x.0[i].mul_add(y.0[i], sum[i]);
+        }
+        Array(sum)
+    }
+    #[inline(always)]
+    unsafe fn add(self, x: Self) -> Self {
+        let mut sum = self.0;
+        for i in 0..16 {
+            sum[i] += x.0[i];
+        }
+        Array(sum)
+    }
+}
+
+/// The shape, blocking and body of the AVX-512 micro-kernel over [`Array`].
+struct Model512;
+
+/// FMA is enabled where the target needs it, only so that `mul_add` is no library call.
+///
+/// # Safety
+/// As [`tile`]; on x86-64 the processor has AVX2 and FMA.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
+unsafe fn model_tile<const MR: usize, const NV: usize>(args: &Tile) {
+    // SAFETY: the same obligations.
+    unsafe { tile::<Array, MR, NV>(args) }
+}
+
+impl MicroKernel for Model512 {
+    const NAME: &'static str = "model of avx512 8x48";
+    const MR: usize = AVX512_MR;
+    const LANES: usize = Array::LANES;
+    const NR: usize = AVX512_NV * Array::LANES;
+    const KC: usize = AVX512_KC;
+
+    unsafe fn tile(rows: usize, vectors: usize, args: &Tile) {
+        // SAFETY: the same obligations.
+        unsafe { tile_of_shape!(model_tile(args), rows, vectors, rows [1 2 3 4 5 6 7 8], vectors [1 2 3]) }
+    }
+
+    unsafe fn pack_transposed(
+        from: *const f32,
+        stride: usize,
+        columns: usize,
+        steps: usize,
+        to: *mut f32,
+        width: usize,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the same obligations; `kernels` has found AVX2.
+        unsafe {
+            super::x86::avx2::Avx2::pack_transposed(from, stride, columns, steps, to, width)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        for (p, j) in (0..steps).flat_map(|p| (0..width).map(move |j| (p, j))) {
+            // SAFETY: element (j, p) of the source and (p, j) of the target exist.
+            unsafe { *to.add(p * width + j) = if j < columns { *from.add(j * stride + p) } else { 0.0 } };
+        }
+    }
+
+    unsafe fn gelu_panel(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {
+        #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
+        unsafe fn enabled(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {
+            // SAFETY: passed on.
+            unsafe { epilogue::gelu_panel::<FusedLane, { Model512::NR }>(to, from, rows, columns, stride) }
+        }
+        // SAFETY: the same obligations.
+        unsafe { enabled(to, from, rows, columns, stride) }
+    }
+}
+
+/// What can be tested here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kernel {
+    Of(Isa),
+    Model512,
+}
+
+fn kernels() -> Vec<Kernel> {
+    let mut kernels: Vec<_> = isa::available().map(Kernel::Of).collect();
+    if cfg!(not(target_arch = "x86_64")) || Isa::Avx2.is_available() {
+        kernels.push(Kernel::Model512);
+    }
+    kernels
+}
+
+/// Small numbers that look random: multiples of 1/512 within ±1, different for each seed.
+fn numbers(count: usize, seed: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1021) as f32 / 512.0 - 1.0).collect()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ending {
+    None,
+    Bias,
+    BiasGelu,
+}
+
+/// One product: its inputs and what comes out.
+#[derive(Debug)]
+struct Case {
+    layout: Layout,
+    dims: Dims,
+    beta: f32,
+    ending: Ending,
+}
+
+impl Case {
+    /// Runs the case; returns C and `pre`. C starts as NaN where beta is 0.
+    fn run(&self, kernel: Kernel) -> (Vec<f32>, Vec<f32>) {
+        let Case { layout, dims, beta, ending } = *self;
+        let Dims { m, n, k } = dims;
+        let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
+        let mut c = self.start();
+        let mut pre = vec![f32::NAN; if ending == Ending::BiasGelu { m * n } else { 0 }];
+        // One more in front: the kernels must not count on alignment.
+        let mut scratch = vec![f32::NAN; scratch_len(layout, dims) + 1];
+        let scratch = &mut scratch[1..];
+        let end = match ending {
+            Ending::None => Epilogue::None,
+            Ending::Bias => Epilogue::Bias(&bias),
+            Ending::BiasGelu => Epilogue::BiasGelu { bias: &bias, pre: &mut pre },
+        };
+        match kernel {
+            Kernel::Of(isa) => {
+                matmul_on(isa, layout, dims, &a, &b, beta, &mut c, end, scratch);
+            }
+            // SAFETY: `kernels` lists the model only where it can run; all lengths are right.
+            Kernel::Model512 => unsafe {
+                loops::run::<Model512>(layout, dims, &a, &b, beta, &mut c, end, scratch);
+            },
+        }
+        (c, pre)
+    }
+
+    fn start(&self) -> Vec<f32> {
+        let count = self.dims.m * self.dims.n;
+        if self.beta == 0.0 { vec![f32::NAN; count] } else { numbers(count, 4) }
+    }
+
+    /// The product (without ending) by the textbook in f32 and f64, and Σ|a||b| + |c| of each element.
+    fn expected(&self) -> (Vec<f32>, Vec<f64>, Vec<f64>) {
+        let Case { layout, dims, beta, .. } = *self;
+        let (a, b) = (numbers(dims.m * dims.k, 1), numbers(dims.k * dims.n, 2));
+        let mut narrow = self.start();
+        textbook::matmul(layout, dims, &a, &b, beta, &mut narrow);
+        let wide = |x: &[f32], of: fn(f64) -> f64| x.iter().map(|&x| of(f64::from(x))).collect::<Vec<f64>>();
+        let [exact, sizes] = [|x: f64| x, f64::abs].map(|of: fn(f64) -> f64| {
+            let mut c = wide(&self.start(), of);
+            textbook::matmul(layout, dims, &wide(&a, of), &wide(&b, of), f64::from(beta), &mut c);
+            c
+        });
+        (narrow, exact, sizes)
+    }
+
+    /// Every kernel against the textbook: within the bound of a sum of k products, and for our own kernels the same bits.
+    fn check(&self) {
+        let (narrow, exact, sizes) = self.expected();
+        let Dims { n, k, .. } = self.dims;
+        let bias = numbers(n, 3);
+        for kernel in kernels() {
+            let (c, pre) = self.run(kernel);
+            let sums = if self.ending == Ending::BiasGelu { &pre } else { &c };
+            assert_eq!(sums.len(), narrow.len());
+            for (i, &got) in sums.iter().enumerate() {
+                let added = if self.ending == Ending::None { 0.0 } else { bias[i % n] };
+                // k products and k additions, each rounded by at most ε/2 of Σ|a||b|, twice that for matrixmultiply's own order, and
+                // one rounding of the bias.
+                let bound = 2.0 * (k + 1) as f64 * f64::from(f32::EPSILON) * (sizes[i] + f64::from(added.abs()));
+                let error = (f64::from(got) - (exact[i] + f64::from(added))).abs();
+                assert!(error <= bound, "{self:?} {kernel:?} element {i}: error {error:e}, bound {bound:e}");
+                if kernel != Kernel::Of(Isa::Portable) {
+                    let expected = if self.ending == Ending::None { narrow[i] } else { narrow[i] + added };
+                    assert_eq!(got.to_bits(), expected.to_bits(), "{self:?} {kernel:?} element {i}: {got} {expected}");
+                }
+            }
+            let wide: Vec<f64> = pre.iter().map(|&x| f64::from(x)).collect();
+            for (i, (&y, x)) in c.iter().zip(wide).enumerate() {
+                let expected = gelu::textbook::forward(&[x])[0];
+                // What vmath::gelu states, and what 1 + erf of the textbook loses in f64 far on the left.
+                let bound = (8.0 + x * x / 2.0) * 2f64.powi(-24) * expected.abs() + x.abs() * f64::EPSILON;
+                let error = (f64::from(y) - expected).abs();
+                assert!(
+                    error <= bound,
+                    "{self:?} {kernel:?} gelu of element {i}, {x}: error {error:e}, bound {bound:e}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn all_layouts_and_odd_sizes_give_the_textbooks_bits() {
+    for (m, n, k) in SIZES.iter().flat_map(|&m| SIZES.iter().flat_map(move |&n| SIZES.map(|k| (m, n, k)))) {
+        // The rest of the cube takes long and has no edge that these lack.
+        if m * n * k > 60_000 {
+            continue;
+        }
+        for layout in LAYOUTS {
+            for beta in [0.0, 1.0] {
+                Case { layout, dims: Dims { m, n, k }, beta, ending: Ending::None }.check();
+            }
+        }
+    }
+}
+
+#[test]
+fn several_blocks_of_k_rows_and_columns_give_the_textbooks_bits() {
+    for (m, n, k) in [(100, 97, 257), (257, 100, 97), (31, 130, 1000), (211, 49, 513), (13, 400, 385), (200, 200, 31)] {
+        for layout in LAYOUTS {
+            for (beta, ending) in [(0.0, Ending::None), (1.0, Ending::Bias), (0.0, Ending::BiasGelu)] {
+                Case { layout, dims: Dims { m, n, k }, beta, ending }.check();
+            }
+        }
+    }
+}
+
+#[test]
+fn epilogues_run_after_the_whole_sum_also_where_it_is_empty() {
+    for (m, n, k) in
+        [(1, 1, 1), (5, 17, 0), (7, 16, 3), (13, 33, 300), (12, 48, 64), (9, 100, 31), (0, 5, 3), (3, 0, 2)]
+    {
+        for layout in LAYOUTS {
+            for (beta, ending) in [(0.0, Ending::Bias), (1.0, Ending::Bias), (0.0, Ending::BiasGelu)] {
+                Case { layout, dims: Dims { m, n, k }, beta, ending }.check();
+            }
+        }
+    }
+}
+
+#[test]
+fn one_two_and_five_threads_give_the_same_bits() {
+    let dims = Dims { m: 203, n: 150, k: 301 };
+    for (layout, kernel) in LAYOUTS.iter().flat_map(|&layout| kernels().into_iter().map(move |kernel| (layout, kernel)))
+    {
+        let case = Case { layout, dims, beta: 0.0, ending: Ending::BiasGelu };
+        let [one, two, five] = [1, 2, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (c, pre) = pool.install(|| case.run(kernel));
+            [c, pre].concat().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        });
+        assert!(one == two && one == five, "{layout:?} {kernel:?}");
+    }
+}
+
+#[test]
+fn a_forced_set_runs_its_own_kernel_or_is_refused() {
+    let run = |isa| {
+        let (mut c, mut scratch) = ([f32::NAN], [0.0; 64]);
+        matmul_on(isa, Layout::NN, Dims { m: 1, n: 1, k: 1 }, &[2.0], &[3.0], 0.0, &mut c, Epilogue::None, &mut scratch)
+    };
+    for (isa, name) in [(Isa::Avx512, "avx512 8x48"), (Isa::Avx2, "avx2 6x16"), (Isa::Portable, portable::NAME)] {
+        match std::panic::catch_unwind(|| run(isa)) {
+            Ok(ran) => assert!(ran == name && isa::available().any(|it| it == isa), "{} ran {ran}", isa.name()),
+            Err(_) => assert!(isa::available().all(|it| it != isa), "{} is available and was refused", isa.name()),
+        }
+    }
+}
+
+#[test]
+fn wrong_lengths_are_refused_by_argument() {
+    let run = |a: usize, b: usize, c: usize, beta: f32, scratch: usize| {
+        let [a, b, mut c, mut scratch] = [a, b, c, scratch].map(|length| vec![0.0; length]);
+        let dims = Dims { m: 2, n: 3, k: 4 };
+        let call = || super::matmul(Layout::NT, dims, &a, &b, beta, &mut c, Epilogue::None, &mut scratch);
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+        panic.err().map(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
+    };
+    let enough = scratch_len(Layout::NT, Dims { m: 2, n: 3, k: 4 });
+    assert_eq!(run(8, 12, 6, 0.0, enough), None);
+    for (arguments, expected) in [
+        ((7, 12, 6, 0.0, enough), "matmul NT m=2 n=3 k=4: a has 7 elements, expected 8"),
+        ((8, 11, 6, 0.0, enough), "matmul NT m=2 n=3 k=4: b has 11 elements, expected 12"),
+        ((8, 12, 5, 0.0, enough), "matmul NT m=2 n=3 k=4: c has 5 elements, expected 6"),
+        ((8, 12, 6, 0.5, enough), "matmul: beta is 0.5, expected 0 or 1"),
+        ((8, 12, 6, 0.0, 1), "matmul: scratch has 1 elements, expected at least 104"),
+    ] {
+        let (a, b, c, beta, scratch) = arguments;
+        assert_eq!(run(a, b, c, beta, scratch).as_deref(), Some(expected));
+    }
+}

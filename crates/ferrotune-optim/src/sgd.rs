@@ -1,0 +1,46 @@
+//! Stochastic gradient descent with momentum, as `torch.optim.SGD` has it.
+
+use crate::Groups;
+use crate::optimizer::{Optimizer, State, download, upload, zeros};
+use ferrotune_tensor::{Backend, Grads, Params};
+
+/// `g += decay·p`, `velocity = momentum·velocity + g`, `p −= lr·velocity`.
+pub struct Sgd<B: Backend> {
+    momentum: f32,
+    groups: Groups,
+    steps: u64,
+    velocity: B::Buf,
+}
+
+impl<B: Backend> Sgd<B> {
+    /// An optimizer at step 0 for the trainable parameters. A momentum of 0 is plain gradient descent.
+    pub fn new(backend: &B, params: &Params<B>, groups: Groups, momentum: f32) -> Sgd<B> {
+        Sgd { momentum, groups, steps: 0, velocity: zeros(backend, params) }
+    }
+}
+
+impl<B: Backend> Optimizer<B> for Sgd<B> {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: f64) {
+        self.steps += 1;
+        let layout = params.layout().clone();
+        for id in grads.written_ids() {
+            let velocity = B::slice_mut(&mut self.velocity, layout.entry(id).range.clone());
+            let (g, decay) = (grads.get(id).data, self.groups.decay(id) as f32);
+            backend.sgd(params.get_mut(id), velocity, g, lr as f32, self.momentum, decay, grad_scale as f32);
+        }
+    }
+
+    fn state(&self, backend: &B, params: &Params<B>) -> State {
+        State { steps: self.steps, moments: vec![("sgd.velocity", download(backend, params, &self.velocity))] }
+    }
+
+    fn restore(&mut self, backend: &B, params: &Params<B>, state: &State) -> Result<(), String> {
+        upload(backend, params, state, &mut [("sgd.velocity", &mut self.velocity)])?;
+        self.steps = state.steps;
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Gradcheck of the losses; optimizers against formulas in f64; clipping and penalties.
+
+use crate::losses::{BinaryCrossEntropy, CrossEntropy};
+use crate::optimizer::Optimizer;
+use crate::{AdamW, Groups, Penalty, Sgd, adamw, clip};
+use ferrotune_tensor::init::Init;
+use ferrotune_tensor::ops::{Mul, Sum};
+use ferrotune_tensor::prelude::*;
+use ndarray::{Axis, arr0, arr2};
+
+#[test]
+fn losses() {
+    let logits = arr2(&[[0.3f32, -1.2, 2.0], [4.0, 0.1, -0.5], [-2.0, -2.5, -1.0], [0.0, 0.0, 0.0]]).into_dyn();
+    let labels = [2u32, 1, 0, 1];
+    gradcheck(
+        || CrossEntropy::new(labels.to_vec(), 0.25),
+        std::slice::from_ref(&logits),
+        |x| {
+            let row = |(z, &label): (ndarray::ArrayViewD<'_, f64>, &u32)| {
+                z.iter().map(|z| z.exp()).sum::<f64>().ln() - z[[label as usize]]
+            };
+            arr0(0.25 * x[0].axis_iter(Axis(0)).zip(&labels).map(row).sum::<f64>()).into_dyn()
+        },
+    )
+    .unwrap();
+    let targets = vec![1.0, 0.0, 0.3, 0.0, 1.0, 0.5, 1.0, 0.0, 0.0, 1.0, 0.9, 0.0];
+    let loss = || BinaryCrossEntropy { targets: targets.clone(), scale: 1.0 / 12.0 };
+    gradcheck(loss, &[logits], |x| {
+        let one = |(z, &t): (&f64, &f32)| {
+            let s = 1.0 / (1.0 + (-z).exp());
+            -(f64::from(t) * s.ln() + (1.0 - f64::from(t)) * (1.0 - s).ln())
+        };
+        arr0(x[0].iter().zip(&targets).map(one).sum::<f64>() / 12.0).into_dyn()
+    })
+    .unwrap();
+}
+
+/// A model of one weight matrix and one bias, with the gradients w and b (of ½Σw² + ½Σb²).
+struct Bowl {
+    params: Params<Cpu>,
+    grads: Grads<Cpu>,
+    pool: Pool<Cpu>,
+}
+
+impl Bowl {
+    fn new() -> Bowl {
+        let mut layout = Layout::new();
+        layout.root().param("weight", [3, 7], Init::Normal(1.0));
+        layout.root().param("bias", [5], Init::Normal(1.0));
+        let params = Params::init(&Cpu, layout, 3);
+        Bowl { grads: Grads::new(&Cpu, &params), params, pool: Pool::new(Cpu) }
+    }
+
+    fn backward(&mut self) {
+        self.grads.clear();
+        for id in self.params.trainable_ids().collect::<Vec<_>>() {
+            let mut tape = Tape::new(&Cpu, &self.params, &mut self.pool);
+            let p = tape.param(id);
+            let square = tape.apply(Mul, &[p, p]);
+            let loss = tape.apply(Sum { scale: 0.5 }, &[square]);
+            tape.backward(loss, 1.0, &mut self.grads);
+        }
+    }
+
+    fn values(&self) -> Vec<f64> {
+        self.params.layout().ids().flat_map(|id| self.params.get(id).data.to_vec()).map(f64::from).collect()
+    }
+}
+
+fn assert_close(got: &[f64], expected: &[f64], steps: usize) {
+    // Each step rounds to f32 a handful of times: a few ε of the largest value for each step.
+    let tolerance = 8.0 * f64::from(f32::EPSILON) * steps as f64;
+    for (g, e) in got.iter().zip(expected) {
+        assert!((g - e).abs() <= tolerance * e.abs().max(1.0), "{g} {e}");
+    }
+}
+
+#[test]
+fn adamw_follows_the_formula_in_f64() {
+    let mut bowl = Bowl::new();
+    let groups = Groups::standard(&bowl.params, 0.1);
+    let mut optimizer = AdamW::new(&Cpu, &bowl.params, groups, adamw::BETAS, adamw::EPS);
+    let mut p = bowl.values();
+    let (mut m, mut v) = (vec![0.0; p.len()], vec![0.0; p.len()]);
+    for t in 1..=20 {
+        let (lr, scale) = (0.05 / f64::from(t), 0.5);
+        bowl.backward();
+        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, lr, scale);
+        for i in 0..p.len() {
+            let g = p[i] * scale;
+            let decay = if i < 21 { 0.1 } else { 0.0 };
+            p[i] -= lr * decay * p[i];
+            m[i] = 0.9 * m[i] + 0.1 * g;
+            v[i] = 0.999 * v[i] + 0.001 * g * g;
+            let (m, v) = (m[i] / (1.0 - 0.9f64.powi(t)), v[i] / (1.0 - 0.999f64.powi(t)));
+            p[i] -= lr * m / (v.sqrt() + 1e-8);
+        }
+    }
+    assert_close(&bowl.values(), &p, 20);
+}
+
+#[test]
+fn sgd_follows_the_formula_in_f64() {
+    let mut bowl = Bowl::new();
+    let mut optimizer = Sgd::new(&Cpu, &bowl.params, Groups::standard(&bowl.params, 0.1), 0.9);
+    let mut p = bowl.values();
+    let mut velocity = vec![0.0; p.len()];
+    for _ in 0..20 {
+        bowl.backward();
+        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, 0.05, 1.0);
+        for i in 0..p.len() {
+            let decay = if i < 21 { 0.1 } else { 0.0 };
+            velocity[i] = 0.9 * velocity[i] + (p[i] + decay * p[i]);
+            p[i] -= 0.05 * velocity[i];
+        }
+    }
+    assert_close(&bowl.values(), &p, 20);
+}
+
+#[test]
+fn a_restored_optimizer_takes_the_same_steps() {
+    for restore_into_frozen in [false, true] {
+        let mut bowl = Bowl::new();
+        let groups = Groups::standard(&bowl.params, 0.0);
+        let mut first = AdamW::new(&Cpu, &bowl.params, groups.clone(), adamw::BETAS, adamw::EPS);
+        bowl.backward();
+        first.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, 1.0);
+        let state = first.state(&Cpu, &bowl.params);
+        let mut second = AdamW::new(&Cpu, &bowl.params, groups, adamw::BETAS, adamw::EPS);
+        if restore_into_frozen {
+            let weight = bowl.params.layout().find("weight").unwrap();
+            bowl.params.set_trainable(weight, false);
+            let error = second.restore(&Cpu, &bowl.params, &state).unwrap_err();
+            assert_eq!(error, "expected the moment `adamw.m` of 5 values, got `adamw.m` of 26");
+            continue;
+        }
+        second.restore(&Cpu, &bowl.params, &state).unwrap();
+        bowl.backward();
+        let before = bowl.values();
+        first.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, 1.0);
+        let after_first = bowl.values();
+        for id in bowl.params.layout().ids().collect::<Vec<_>>() {
+            let at = if id.index() == 0 { 0..21 } else { 21..26 };
+            let values: Vec<f32> = before[at].iter().map(|&v| v as f32).collect();
+            bowl.params.set(&Cpu, id, &values);
+        }
+        second.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, 1.0);
+        assert_eq!(after_first, bowl.values());
+    }
+}
+
+#[test]
+fn clipping_brings_the_norm_to_the_limit_and_never_raises_it() {
+    let mut bowl = Bowl::new();
+    bowl.backward();
+    let norm = clip::global_norm(&Cpu, &bowl.grads);
+    let exact = bowl.values().iter().map(|v| v * v).sum::<f64>().sqrt();
+    assert!((norm - exact).abs() < 1e-6 * exact, "{norm} {exact}");
+    assert!((norm * clip::clip_factor(norm, 1.0) - 1.0).abs() < 1e-5);
+    assert_eq!((clip::clip_factor(0.5, 1.0), clip::clip_factor(norm, 0.0)), (1.0, 1.0));
+}
+
+#[test]
+fn penalties_add_their_derivative_to_weights_only() {
+    let mut bowl = Bowl::new();
+    bowl.backward();
+    let value = Penalty { l1: 0.3, l2: 0.2 }.apply(&Cpu, &bowl.params, &mut bowl.grads);
+    let values = bowl.values();
+    let expected: f64 = values[..21].iter().map(|w| 0.3 * w.abs() + 0.1 * w * w).sum();
+    assert!((value - expected).abs() < 1e-5 * expected, "{value} {expected}");
+    let gradients: Vec<f32> = bowl.grads.written_ids().flat_map(|id| bowl.grads.get(id).data.to_vec()).collect();
+    for (i, (&w, &g)) in values.iter().zip(&gradients).enumerate() {
+        let expected = if i < 21 { w + 0.3 * w.signum() + 0.2 * w } else { w };
+        assert!((f64::from(g) - expected).abs() < 1e-6 * expected.abs().max(1.0), "{i}: {g} {expected}");
+    }
+}
+
+#[test]
+fn groups_count_what_decays_among_the_trainable() {
+    let mut bowl = Bowl::new();
+    let elements = |counts: [crate::groups::Count; 2]| counts.map(|count| (count.tensors, count.elements));
+    assert_eq!(elements(Groups::counts(&bowl.params)), [(1, 21), (1, 5)]);
+    let bias = bowl.params.layout().find("bias").unwrap();
+    bowl.params.set_trainable(bias, false);
+    assert_eq!(elements(Groups::counts(&bowl.params)), [(1, 21), (0, 0)]);
+}

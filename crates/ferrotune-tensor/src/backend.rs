@@ -1,0 +1,284 @@
+//! What a device must offer. A second device implements this trait and nothing else; ops, tape and model stay as they are.
+//! The methods are layer-sized pairs: forward, then backward.
+
+use crate::{Mask, Pool};
+use std::ops::Range;
+
+pub use ferrotune_kernels::adamw::AdamW;
+pub use ferrotune_kernels::add_norm::NormDims;
+pub use ferrotune_kernels::attention::AttentionDims;
+
+/// Where a gradient goes: `None` if nobody wants it; beta 0 overwrites and never reads, beta 1 accumulates.
+pub type Target<'a, B> = Option<(<B as Backend>::Mut<'a>, f32)>;
+
+/// What a buffer is for. A backend may store activations in another precision than parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Outputs of ops, gradients of them, working memory.
+    Activation,
+    /// The flat parameters.
+    Parameter,
+    /// The flat gradients.
+    Gradient,
+    /// Moments of an optimizer.
+    OptimizerState,
+}
+
+/// Sizes of a linear layer: `n` rows, `i` inputs, `o` outputs.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearDims {
+    /// Rows.
+    pub n: usize,
+    /// Inputs.
+    pub i: usize,
+    /// Outputs.
+    pub o: usize,
+}
+
+/// Gradients of a linear layer: `dx (n, i)`, `dw (o, i)`, `db (o)`.
+pub struct LinearGrads<'a, B: Backend> {
+    /// By the input.
+    pub dx: Target<'a, B>,
+    /// By the weight.
+    pub dw: Target<'a, B>,
+    /// By the bias.
+    pub db: Target<'a, B>,
+}
+
+/// What residual + dropout + layer norm reads.
+pub struct AddNorm<'a, B: Backend> {
+    /// The branch that dropout applies to, `(n, h)`.
+    pub x: B::Ref<'a>,
+    /// The residual, `(n, h)`; none for a plain layer norm.
+    pub residual: Option<B::Ref<'a>>,
+    /// Scale, `(h)`.
+    pub gamma: B::Ref<'a>,
+    /// Dropout of `x`.
+    pub mask: Mask,
+    /// Rows and width.
+    pub dims: NormDims,
+}
+
+/// Gradients of residual + dropout + layer norm.
+pub struct AddNormGrads<'a, B: Backend> {
+    /// By the branch, `(n, h)`.
+    pub dx: Target<'a, B>,
+    /// By the residual, `(n, h)`.
+    pub dresidual: Target<'a, B>,
+    /// By the scale, `(h)`.
+    pub dgamma: Target<'a, B>,
+    /// By the shift, `(h)`.
+    pub dbias: Target<'a, B>,
+}
+
+/// What ragged attention reads: `q, k, v (t, heads·head_dim)` and the sequences' bounds.
+pub struct Attention<'a, 'd, B: Backend> {
+    /// Queries.
+    pub q: B::Ref<'d>,
+    /// Keys.
+    pub k: B::Ref<'d>,
+    /// Values.
+    pub v: B::Ref<'d>,
+    /// Sequence `s` is rows `offsets[s]..offsets[s + 1]`.
+    pub offsets: &'a [u32],
+    /// Heads and their width.
+    pub dims: AttentionDims,
+    /// Factor of the scores, `1/√head_dim`.
+    pub scale: f32,
+    /// Dropout of the probabilities.
+    pub mask: Mask,
+}
+
+/// Gradients of attention.
+pub struct AttentionGrads<'a, B: Backend> {
+    /// By the queries.
+    pub dq: Target<'a, B>,
+    /// By the keys.
+    pub dk: Target<'a, B>,
+    /// By the values.
+    pub dv: Target<'a, B>,
+}
+
+/// A device: memory, and the layer-sized functions that ops are made of.
+pub trait Backend: Send + Sync + Sized + 'static {
+    /// Owned memory of f32.
+    type Buf: Send + Sync;
+    /// Borrowed memory: `&[f32]` on the CPU.
+    type Ref<'a>: Copy + Send + Sync;
+    /// Memory borrowed for writing: `&mut [f32]` on the CPU.
+    type Mut<'a>: Send;
+
+    /// Memory for at least `len` elements, contents unspecified.
+    fn alloc(&self, len: usize, role: Role) -> Self::Buf;
+    /// Elements that the buffer can hold.
+    fn capacity(buf: &Self::Buf) -> usize;
+    /// A part of a buffer.
+    fn slice(buf: &Self::Buf, range: Range<usize>) -> Self::Ref<'_>;
+    /// A part of a buffer for writing.
+    fn slice_mut(buf: &mut Self::Buf, range: Range<usize>) -> Self::Mut<'_>;
+    /// Splits writable memory in two.
+    fn split_mut<'a>(memory: Self::Mut<'a>, at: usize) -> (Self::Mut<'a>, Self::Mut<'a>);
+    /// Copies from the host.
+    fn upload(&self, to: Self::Mut<'_>, host: &[f32]);
+    /// Copies to the host.
+    fn download(&self, from: Self::Ref<'_>) -> Vec<f32>;
+
+    /// `y = value`.
+    fn fill(&self, y: Self::Mut<'_>, value: f32);
+    /// `y += a·x`.
+    fn axpy(&self, y: Self::Mut<'_>, a: f32, x: Self::Ref<'_>);
+    /// `y = a + b`.
+    fn add(&self, y: Self::Mut<'_>, a: Self::Ref<'_>, b: Self::Ref<'_>);
+    /// `y = a · b` element by element.
+    fn mul(&self, y: Self::Mut<'_>, a: Self::Ref<'_>, b: Self::Ref<'_>);
+    /// `dx = beta·dx + k·dy·x`, the backward of `mul` for one side.
+    fn mul_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, other: Self::Ref<'_>);
+    /// `dx = beta·dx + k·dy`, the backward of everything linear.
+    fn scale_into(&self, dx: Target<'_, Self>, k: f32, dy: Self::Ref<'_>);
+    /// `y[0] = k·Σ x`.
+    fn sum(&self, y: Self::Mut<'_>, k: f32, x: Self::Ref<'_>);
+    /// `dx = beta·dx + k·dy[0]` for every element.
+    fn sum_backward(&self, dx: Target<'_, Self>, k: f32, dy: Self::Ref<'_>);
+
+    /// `y = x Wᵀ + b`; with `pre`, `pre = x Wᵀ + b` and `y = gelu(pre)`.
+    fn linear(
+        &self,
+        pool: &mut Pool<Self>,
+        y: Self::Mut<'_>,
+        pre: Option<Self::Mut<'_>>,
+        x: Self::Ref<'_>,
+        w: Self::Ref<'_>,
+        b: Self::Ref<'_>,
+        dims: LinearDims,
+    );
+    /// Gradients of `x Wᵀ + b`.
+    fn linear_backward(
+        &self,
+        pool: &mut Pool<Self>,
+        grads: LinearGrads<'_, Self>,
+        dy: Self::Ref<'_>,
+        x: Self::Ref<'_>,
+        w: Self::Ref<'_>,
+        dims: LinearDims,
+    );
+
+    /// `y = LN(residual + dropout(x))·gamma + bias`, saving mean and 1/σ of each row.
+    fn add_norm(
+        &self,
+        y: Self::Mut<'_>,
+        mean: Self::Mut<'_>,
+        rstd: Self::Mut<'_>,
+        input: AddNorm<'_, Self>,
+        bias: Self::Ref<'_>,
+        eps: f32,
+    );
+    /// Gradients of `add_norm`.
+    fn add_norm_backward(
+        &self,
+        pool: &mut Pool<Self>,
+        grads: AddNormGrads<'_, Self>,
+        dy: Self::Ref<'_>,
+        input: AddNorm<'_, Self>,
+        mean: Self::Ref<'_>,
+        rstd: Self::Ref<'_>,
+    );
+
+    /// Ragged multi-head attention; saves the log-sum-exp of each score row.
+    fn attention(&self, ctx: Self::Mut<'_>, lse: Self::Mut<'_>, input: Attention<'_, '_, Self>);
+    /// Gradients of attention by recomputation.
+    fn attention_backward(
+        &self,
+        pool: &mut Pool<Self>,
+        grads: AttentionGrads<'_, Self>,
+        dctx: Self::Ref<'_>,
+        ctx: Self::Ref<'_>,
+        lse: Self::Ref<'_>,
+        input: Attention<'_, '_, Self>,
+    );
+
+    /// `y[t] = Σ table[ids[t]]` over the tables.
+    fn embedding(&self, y: Self::Mut<'_>, tables: &[(Self::Ref<'_>, &[u32])], width: usize);
+    /// Gradient of one embedding table.
+    fn embedding_backward(&self, dtable: Target<'_, Self>, dy: Self::Ref<'_>, ids: &[u32], width: usize);
+    /// `y[r] = x[rows[r]]`.
+    fn gather_rows(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, rows: &[u32], width: usize);
+    /// Gradient of `gather_rows`; `rows` are distinct.
+    fn gather_rows_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, rows: &[u32], width: usize);
+
+    /// `y = dropout(x)`.
+    fn dropout(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, mask: Mask);
+    /// Gradient of dropout.
+    fn dropout_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, mask: Mask);
+    /// `y = gelu(x)`, exact.
+    fn gelu(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
+    /// Gradient of gelu.
+    fn gelu_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, x: Self::Ref<'_>);
+    /// `y = tanh(x)`.
+    fn tanh(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
+    /// Gradient of tanh.
+    fn tanh_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, y: Self::Ref<'_>);
+    /// Softmax of each row of `cols` elements.
+    fn softmax(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, cols: usize);
+    /// Gradient of softmax.
+    fn softmax_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, y: Self::Ref<'_>, cols: usize);
+
+    /// `loss[0] = k·Σ −log softmax(logits)[label]`, saving the probabilities.
+    fn cross_entropy(
+        &self,
+        loss: Self::Mut<'_>,
+        probabilities: Self::Mut<'_>,
+        logits: Self::Ref<'_>,
+        labels: &[u32],
+        classes: usize,
+        k: f32,
+    );
+    /// Gradient of cross-entropy.
+    fn cross_entropy_backward(
+        &self,
+        dlogits: Target<'_, Self>,
+        dloss: Self::Ref<'_>,
+        probabilities: Self::Ref<'_>,
+        labels: &[u32],
+        classes: usize,
+        k: f32,
+    );
+    /// `loss[0] = k·Σ` binary cross-entropy of each logit with its target in `[0, 1]`.
+    fn binary_cross_entropy(&self, loss: Self::Mut<'_>, logits: Self::Ref<'_>, targets: &[f32], k: f32);
+    /// Gradient of binary cross-entropy.
+    fn binary_cross_entropy_backward(
+        &self,
+        dlogits: Target<'_, Self>,
+        dloss: Self::Ref<'_>,
+        logits: Self::Ref<'_>,
+        targets: &[f32],
+        k: f32,
+    );
+
+    /// One AdamW step in one pass; the gradient is multiplied by `grad_scale` first (clipping).
+    fn adamw(
+        &self,
+        p: Self::Mut<'_>,
+        m: Self::Mut<'_>,
+        v: Self::Mut<'_>,
+        g: Self::Ref<'_>,
+        settings: &AdamW,
+        grad_scale: f32,
+    );
+    /// One SGD step with momentum: `g += decay·p; velocity = momentum·velocity + g; p −= lr·velocity`.
+    fn sgd(
+        &self,
+        p: Self::Mut<'_>,
+        velocity: Self::Mut<'_>,
+        g: Self::Ref<'_>,
+        lr: f32,
+        momentum: f32,
+        weight_decay: f32,
+        grad_scale: f32,
+    );
+    /// `g += l1·sign(p) + l2·p`.
+    fn penalty_add(&self, g: Self::Mut<'_>, p: Self::Ref<'_>, l1: f32, l2: f32);
+    /// `l1·Σ|p| + l2/2·Σp²`.
+    fn penalty(&self, p: Self::Ref<'_>, l1: f32, l2: f32) -> f64;
+    /// `Σ x²` in f64, in a fixed order.
+    fn sum_squares(&self, x: Self::Ref<'_>) -> f64;
+}

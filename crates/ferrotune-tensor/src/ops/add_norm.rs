@@ -1,0 +1,69 @@
+//! Residual + dropout + layer norm, the joint between the parts of an encoder layer (Ba et al. 2016,
+//! <https://arxiv.org/abs/1607.06450>).
+
+use super::inputs;
+use crate::backend::{AddNorm as Input, AddNormGrads, NormDims};
+use crate::{Backend, Backward, Forward, Mask, Op, Pool, Tensor, View};
+
+/// `y = LN(residual + dropout(x))·gamma + bias`. Inputs: x `(n, h)`, gamma `(h)`, bias `(h)`, and the residual `(n, h)` last if
+/// there is one.
+pub struct AddNorm<B: Backend> {
+    eps: f32,
+    mask: Mask,
+    /// Mean and 1/σ of each row, `(n)` each.
+    saved: Option<(Tensor<B>, Tensor<B>)>,
+}
+
+impl<B: Backend> AddNorm<B> {
+    /// `eps` is added to the variance; `mask` drops elements of x.
+    pub fn new(eps: f32, mask: Mask) -> Self {
+        AddNorm { eps, mask, saved: None }
+    }
+
+    fn input<'a>(&self, x: &[View<'a, B>]) -> Input<'a, B> {
+        let shape = x[0].shape;
+        Input {
+            x: x[0].data,
+            residual: x.get(3).map(|residual| residual.data),
+            gamma: x[1].data,
+            mask: self.mask,
+            dims: NormDims { rows: shape.rows(), width: shape.width() },
+        }
+    }
+}
+
+impl<B: Backend> Op<B> for AddNorm<B> {
+    fn name(&self) -> &'static str {
+        "add_norm"
+    }
+
+    fn forward(&mut self, cx: Forward<'_, '_, B>) -> Tensor<B> {
+        let [x, gamma, bias] = inputs("add_norm", &cx.x[..cx.x.len().min(3)]);
+        gamma.shape.expect("add_norm", "gamma", &[x.shape.width()]);
+        bias.shape.expect("add_norm", "bias", &[x.shape.width()]);
+        if let Some(residual) = cx.x.get(3) {
+            residual.shape.expect("add_norm", "residual", x.shape.dims());
+        }
+        let mut y = cx.pool.take(x.shape);
+        let mut mean = cx.pool.take([x.shape.rows()]);
+        let mut rstd = cx.pool.take([x.shape.rows()]);
+        cx.backend.add_norm(y.data_mut(), mean.data_mut(), rstd.data_mut(), self.input(cx.x), bias.data, self.eps);
+        self.saved = Some((mean, rstd));
+        y
+    }
+
+    fn backward(&mut self, cx: Backward<'_, '_, B>) {
+        let (mean, rstd) = self.saved.as_ref().expect("forward ran before backward");
+        let mut targets = cx.dx.iter_mut().map(|slot| slot.target());
+        let mut next = || targets.next().flatten();
+        let grads = AddNormGrads { dx: next(), dgamma: next(), dbias: next(), dresidual: next() };
+        cx.backend.add_norm_backward(cx.pool, grads, cx.dy.data, self.input(cx.x), mean.data(), rstd.data());
+    }
+
+    fn release(&mut self, pool: &mut Pool<B>) {
+        if let Some((mean, rstd)) = self.saved.take() {
+            pool.give(mean);
+            pool.give(rstd);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The built-in ops, one file each. An op checks its shapes, calls the backend and says which gradients it writes.
+
+mod add;
+mod add_norm;
+mod attention;
+mod dropout;
+mod embeddings;
+mod gather_rows;
+mod gelu;
+mod linear;
+mod mul;
+mod softmax;
+mod sum;
+mod tanh;
+#[cfg(test)]
+mod tests;
+
+pub use add::Add;
+pub use add_norm::AddNorm;
+pub use attention::Attention;
+pub use dropout::Dropout;
+pub use embeddings::Embeddings;
+pub use gather_rows::GatherRows;
+pub use gelu::Gelu;
+pub use linear::Linear;
+pub use mul::Mul;
+pub use softmax::Softmax;
+pub use sum::Sum;
+pub use tanh::Tanh;
+
+use crate::{Backend, View};
+
+/// Panics with the op's name unless it got `N` inputs.
+#[track_caller]
+pub(crate) fn inputs<'a, B: Backend, const N: usize>(op: &str, x: &[View<'a, B>]) -> [View<'a, B>; N] {
+    x.try_into().unwrap_or_else(|_| panic!("{op}: expected {N} inputs, got {}", x.len()))
+}

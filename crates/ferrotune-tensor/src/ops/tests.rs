@@ -1,0 +1,284 @@
+//! Gradcheck of every built-in op, and the tape's promises: coverage, freezing, shared inputs, no allocation.
+
+use super::*;
+use crate::init::Init;
+use crate::prelude::*;
+use ndarray::{Array2, ArrayD, ArrayView2, Axis, IxDyn, Slice};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Deterministic values in about [-1.5, 1.5], different for each `salt`.
+fn values(shape: &[usize], salt: usize) -> ArrayD<f32> {
+    let at = |i: usize| (((i * 7919 + salt * 104_729 + 31) % 3001) as f32 / 1000.0) - 1.5;
+    ArrayD::from_shape_vec(IxDyn(shape), (0..shape.iter().product()).map(at).collect()).unwrap()
+}
+
+fn check<O: Op<Cpu> + 'static>(
+    make: impl Fn() -> O,
+    shapes: &[&[usize]],
+    reference: impl Fn(&[ArrayD<f64>]) -> ArrayD<f64>,
+) {
+    let inputs: Vec<_> = shapes.iter().enumerate().map(|(salt, shape)| values(shape, salt)).collect();
+    gradcheck(make, &inputs, reference).unwrap();
+}
+
+fn matrix(x: &ArrayD<f64>) -> Array2<f64> {
+    x.clone().into_dimensionality().unwrap()
+}
+
+fn part(x: &Array2<f64>, rows: Range<usize>, cols: Range<usize>) -> ArrayView2<'_, f64> {
+    let mut view = x.view();
+    view.slice_axis_inplace(Axis(0), Slice::from(rows));
+    view.slice_axis_inplace(Axis(1), Slice::from(cols));
+    view
+}
+
+fn gelu(x: f64) -> f64 {
+    0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt()))
+}
+
+fn softmax(x: &Array2<f64>) -> Array2<f64> {
+    let e = x.mapv(f64::exp);
+    let sums = e.sum_axis(Axis(1)).insert_axis(Axis(1));
+    e / sums
+}
+
+fn layer_norm(x: &Array2<f64>, gamma: &ArrayD<f64>, bias: &ArrayD<f64>, eps: f64) -> ArrayD<f64> {
+    let mean = x.mean_axis(Axis(1)).unwrap().insert_axis(Axis(1));
+    let centred = x - &mean;
+    let variance = (&centred * &centred).mean_axis(Axis(1)).unwrap().insert_axis(Axis(1));
+    let gamma = gamma.clone().into_shape_with_order(gamma.len()).unwrap();
+    let bias = bias.clone().into_shape_with_order(bias.len()).unwrap();
+    (centred / variance.mapv(|v| (v + eps).sqrt()) * gamma + bias).into_dyn()
+}
+
+fn kept(x: &ArrayD<f64>, mask: Mask) -> ArrayD<f64> {
+    let mut y = x.clone();
+    y.iter_mut().enumerate().for_each(|(i, y)| *y *= f64::from(mask.keep_scale(i as u64)));
+    y
+}
+
+#[test]
+fn elementwise_ops() {
+    check(|| Add, &[&[3, 5], &[3, 5]], |x| &x[0] + &x[1]);
+    check(|| Mul, &[&[3, 5], &[3, 5]], |x| &x[0] * &x[1]);
+    check(|| Sum { scale: 0.25 }, &[&[4, 3]], |x| ndarray::arr0(0.25 * x[0].sum()).into_dyn());
+    check(|| Gelu, &[&[7, 9]], |x| x[0].mapv(gelu));
+    check(|| Tanh, &[&[7, 9]], |x| x[0].mapv(f64::tanh));
+    check(|| Softmax, &[&[5, 7]], |x| softmax(&matrix(&x[0])).into_dyn());
+    let mask = Mask::new(0.3, 7, 1, 2, 3);
+    check(move || Dropout { mask }, &[&[6, 8]], |x| kept(&x[0], mask));
+}
+
+#[test]
+fn linear() {
+    for (n, i, o) in [(1, 1, 1), (4, 3, 5), (7, 16, 2), (13, 9, 33)] {
+        let reference = |x: &[ArrayD<f64>]| {
+            let bias = x[2].clone().into_shape_with_order(x[2].len()).unwrap();
+            (matrix(&x[0]).dot(&matrix(&x[1]).t()) + bias).into_dyn()
+        };
+        check(Linear::new, &[&[n, i], &[o, i], &[o]], reference);
+        check(Linear::with_gelu, &[&[n, i], &[o, i], &[o]], |x| reference(x).mapv(gelu));
+    }
+}
+
+#[test]
+fn add_norm() {
+    let (eps, mask) = (1e-5, Mask::new(0.2, 3, 0, 1, 1));
+    let shapes: [&[usize]; 4] = [&[5, 12], &[12], &[12], &[5, 12]];
+    check(|| AddNorm::new(1e-5, Mask::NONE), &shapes[..3], |x| layer_norm(&matrix(&x[0]), &x[1], &x[2], eps));
+    check(
+        move || AddNorm::new(1e-5, mask),
+        &shapes,
+        |x| layer_norm(&matrix(&(kept(&x[0], mask) + &x[3])), &x[1], &x[2], eps),
+    );
+}
+
+#[test]
+fn attention() {
+    let (heads, dim) = (2usize, 4usize);
+    let offsets: Arc<[u32]> = Arc::from([0u32, 1, 4, 9]);
+    for mask in [Mask::NONE, Mask::new(0.25, 5, 2, 0, 0)] {
+        let bounds = offsets.clone();
+        let make = move || Attention::new(heads, bounds.clone(), mask);
+        check(make, &[&[9, 8], &[9, 8], &[9, 8]], |x| {
+            let (q, k, v) = (matrix(&x[0]), matrix(&x[1]), matrix(&x[2]));
+            let mut ctx = Array2::zeros((9, heads * dim));
+            for pair in offsets.windows(2) {
+                let rows = pair[0] as usize..pair[1] as usize;
+                for head in 0..heads {
+                    let of = |x| part(x, rows.clone(), head * dim..(head + 1) * dim);
+                    let scores = of(&q).dot(&of(&k).t()) / (dim as f64).sqrt();
+                    let mut p = softmax(&scores);
+                    for ((i, j), p) in p.indexed_iter_mut() {
+                        let row = (head * 9 + rows.start + i) as u64;
+                        *p *= f64::from(mask.keep_scale(row << 17 | j as u64));
+                    }
+                    for ((i, c), value) in p.dot(&of(&v)).indexed_iter() {
+                        ctx[[rows.start + i, head * dim + c]] = *value;
+                    }
+                }
+            }
+            ctx.into_dyn()
+        });
+    }
+}
+
+#[test]
+fn embeddings_and_rows() {
+    let ids = || vec![vec![3, 0, 3, 1], vec![0, 1, 2, 3]];
+    check(
+        move || Embeddings { ids: ids() },
+        &[&[5, 6], &[4, 6]],
+        |x| {
+            let mut y = Array2::zeros((4, 6));
+            for (t, (&a, &b)) in ids()[0].iter().zip(&ids()[1]).enumerate() {
+                let sum = &matrix(&x[0]).row(a as usize) + &matrix(&x[1]).row(b as usize);
+                y.row_mut(t).assign(&sum);
+            }
+            y.into_dyn()
+        },
+    );
+    check(|| GatherRows { rows: vec![4, 0, 2] }, &[&[5, 3]], |x| x[0].select(Axis(0), &[4, 0, 2]));
+}
+
+/// An op with a wrong derivative, and one that forgets to write.
+struct Faulty {
+    writes: bool,
+}
+
+impl Op<Cpu> for Faulty {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+    fn forward(&mut self, cx: Forward<'_, '_, Cpu>) -> Tensor<Cpu> {
+        let mut y = cx.pool.take(cx.x[0].shape);
+        y.data_mut().iter_mut().zip(cx.x[0].data).for_each(|(y, x)| *y = x * x);
+        y
+    }
+    fn backward(&mut self, cx: Backward<'_, '_, Cpu>) {
+        if self.writes
+            && let Some((dx, _)) = cx.dx[0].target()
+        {
+            dx.iter_mut().zip(cx.x[0].data).for_each(|(dx, x)| *dx = 1.9 * x);
+        }
+    }
+}
+
+#[test]
+fn gradcheck_rejects_a_wrong_derivative() {
+    let error = gradcheck(|| Faulty { writes: true }, &[values(&[3], 1)], |x| &x[0] * &x[0]).unwrap_err();
+    assert!(error.starts_with("faulty: gradient of input 0: element 0 is "), "{error}");
+}
+
+#[test]
+#[should_panic(expected = "gradient coverage: op `faulty` was asked for the gradient of input 0 and wrote none")]
+fn an_op_that_writes_no_gradient_is_named() {
+    let _ = gradcheck(|| Faulty { writes: false }, &[values(&[3], 1)], |x| &x[0] * &x[0]);
+}
+
+/// y = gelu(x Wᵀ + b), then the same weights again, then y·y summed: tied weights and one variable as two inputs.
+fn tied(params: &Params<Cpu>, pool: &mut Pool<Cpu>, grads: Option<&mut Grads<Cpu>>) -> (f32, usize) {
+    let ids: Vec<_> = params.layout().ids().collect();
+    let mut tape = Tape::new(&Cpu, params, pool);
+    let x = tape.constant_from([2, 3], &[0.3, -0.7, 1.1, 0.9, 0.2, -1.4]);
+    let (w, b) = (tape.param(ids[0]), tape.param(ids[1]));
+    let h = tape.scope(|tape| tape.apply(Linear::with_gelu(), &[x, w, b]));
+    let h = tape.apply(Linear::new(), &[h, w, b]);
+    let h = tape.apply(Mul, &[h, h]);
+    let loss = tape.apply(Sum { scale: 0.5 }, &[h]);
+    let (value, recorded) = (tape.download(loss)[0], tape.recorded());
+    if let Some(grads) = grads {
+        tape.backward(loss, 1.0, grads);
+    }
+    (value, recorded)
+}
+
+fn tied_params() -> Params<Cpu> {
+    let mut layout = Layout::new();
+    let mut root = layout.root();
+    let mut dense = root.enter("dense");
+    dense.param("weight", [3, 3], Init::Normal(0.7));
+    dense.param("bias", [3], Init::Uniform(0.3));
+    Params::init(&Cpu, layout, 11)
+}
+
+#[test]
+fn tied_weights_and_repeated_inputs_sum_their_gradients() {
+    let mut params = tied_params();
+    let mut pool = Pool::new(Cpu);
+    let mut grads = Grads::new(&Cpu, &params);
+    tied(&params, &mut pool, Some(&mut grads));
+    for id in params.layout().ids().collect::<Vec<_>>() {
+        for k in 0..params.get(id).data.len() {
+            let mut shifted = |by: f32| {
+                params.get_mut(id)[k] += by;
+                let value = tied(&params, &mut pool, None).0;
+                params.get_mut(id)[k] -= by;
+                value
+            };
+            let numeric = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
+            // h²/6·f''' and f32 rounding of a loss near 1 divided by 2h: both below 2e-3 here.
+            assert!((numeric - grads.get(id).data[k]).abs() < 4e-3, "{numeric} {}", grads.get(id).data[k]);
+        }
+    }
+}
+
+#[test]
+fn no_buffer_is_allocated_after_the_first_step() {
+    let params = tied_params();
+    let mut pool = Pool::new(Cpu);
+    let mut grads = Grads::new(&Cpu, &params);
+    tied(&params, &mut pool, Some(&mut grads));
+    let first = pool.misses();
+    for _ in 0..20 {
+        grads.clear();
+        tied(&params, &mut pool, Some(&mut grads));
+        tied(&params, &mut pool, None);
+    }
+    assert_eq!(pool.misses(), first);
+}
+
+#[test]
+fn frozen_parameters_record_nothing_and_get_no_gradient() {
+    let mut params = tied_params();
+    let ids: Vec<_> = params.layout().ids().collect();
+    let mut pool = Pool::new(Cpu);
+    let (value, all) = tied(&params, &mut pool, None);
+    params.set_trainable(ids[0], false);
+    let mut grads = Grads::new(&Cpu, &params);
+    tied(&params, &mut pool, Some(&mut grads));
+    assert_eq!((grads.is_written(ids[0]), grads.is_written(ids[1])), (false, true));
+    params.set_trainable(ids[1], false);
+    assert_eq!((all, tied(&params, &mut pool, None)), (4, (value, 0)));
+}
+
+#[test]
+fn coverage_names_a_parameter_that_no_path_reaches() {
+    let mut layout = Layout::new();
+    let used = layout.root().param("used", [2, 2], Init::Ones);
+    layout.root().param("cut.off", [2], Init::Ones);
+    let params = Params::init(&Cpu, layout, 0);
+    let mut pool = Pool::new(Cpu);
+    let mut grads = Grads::new(&Cpu, &params);
+    let mut tape = Tape::new(&Cpu, &params, &mut pool);
+    let w = tape.param(used);
+    let loss = tape.apply(Sum { scale: 1.0 }, &[w]);
+    tape.backward(loss, 1.0, &mut grads);
+    assert_eq!(grads.uncovered(&params), ["cut.off"]);
+}
+
+#[test]
+#[should_panic(expected = "linear: argument `weight`: expected [rows, 3], got [2, 4]")]
+fn a_wrong_shape_names_op_and_argument() {
+    let _ = gradcheck(Linear::new, &[values(&[1, 3], 0), values(&[2, 4], 1), values(&[2], 2)], |x| x[0].clone());
+}
+
+#[test]
+fn ndarray_in_and_out() {
+    let array = values(&[3, 4], 5);
+    let tensor = Tensor::from(array.view().reversed_axes());
+    assert_eq!(tensor.shape.dims(), [4, 3]);
+    assert_eq!(tensor.array(), array.view().reversed_axes());
+    assert_eq!(tensor.data().as_ptr() as usize % 64, 0, "tensors start at a cache line");
+}

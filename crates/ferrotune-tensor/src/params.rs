@@ -1,0 +1,96 @@
+//! The parameters of a model: one flat allocation, names from a [`Layout`], and which of them are trained.
+//! Knows no optimizer and reads no file.
+
+use crate::{Backend, Cpu, Layout, ParamId, Role, View};
+use std::sync::Arc;
+
+/// Named tensors in one flat allocation. Shared by reference between tapes: a step of an optimizer needs `&mut`, which the
+/// compiler refuses while a tape lives.
+pub struct Params<B: Backend = Cpu> {
+    layout: Arc<Layout>,
+    flat: B::Buf,
+    trainable: Vec<bool>,
+}
+
+impl<B: Backend> Params<B> {
+    /// Allocates the parameters of `layout`, all zero and all trainable.
+    pub fn zeros(backend: &B, layout: Layout) -> Params<B> {
+        let mut flat = backend.alloc(layout.flat_len(), Role::Parameter);
+        backend.fill(B::slice_mut(&mut flat, 0..layout.flat_len()), 0.0);
+        let trainable = vec![true; layout.entries().len()];
+        Params { layout: Arc::new(layout), flat, trainable }
+    }
+
+    /// Allocates the parameters of `layout` with the starting values that it names.
+    pub fn init(backend: &B, layout: Layout, seed: u64) -> Params<B> {
+        let mut params = Params::zeros(backend, layout);
+        for id in params.layout.ids() {
+            params.reset(backend, id, seed);
+        }
+        params
+    }
+
+    /// Gives one parameter its starting values.
+    pub fn reset(&mut self, backend: &B, id: ParamId, seed: u64) {
+        let layout = self.layout.clone();
+        let entry = layout.entry(id);
+        let mut values = vec![0.0; entry.shape.len()];
+        entry.init.write(&entry.name, seed, &mut values);
+        self.set(backend, id, &values);
+    }
+
+    /// Names, shapes and places.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// One parameter, borrowed.
+    pub fn get(&self, id: ParamId) -> View<'_, B> {
+        let entry = self.layout.entry(id);
+        View { shape: entry.shape, data: B::slice(&self.flat, entry.range.clone()) }
+    }
+
+    /// One parameter's elements for writing.
+    pub fn get_mut(&mut self, id: ParamId) -> B::Mut<'_> {
+        B::slice_mut(&mut self.flat, self.layout.entry(id).range.clone())
+    }
+
+    /// Copies `values` into one parameter.
+    #[track_caller]
+    pub fn set(&mut self, backend: &B, id: ParamId, values: &[f32]) {
+        let entry = self.layout.entry(id);
+        assert!(
+            values.len() == entry.shape.len(),
+            "params: `{}` has shape {:?}, got {} values",
+            entry.name,
+            entry.shape,
+            values.len()
+        );
+        backend.upload(self.get_mut(id), values);
+    }
+
+    /// The whole flat allocation.
+    pub fn flat(&self) -> B::Ref<'_> {
+        B::slice(&self.flat, 0..self.layout.flat_len())
+    }
+
+    /// The whole flat allocation for writing (restoring a checkpoint).
+    pub fn flat_mut(&mut self) -> B::Mut<'_> {
+        B::slice_mut(&mut self.flat, 0..self.layout.flat_len())
+    }
+
+    /// Whether the parameter is trained.
+    pub fn is_trainable(&self, id: ParamId) -> bool {
+        self.trainable[id.index()]
+    }
+
+    /// Freezes a parameter (`false`) or thaws it. A tape records no backward pass for what only frozen parameters feed.
+    pub fn set_trainable(&mut self, id: ParamId, trainable: bool) {
+        self.trainable[id.index()] = trainable;
+    }
+
+    /// The parameters that are trained, in order.
+    pub fn trainable_ids(&self) -> impl Iterator<Item = ParamId> + '_ {
+        self.layout.ids().filter(|&id| self.is_trainable(id))
+    }
+}

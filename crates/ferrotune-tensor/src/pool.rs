@@ -1,0 +1,89 @@
+//! Recycles tensor buffers, so that a training step allocates nothing once each size has been seen. Knows no op.
+
+use crate::{Backend, Cpu, Role, Shape, Tensor};
+use std::collections::BTreeMap;
+
+/// A stock of free buffers by capacity. `take` gives the smallest free buffer that fits, within twice the length.
+pub struct Pool<B: Backend = Cpu> {
+    backend: B,
+    free: BTreeMap<usize, Vec<B::Buf>>,
+    misses: usize,
+    held: usize,
+}
+
+impl<B: Backend> Pool<B> {
+    /// An empty pool.
+    pub fn new(backend: B) -> Pool<B> {
+        Pool { backend, free: BTreeMap::new(), misses: 0, held: 0 }
+    }
+
+    /// A tensor of this shape with unspecified contents.
+    pub fn take(&mut self, shape: impl Into<Shape>) -> Tensor<B> {
+        let shape = shape.into();
+        let wanted = capacity_class(shape.len());
+        let fit =
+            self.free.range(wanted..=wanted * 2).find(|(_, stock)| !stock.is_empty()).map(|(&capacity, _)| capacity);
+        let buf = match fit.and_then(|capacity| self.free.get_mut(&capacity)?.pop()) {
+            Some(buf) => buf,
+            None => {
+                self.misses += 1;
+                self.held += wanted;
+                self.backend.alloc(wanted, Role::Activation)
+            }
+        };
+        Tensor { shape, buf }
+    }
+
+    /// A vector of `len` elements with unspecified contents: working memory for a kernel.
+    pub fn scratch(&mut self, len: usize) -> Tensor<B> {
+        self.take([len])
+    }
+
+    /// Takes a tensor back for later use.
+    pub fn give(&mut self, tensor: Tensor<B>) {
+        self.free.entry(B::capacity(&tensor.buf)).or_default().push(tensor.buf);
+    }
+
+    /// How many buffers had to be allocated so far.
+    pub fn misses(&self) -> usize {
+        self.misses
+    }
+
+    /// Elements in all buffers that this pool has allocated.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+}
+
+/// Lengths are rounded up to eighths of a power of two: ragged batches of nearly the same size then share buffers, and
+/// at most an eighth of a buffer is unused.
+fn capacity_class(len: usize) -> usize {
+    let step = (len.next_power_of_two() / 16).max(64);
+    len.max(1).div_ceil(step) * step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_returned_buffer_is_used_again_for_sizes_near_it() {
+        let mut pool = Pool::new(Cpu);
+        let first = pool.take([700, 384]);
+        pool.give(first);
+        let smaller = pool.take([500, 384]);
+        assert_eq!((pool.misses(), smaller.shape.len()), (1, 500 * 384));
+        pool.give(smaller);
+        let much_smaller = pool.take([3]);
+        assert_eq!(pool.misses(), 2, "a tiny tensor must not occupy a large buffer");
+        pool.give(much_smaller);
+    }
+
+    #[test]
+    fn classes_waste_at_most_an_eighth() {
+        for len in [1usize, 63, 64, 65, 1000, 4097, 286_464, 1_145_856] {
+            let class = capacity_class(len);
+            assert!(class >= len && class - len <= (len / 8).max(64), "{len} -> {class}");
+        }
+    }
+}

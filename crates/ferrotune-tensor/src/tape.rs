@@ -1,0 +1,321 @@
+//! The tape of one step: records what ops did, then sweeps backward once. Knows no op by name and no optimizer.
+
+use crate::{Backend, Backward, Cpu, Forward, Grads, Op, ParamId, Params, Pool, Shape, Slot, Tensor, View};
+
+/// A value on a tape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Var(u32);
+
+impl Var {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+enum Value<B: Backend> {
+    Owned(Tensor<B>),
+    Param(ParamId),
+    Freed,
+}
+
+struct Node<B: Backend> {
+    op: Box<dyn Op<B>>,
+    inputs: Vec<Var>,
+    output: Var,
+}
+
+/// The gradient of one value while the sweep runs.
+struct Home<B: Backend> {
+    tensor: Option<Tensor<B>>,
+    written: bool,
+}
+
+/// Records one forward pass over borrowed parameters; [`Tape::backward`] sweeps it.
+///
+/// An op is recorded only if one of its inputs needs a gradient, so what only constants and frozen parameters feed costs no
+/// backward pass. Dropping a tape gives its memory back to the pool.
+pub struct Tape<'p, B: Backend = Cpu> {
+    backend: &'p B,
+    params: &'p Params<B>,
+    pool: &'p mut Pool<B>,
+    recording: bool,
+    values: Vec<Value<B>>,
+    needs_grad: Vec<bool>,
+    param_vars: Vec<Option<Var>>,
+    nodes: Vec<Node<B>>,
+}
+
+impl<'p, B: Backend> Tape<'p, B> {
+    /// A tape for a training step.
+    pub fn new(backend: &'p B, params: &'p Params<B>, pool: &'p mut Pool<B>) -> Self {
+        Tape::with(backend, params, pool, true)
+    }
+
+    fn with(backend: &'p B, params: &'p Params<B>, pool: &'p mut Pool<B>, recording: bool) -> Self {
+        let param_vars = vec![None; params.layout().entries().len()];
+        Tape {
+            backend,
+            params,
+            pool,
+            recording,
+            values: Vec::new(),
+            needs_grad: Vec::new(),
+            param_vars,
+            nodes: Vec::new(),
+        }
+    }
+
+    /// A tape that records nothing: for evaluation and prediction.
+    pub fn inference(backend: &'p B, params: &'p Params<B>, pool: &'p mut Pool<B>) -> Self {
+        Tape::with(backend, params, pool, false)
+    }
+
+    /// The device.
+    pub fn backend(&self) -> &'p B {
+        self.backend
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &'p Params<B> {
+        self.params
+    }
+
+    fn push(&mut self, value: Value<B>, needs_grad: bool) -> Var {
+        self.values.push(value);
+        self.needs_grad.push(needs_grad);
+        Var(self.values.len() as u32 - 1)
+    }
+
+    /// A value without a gradient.
+    pub fn constant(&mut self, tensor: Tensor<B>) -> Var {
+        self.push(Value::Owned(tensor), false)
+    }
+
+    /// A value without a gradient, copied from host memory into a pooled tensor.
+    #[track_caller]
+    pub fn constant_from(&mut self, shape: impl Into<Shape>, values: &[f32]) -> Var {
+        let shape = shape.into();
+        assert!(
+            values.len() == shape.len(),
+            "constant: shape {shape:?} needs {} values, got {}",
+            shape.len(),
+            values.len()
+        );
+        let mut tensor = self.pool.take(shape);
+        self.backend.upload(tensor.data_mut(), values);
+        self.constant(tensor)
+    }
+
+    /// A parameter. It needs a gradient if it is trainable.
+    pub fn param(&mut self, id: ParamId) -> Var {
+        if let Some(var) = self.param_vars[id.index()] {
+            return var;
+        }
+        let var = self.push(Value::Param(id), self.recording && self.params.is_trainable(id));
+        self.param_vars[id.index()] = Some(var);
+        var
+    }
+
+    /// The value of a variable.
+    #[track_caller]
+    pub fn get(&self, var: Var) -> View<'_, B> {
+        lookup(&self.values, self.params, var)
+    }
+
+    /// The shape of a variable.
+    #[track_caller]
+    pub fn shape(&self, var: Var) -> Shape {
+        self.get(var).shape
+    }
+
+    /// Copies a variable to host memory.
+    #[track_caller]
+    pub fn download(&self, var: Var) -> Vec<f32> {
+        self.backend.download(self.get(var).data)
+    }
+
+    /// Whether a backward pass would compute the gradient of this variable.
+    pub fn needs_grad(&self, var: Var) -> bool {
+        self.needs_grad[var.index()]
+    }
+
+    /// How many ops were recorded for backward.
+    pub fn recorded(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Runs an op forward and records it if some input needs a gradient.
+    #[track_caller]
+    pub fn apply(&mut self, mut op: impl Op<B> + 'static, inputs: &[Var]) -> Var {
+        let x: Vec<View<'_, B>> = inputs.iter().map(|&v| lookup(&self.values, self.params, v)).collect();
+        let y = op.forward(Forward { backend: self.backend, x: &x, pool: self.pool });
+        drop(x);
+        let needs_grad = inputs.iter().any(|v| self.needs_grad[v.index()]);
+        let output = self.push(Value::Owned(y), needs_grad);
+        if needs_grad {
+            self.nodes.push(Node { op: Box::new(op), inputs: inputs.to_vec(), output });
+        } else {
+            op.release(self.pool);
+        }
+        output
+    }
+
+    /// Runs `body`. If nothing in it was recorded (evaluation, or a frozen layer), everything that it created except its result
+    /// is freed at once, so a deep frozen model needs the memory of one layer.
+    pub fn scope(&mut self, body: impl FnOnce(&mut Self) -> Var) -> Var {
+        let (first, recorded) = (self.values.len(), self.nodes.len());
+        let result = body(self);
+        if self.nodes.len() == recorded {
+            for index in first..self.values.len() {
+                if index != result.index() && matches!(self.values[index], Value::Owned(_)) {
+                    self.free(index);
+                }
+            }
+        }
+        result
+    }
+
+    fn free(&mut self, index: usize) {
+        if let Value::Owned(tensor) = std::mem::replace(&mut self.values[index], Value::Freed) {
+            self.pool.give(tensor);
+        }
+    }
+
+    /// The reverse sweep. `seed` is the gradient of what is minimised by `loss` (1, or a share of it). Gradients of parameters
+    /// are accumulated into `grads`: the first to write one since [`Grads::clear`] overwrites.
+    ///
+    /// # Panics
+    /// If an op was asked for a gradient and wrote none (gradient coverage), naming the op and the argument.
+    pub fn backward(mut self, loss: Var, seed: f32, grads: &mut Grads<B>) {
+        let mut homes: Vec<Home<B>> = self.values.iter().map(|_| Home { tensor: None, written: false }).collect();
+        let mut start = self.pool.take(self.shape(loss));
+        self.backend.fill(start.data_mut(), seed);
+        homes[loss.index()] = Home { tensor: Some(start), written: true };
+        while let Some(mut node) = self.nodes.pop() {
+            let home = std::mem::replace(&mut homes[node.output.index()], Home { tensor: None, written: false });
+            if let (Some(dy), true) = (home.tensor, home.written) {
+                self.sweep(&mut node, &dy, &mut homes, grads);
+                self.pool.give(dy);
+            }
+            node.op.release(self.pool);
+        }
+        for home in homes {
+            if let Some(tensor) = home.tensor {
+                self.pool.give(tensor);
+            }
+        }
+    }
+
+    /// One op of the sweep: the slots of its inputs are moved out of their homes, written by the op, and moved back, so that an
+    /// op sees plain disjoint `&mut` memory.
+    fn sweep(&mut self, node: &mut Node<B>, dy: &Tensor<B>, homes: &mut [Home<B>], grads: &mut Grads<B>) {
+        let layout = self.params.layout();
+        let inputs = &node.inputs;
+        // `owned[i]`: the memory of input i, with its beta, unless it is a parameter at its first occurrence.
+        let mut owned: Vec<Option<(Tensor<B>, f32)>> = Vec::with_capacity(inputs.len());
+        let mut in_flat: Vec<(usize, ParamId)> = Vec::new();
+        for (i, &var) in inputs.iter().enumerate() {
+            if !self.needs_grad[var.index()] {
+                owned.push(None);
+                continue;
+            }
+            let repeated = inputs[..i].contains(&var);
+            match &self.values[var.index()] {
+                Value::Param(id) if !repeated => {
+                    in_flat.push((i, *id));
+                    owned.push(None);
+                }
+                Value::Owned(value) if !repeated => {
+                    let home = &mut homes[var.index()];
+                    let beta = if home.written { 1.0 } else { 0.0 };
+                    let tensor = home.tensor.take().unwrap_or_else(|| self.pool.take(value.shape));
+                    owned.push(Some((tensor, beta)));
+                }
+                _ => {
+                    let shape = lookup(&self.values, self.params, var).shape;
+                    owned.push(Some((self.pool.take(shape), 0.0)));
+                }
+            }
+        }
+
+        {
+            let mut slots: Vec<Slot<'_, B>> = owned
+                .iter_mut()
+                .map(|memory| match memory {
+                    Some((tensor, beta)) => Slot::new(tensor.data_mut(), *beta),
+                    None => Slot::unwanted(),
+                })
+                .collect();
+            in_flat.sort_by_key(|&(_, id)| id);
+            let mut rest = B::slice_mut(&mut grads.flat, 0..layout.flat_len());
+            let mut at = 0;
+            for &(i, id) in &in_flat {
+                let range = layout.entry(id).range.clone();
+                let (_, tail) = B::split_mut(rest, range.start - at);
+                let (mine, tail) = B::split_mut(tail, range.len());
+                slots[i] = Slot::new(mine, if grads.written[id.index()] { 1.0 } else { 0.0 });
+                (rest, at) = (tail, range.end);
+            }
+
+            let x: Vec<View<'_, B>> = inputs.iter().map(|&v| lookup(&self.values, self.params, v)).collect();
+            let y = lookup(&self.values, self.params, node.output);
+            node.op.backward(Backward {
+                backend: self.backend,
+                x: &x,
+                y,
+                dy: dy.view(),
+                dx: &mut slots,
+                pool: self.pool,
+            });
+            for (i, slot) in slots.iter().enumerate() {
+                assert!(
+                    slot.data.is_none(),
+                    "gradient coverage: op `{}` was asked for the gradient of input {i} and wrote none",
+                    node.op.name()
+                );
+            }
+            drop(slots);
+        }
+
+        for &(_, id) in &in_flat {
+            grads.written[id.index()] = true;
+        }
+        for (memory, &var) in owned.into_iter().zip(inputs) {
+            let Some((tensor, _)) = memory else { continue };
+            let home = &mut homes[var.index()];
+            match (&self.values[var.index()], &mut home.tensor) {
+                (Value::Owned(_), None) => *home = Home { tensor: Some(tensor), written: true },
+                (Value::Owned(_), Some(sum)) => {
+                    self.backend.axpy(sum.data_mut(), 1.0, tensor.data());
+                    self.pool.give(tensor);
+                }
+                (Value::Param(id), _) => {
+                    let range = layout.entry(*id).range.clone();
+                    self.backend.axpy(B::slice_mut(&mut grads.flat, range), 1.0, tensor.data());
+                    self.pool.give(tensor);
+                }
+                (Value::Freed, _) => unreachable!("a freed value is the input of no recorded op"),
+            }
+        }
+    }
+}
+
+impl<B: Backend> Drop for Tape<'_, B> {
+    fn drop(&mut self) {
+        while let Some(mut node) = self.nodes.pop() {
+            node.op.release(self.pool);
+        }
+        for index in 0..self.values.len() {
+            self.free(index);
+        }
+    }
+}
+
+#[track_caller]
+fn lookup<'a, B: Backend>(values: &'a [Value<B>], params: &'a Params<B>, var: Var) -> View<'a, B> {
+    match &values[var.index()] {
+        Value::Owned(tensor) => tensor.view(),
+        Value::Param(id) => params.get(*id),
+        Value::Freed => panic!("tape: variable {} was freed at the end of the scope that made it", var.index()),
+    }
+}

@@ -1,0 +1,15 @@
+//! Training: the loop, evaluation, metrics, events, checkpoints and resume. Must not know any model architecture, and never
+//! prints or exits: it reports through [`events`] and [`error::TrainError`].
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod evaluate;
+pub mod events;
+pub mod fingerprint;
+pub mod lock;
+pub mod metrics;
+pub mod metrics_log;
+pub mod model;
+pub mod resume;
+pub mod store;
+pub mod trainer;

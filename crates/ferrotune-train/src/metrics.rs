@@ -1,0 +1,271 @@
+//! Classification metrics from a confusion matrix, defined as scikit-learn defines them. Must not know models, batches or
+//! files: it counts pairs of class numbers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+#[cfg(test)]
+mod tests;
+
+/// Counts of (true class, predicted class) pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confusion {
+    classes: usize,
+    /// `[classes, classes]` row-major: row = true class, column = predicted class.
+    counts: Vec<u64>,
+}
+
+/// Precision, recall, F1 and support of one class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassMetrics {
+    /// Name of the class.
+    pub name: String,
+    /// Correct predictions of the class / predictions of the class; 0 when it was never predicted.
+    pub precision: f64,
+    /// Correct predictions of the class / rows of the class; 0 when it has no rows.
+    pub recall: f64,
+    /// `2 * correct / (predicted + support)`, the harmonic mean of both; 0 when both counts are 0.
+    pub f1: f64,
+    /// Rows whose true class this is.
+    pub support: u64,
+}
+
+impl Confusion {
+    /// An empty matrix over `classes` classes; at least one.
+    pub fn new(classes: usize) -> Confusion {
+        assert!(classes > 0, "Confusion::new: classes is 0, expected at least 1");
+        Confusion { classes, counts: vec![0; classes * classes] }
+    }
+
+    /// Counts one row. Panics when a number is not below the number of classes.
+    pub fn add(&mut self, label: usize, prediction: usize) {
+        let classes = self.classes;
+        assert!(
+            label < classes && prediction < classes,
+            "Confusion::add: label {label}, prediction {prediction}, expected both below {classes}"
+        );
+        self.counts[label * classes + prediction] += 1;
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The number of rows counted.
+    pub fn rows(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The count matrix, one inner vector a true class.
+    pub fn matrix(&self) -> Vec<Vec<u64>> {
+        self.counts.chunks(self.classes).map(<[u64]>::to_vec).collect()
+    }
+
+    fn correct(&self, class: usize) -> u64 {
+        self.counts[class * self.classes + class]
+    }
+
+    fn support(&self, class: usize) -> u64 {
+        self.counts[class * self.classes..(class + 1) * self.classes].iter().sum()
+    }
+
+    fn predicted(&self, class: usize) -> u64 {
+        self.counts.iter().skip(class).step_by(self.classes).sum()
+    }
+
+    fn all_correct(&self) -> u64 {
+        (0..self.classes).map(|class| self.correct(class)).sum()
+    }
+
+    /// Share of rows predicted right; 0 without rows.
+    pub fn accuracy(&self) -> f64 {
+        ratio(self.all_correct(), self.rows())
+    }
+
+    /// Precision, recall, F1 and support of class number `class`, under the name `name`
+    /// (`precision_recall_fscore_support` with `zero_division=0`).
+    pub fn class_metrics(&self, class: usize, name: &str) -> ClassMetrics {
+        let (correct, support, predicted) = (self.correct(class), self.support(class), self.predicted(class));
+        ClassMetrics {
+            name: name.to_string(),
+            precision: ratio(correct, predicted),
+            recall: ratio(correct, support),
+            f1: ratio(2 * correct, support + predicted),
+            support,
+        }
+    }
+
+    /// Mean F1 over the classes that occur in labels or predictions, each with the same weight: scikit-learn's
+    /// `f1_score(average="macro", zero_division=0)` with its default label set, the union of both. A class of the model that
+    /// occurs in neither does not count. 0 without rows.
+    pub fn f1_macro(&self) -> f64 {
+        let mut sum = 0.0;
+        let mut present = 0;
+        for class in 0..self.classes {
+            if self.support(class) + self.predicted(class) > 0 {
+                sum += self.class_metrics(class, "").f1;
+                present += 1;
+            }
+        }
+        if present == 0 { 0.0 } else { sum / f64::from(present) }
+    }
+
+    /// Matthews correlation for any number of classes (Gorodkin 2004, R_K; scikit-learn's `matthews_corrcoef`):
+    /// `(c n - sum t_k p_k) / sqrt((n^2 - sum p_k^2) (n^2 - sum t_k^2))` with `n` rows, `c` correct ones, `t_k` rows and `p_k`
+    /// predictions of class `k`. Lies in -1..=1; 0 when the denominator is 0, that is when all labels or all predictions are
+    /// one class.
+    pub fn matthews(&self) -> f64 {
+        // Whole numbers up to rows^2: exact in 128 bits, so that a zero denominator is truly zero.
+        let rows = i128::from(self.rows());
+        let (mut both, mut labels, mut predictions) = (0_i128, 0_i128, 0_i128);
+        for class in 0..self.classes {
+            let (support, predicted) = (i128::from(self.support(class)), i128::from(self.predicted(class)));
+            both += support * predicted;
+            labels += support * support;
+            predictions += predicted * predicted;
+        }
+        let covariance = i128::from(self.all_correct()) * rows - both;
+        let (label_variance, prediction_variance) = (rows * rows - labels, rows * rows - predictions);
+        if label_variance == 0 || prediction_variance == 0 {
+            return 0.0;
+        }
+        covariance as f64 / ((label_variance as f64).sqrt() * (prediction_variance as f64).sqrt())
+    }
+
+    /// Everything about one evaluation. `names` has one name a class, in the order of the class numbers.
+    pub fn report(&self, loss: f64, names: &[String]) -> ClassificationReport {
+        assert_eq!(names.len(), self.classes, "Confusion::report: names, expected one a class");
+        ClassificationReport {
+            accuracy: self.accuracy(),
+            f1_macro: self.f1_macro(),
+            mcc: self.matthews(),
+            loss,
+            per_class: (0..self.classes).map(|class| self.class_metrics(class, &names[class])).collect(),
+            confusion: self.matrix(),
+            rows: self.rows(),
+        }
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// The result of one evaluation of a classifier on one split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassificationReport {
+    /// See [`Confusion::accuracy`].
+    pub accuracy: f64,
+    /// See [`Confusion::f1_macro`].
+    pub f1_macro: f64,
+    /// See [`Confusion::matthews`].
+    pub mcc: f64,
+    /// Mean loss a row. JSON has no NaN: a loss that is not finite is written as `null` and read back as NaN.
+    #[serde(deserialize_with = "nan_if_null")]
+    pub loss: f64,
+    /// One entry a class, in the order of the class numbers, absent classes included.
+    pub per_class: Vec<ClassMetrics>,
+    /// Counts: one row a true class, one column a predicted class.
+    pub confusion: Vec<Vec<u64>>,
+    /// Rows evaluated.
+    pub rows: u64,
+}
+
+impl ClassificationReport {
+    /// The numbers of the report that fit on one line.
+    pub fn summary(&self) -> Summary {
+        Summary { accuracy: self.accuracy, f1_macro: self.f1_macro, mcc: self.mcc, loss: self.loss, rows: self.rows }
+    }
+}
+
+/// A [`ClassificationReport`] without its per-class part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// See [`Confusion::accuracy`].
+    pub accuracy: f64,
+    /// See [`Confusion::f1_macro`].
+    pub f1_macro: f64,
+    /// See [`Confusion::matthews`].
+    pub mcc: f64,
+    /// Mean loss a row; not finite is `null` in JSON.
+    #[serde(deserialize_with = "nan_if_null")]
+    pub loss: f64,
+    /// Rows evaluated.
+    pub rows: u64,
+}
+
+fn nan_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// The number by which the best epoch is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricName {
+    /// Mean loss; lower is better.
+    Loss,
+    /// Share of rows predicted right.
+    Accuracy,
+    /// Macro F1.
+    F1Macro,
+    /// Matthews correlation.
+    Mcc,
+}
+
+/// A metric name that is none of the four.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown metric {0:?}; use loss, accuracy, f1_macro or mcc")]
+pub struct UnknownMetric(pub String);
+
+impl MetricName {
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricName::Loss => "loss",
+            MetricName::Accuracy => "accuracy",
+            MetricName::F1Macro => "f1_macro",
+            MetricName::Mcc => "mcc",
+        }
+    }
+
+    /// This metric's value in a summary.
+    pub fn value(self, summary: &Summary) -> f64 {
+        match self {
+            MetricName::Loss => summary.loss,
+            MetricName::Accuracy => summary.accuracy,
+            MetricName::F1Macro => summary.f1_macro,
+            MetricName::Mcc => summary.mcc,
+        }
+    }
+
+    /// Is `candidate` strictly better than `best`? NaN is never better; every number is better than NaN.
+    pub fn better(self, candidate: f64, best: f64) -> bool {
+        if candidate.is_nan() || best.is_nan() {
+            return !candidate.is_nan();
+        }
+        match self {
+            MetricName::Loss => candidate < best,
+            MetricName::Accuracy | MetricName::F1Macro | MetricName::Mcc => candidate > best,
+        }
+    }
+}
+
+impl fmt::Display for MetricName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for MetricName {
+    type Err = UnknownMetric;
+
+    fn from_str(name: &str) -> Result<Self, UnknownMetric> {
+        [MetricName::Loss, MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc]
+            .into_iter()
+            .find(|metric| metric.name() == name)
+            .ok_or_else(|| UnknownMetric(name.to_string()))
+    }
+}

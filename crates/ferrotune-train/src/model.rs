@@ -1,0 +1,40 @@
+//! What training asks of a model, and of data: logits for a ragged batch, encoded rows with labels. It must not know how the
+//! model computes them.
+
+use ferrotune_data::{Batch, Encoded};
+use ferrotune_tensor::{Backend, Tape, Var};
+
+/// Why a forward pass runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Training: dropout is on. Its masks are a pure function of the seed and of `pass`, the number of this forward pass.
+    Training {
+        /// The run's seed.
+        seed: u64,
+        /// Distinct for each forward pass of the run.
+        pass: u64,
+    },
+    /// Evaluation and prediction: dropout is off.
+    Evaluation,
+}
+
+/// A model that gives each sequence of a batch one score per class.
+pub trait Classifier<B: Backend> {
+    /// Logits `(rows, classes)`.
+    fn logits(&self, tape: &mut Tape<'_, B>, batch: &Batch, mode: Mode) -> Var;
+}
+
+/// Encoded rows and their label ids.
+pub struct Split {
+    /// The tokens.
+    pub encoded: Encoded,
+    /// One label for each row.
+    pub labels: Vec<u32>,
+}
+
+impl Split {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+}

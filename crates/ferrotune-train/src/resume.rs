@@ -1,0 +1,175 @@
+//! What a checkpoint of training holds, and how it goes out and comes back: progress, trained weights, moments of the optimizer,
+//! best weights so far. It must not know how files are committed; [`crate::store`] does that.
+
+use crate::error::TrainError;
+use crate::events::{Event, Observer};
+use crate::fingerprint::{Fingerprint, compare};
+use crate::metrics::ClassificationReport;
+use crate::store::{Checkpoint, Contents, Store};
+use ferrotune_optim::Optimizer;
+use ferrotune_tensor::{Backend, Params};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// The checkpoints of a run and the fingerprint of what it trains on.
+pub struct Checkpoints<'a> {
+    /// Where they are.
+    pub store: &'a mut Store,
+    /// What must be the same for a run to be continued.
+    pub fingerprint: &'a Fingerprint,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// True if early stopping ended the run.
+    pub finished: bool,
+    /// Evaluations since the best one.
+    pub evaluations_without_improvement: u64,
+    /// The best evaluation so far.
+    pub best: Option<Best>,
+}
+
+/// The best evaluation of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Best {
+    /// Its epoch, counted from 1.
+    pub epoch: u64,
+    /// Optimizer steps done then.
+    pub step: u64,
+    /// The metric's value.
+    pub value: f64,
+    /// All of it.
+    pub report: ClassificationReport,
+    /// The trained parameters of that moment, in order.
+    #[serde(skip)]
+    pub weights: Vec<f32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateFile {
+    progress: Progress,
+    optimizer: String,
+    optimizer_steps: u64,
+}
+
+const STATE: &str = "state.json";
+const WEIGHTS: &str = "weights.f32";
+const BEST: &str = "best.f32";
+
+/// The trained parameters, in order.
+pub fn download<B: Backend>(backend: &B, params: &Params<B>) -> Vec<f32> {
+    params.trainable_ids().flat_map(|id| backend.download(params.get(id).data)).collect()
+}
+
+/// Puts back what [`download`] gave.
+pub fn upload<B: Backend>(backend: &B, params: &mut Params<B>, weights: &[f32]) {
+    let ids: Vec<_> = params.trainable_ids().collect();
+    let mut at = 0;
+    for id in ids {
+        let len = params.layout().entry(id).shape.len();
+        params.set(backend, id, &weights[at..at + len]);
+        at += len;
+    }
+}
+
+/// Commits a checkpoint of the run as it is now.
+///
+/// # Errors
+/// What the disk refuses; earlier checkpoints stay.
+pub fn save<B: Backend>(
+    checkpoints: &mut Checkpoints<'_>,
+    backend: &B,
+    params: &Params<B>,
+    optimizer: &dyn Optimizer<B>,
+    progress: &Progress,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    let clock = Instant::now();
+    let state = optimizer.state(backend, params);
+    let file = StateFile {
+        progress: progress.clone(),
+        optimizer: optimizer.name().to_string(),
+        optimizer_steps: state.steps,
+    };
+    let json = serde_json::to_vec_pretty(&file).expect("progress has no map with keys that are not strings");
+    let mut files = vec![(STATE.to_string(), json), (WEIGHTS.to_string(), to_bytes(&download(backend, params)))];
+    files.extend(state.moments.iter().map(|(name, values)| (format!("{name}.f32"), to_bytes(values))));
+    // The best weights are the current ones right after the evaluation that found them.
+    if let Some(best) = progress.best.as_ref().filter(|best| best.step != progress.step) {
+        files.push((BEST.to_string(), to_bytes(&best.weights)));
+    }
+    let files: Vec<(&str, Contents<'_>)> =
+        files.iter().map(|(name, bytes)| (name.as_str(), Contents::Bytes(bytes))).collect();
+    let committed = checkpoints.store.commit(progress.step, checkpoints.fingerprint, &files)?;
+    let (step, seconds) = (progress.step, clock.elapsed().as_secs_f64());
+    if let Some(warning) = committed.warning {
+        observer.on(&Event::warning(warning));
+    }
+    observer.on(&Event::CheckpointSaved { step, directory: committed.directory, bytes: committed.bytes, seconds });
+    Ok(())
+}
+
+/// Puts the newest checkpoint back and says how far it is.
+///
+/// # Errors
+/// There is none, it is damaged, or it belongs to a run of other settings or data.
+pub fn load<B: Backend>(
+    checkpoints: &mut Checkpoints<'_>,
+    backend: &B,
+    epoch_steps: u64,
+    params: &mut Params<B>,
+    optimizer: &mut dyn Optimizer<B>,
+    observer: &mut dyn Observer,
+) -> Result<Progress, TrainError> {
+    let checkpoint =
+        checkpoints.store.latest()?.ok_or_else(|| TrainError::NoCheckpoint { directory: checkpoints.store.directory().to_path_buf() })?;
+    for change in compare(checkpoint.fingerprint(), checkpoints.fingerprint)? {
+        observer.on(&Event::warning(format!("resuming with a difference that does not change results: {change}")));
+    }
+    let damaged = |name: &str, what: String| TrainError::CheckpointDamaged { path: checkpoint.directory().join(name), what };
+
+    let file: StateFile =
+        serde_json::from_slice(&checkpoint.read(STATE)?).map_err(|error| damaged(STATE, error.to_string()))?;
+    let trained: usize = params.trainable_ids().map(|id| params.layout().entry(id).shape.len()).sum();
+    let weights = floats(&checkpoint, WEIGHTS, trained)?;
+    upload(backend, params, &weights);
+
+    let mut state = optimizer.state(backend, params);
+    state.steps = file.optimizer_steps;
+    if file.optimizer != optimizer.name() {
+        return Err(damaged(STATE, format!("it is of the optimizer {}", file.optimizer)));
+    }
+    for (name, values) in &mut state.moments {
+        *values = floats(&checkpoint, &format!("{name}.f32"), trained)?;
+    }
+    optimizer.restore(backend, params, &state).map_err(|what| damaged(STATE, what))?;
+
+    let mut progress = file.progress;
+    if let Some(best) = &mut progress.best {
+        best.weights = if best.step == progress.step { weights } else { floats(&checkpoint, BEST, trained)? };
+    }
+    let directory = checkpoint.directory().to_path_buf();
+    let epoch = progress.step / epoch_steps + 1;
+    observer.on(&Event::Resumed { step: progress.step, epoch, checkpoint: directory });
+    Ok(progress)
+}
+
+/// Little-endian bytes.
+fn to_bytes(values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; values.len() * 4];
+    bytes.chunks_exact_mut(4).zip(values).for_each(|(bytes, value)| bytes.copy_from_slice(&value.to_le_bytes()));
+    bytes
+}
+
+fn floats(checkpoint: &Checkpoint, name: &str, len: usize) -> Result<Vec<f32>, TrainError> {
+    let bytes = checkpoint.read(name)?;
+    if bytes.len() != len * 4 {
+        let what = format!("it holds {} bytes, the model trains {len} numbers of 4 bytes", bytes.len());
+        return Err(TrainError::CheckpointDamaged { path: checkpoint.directory().join(name), what });
+    }
+    let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    Ok(bytes.chunks_exact(4).map(value).collect())
+}

@@ -1,0 +1,303 @@
+//! The training loop: accumulate, clip, step, log, evaluate, keep the best, stop. It reads from top to bottom and must not know
+//! which model, optimizer or loss curve it runs.
+
+use crate::error::TrainError;
+use crate::evaluate::evaluate;
+use crate::events::{Event, Observer};
+use crate::metrics::{ClassificationReport, MetricName};
+use crate::model::{Classifier, Mode, Split};
+use crate::resume::{self, Best, Checkpoints, Progress};
+use ferrotune_data::{Batch, shuffled};
+use ferrotune_optim::losses::CrossEntropy;
+use ferrotune_optim::schedule::{Kind, Schedule, warmup_steps};
+use ferrotune_optim::{Optimizer, Penalty, clip};
+use ferrotune_tensor::{Backend, Grads, Params, Pool, Tape};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// The numbers of a run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Rows of an optimizer step.
+    pub batch_size: usize,
+    /// Rows of a forward pass; gradients of several passes add up to a step.
+    pub micro_batch: usize,
+    /// Passes over the training rows.
+    pub epochs: u64,
+    /// Ends the run earlier, after this many optimizer steps in all.
+    pub max_steps: Option<u64>,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Shape of the learning rate after warm-up.
+    pub schedule: Kind,
+    /// Warm-up, as a share of all steps.
+    pub warmup: f64,
+    /// Largest global norm of the gradient; 0 means no clipping.
+    pub clip: f64,
+    /// L1 and L2 terms of the loss.
+    pub penalty: Penalty,
+    /// Determines order and dropout.
+    pub seed: u64,
+    /// The metric on validation that chooses the best epoch.
+    pub metric: MetricName,
+    /// Stop after this many evaluations without improvement.
+    pub patience: Option<u64>,
+    /// Report every so many steps.
+    pub log_every: u64,
+    /// Save a checkpoint every so many steps, besides the one after each epoch.
+    pub checkpoint_every: Option<u64>,
+}
+
+impl Settings {
+    /// Optimizer steps of one epoch, and of the run.
+    pub fn steps(&self, rows: usize) -> (u64, u64) {
+        let epoch = rows.div_ceil(self.batch_size) as u64;
+        (epoch, (epoch * self.epochs).min(self.max_steps.unwrap_or(u64::MAX)))
+    }
+
+    /// The learning-rate schedule of a run over this many rows.
+    pub fn schedule(&self, rows: usize) -> Schedule {
+        let total_steps = self.steps(rows).1;
+        Schedule { kind: self.schedule, warmup_steps: warmup_steps(self.warmup, total_steps), total_steps }
+    }
+}
+
+/// Everything that a run works on.
+pub struct Run<'a, B: Backend> {
+    /// The device.
+    pub backend: &'a B,
+    /// The model.
+    pub model: &'a dyn Classifier<B>,
+    /// Its parameters; after the run the best ones.
+    pub params: &'a mut Params<B>,
+    /// The optimizer.
+    pub optimizer: &'a mut dyn Optimizer<B>,
+    /// Working memory.
+    pub pool: &'a mut Pool<B>,
+    /// Training rows.
+    pub train: &'a Split,
+    /// Validation rows, if there are any.
+    pub validation: Option<&'a Split>,
+    /// Names of the classes.
+    pub names: &'a [String],
+    /// The numbers.
+    pub settings: &'a Settings,
+    /// Where checkpoints go; none are saved without it.
+    pub checkpoints: Option<Checkpoints<'a>>,
+    /// Start from the newest checkpoint.
+    pub resume: bool,
+    /// Set from outside to end after the running step, with a checkpoint.
+    pub stop: &'a AtomicBool,
+    /// Who is told what happens.
+    pub observer: &'a mut dyn Observer,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Optimizer steps done, those before a resume included.
+    pub steps: u64,
+    /// The epoch whose weights were kept, counted from 1.
+    pub best_epoch: u64,
+    /// The report of that epoch on validation.
+    pub validation: Option<ClassificationReport>,
+    /// Rows a second in training steps alone, after the first three.
+    pub samples_per_second: f64,
+    /// Tokens a second, likewise.
+    pub tokens_per_second: f64,
+    /// Seconds in training steps.
+    pub seconds: f64,
+    /// True if the run was asked to stop before its end.
+    pub stopped: bool,
+}
+
+/// Steps that do not count for the speed: memory is being allocated and caches are cold.
+const WARM_UP_STEPS: u64 = 3;
+/// Forward passes of one optimizer step have numbers below this, so that each pass of a run has its own dropout.
+const PASSES_PER_STEP: u64 = 1 << 20;
+
+/// Trains, and leaves the best parameters in `run.params`.
+///
+/// # Errors
+/// A loss or gradient that is not a number (before the optimizer step), parameters that get no gradient (on the first step), a
+/// checkpoint that cannot be written or does not belong to this run.
+pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
+    let Run { backend, model, params, optimizer, pool, train, validation, names, settings, .. } = run;
+    let (mut checkpoints, observer) = (run.checkpoints, run.observer);
+    let rows = train.rows();
+    let (epoch_steps, total_steps) = settings.steps(rows);
+    let schedule = settings.schedule(rows);
+    let mut grads = Grads::new(backend, params);
+    let mut progress = Progress::default();
+    let mut speed = Speed::default();
+    let mut stopped = false;
+    let begin = Instant::now();
+
+    observer.on(&started(settings, params, rows, total_steps));
+    if let (true, Some(checkpoints)) = (run.resume, &mut checkpoints) {
+        progress = resume::load(checkpoints, backend, epoch_steps, params, optimizer, observer)?;
+    }
+    let first_step = progress.step;
+    let mut order = Vec::new();
+    let mut order_of = None;
+
+    while progress.step < total_steps && !progress.finished {
+        let step = progress.step;
+        let (epoch, index) = (step / epoch_steps, step % epoch_steps);
+        if order_of != Some(epoch) {
+            order = shuffled(rows, settings.seed, epoch);
+            order_of = Some(epoch);
+        }
+        let from = index as usize * settings.batch_size;
+        let batch_rows = &order[from..rows.min(from + settings.batch_size)];
+        let clock = Instant::now();
+
+        grads.clear();
+        let (mut loss, mut tokens) = (0.0, 0);
+        for (pass, micro_rows) in batch_rows.chunks(settings.micro_batch).enumerate() {
+            let batch = Batch::gather(&train.encoded, &train.labels, micro_rows);
+            let mode = Mode::Training { seed: settings.seed, pass: step * PASSES_PER_STEP + pass as u64 };
+            let mut tape = Tape::new(backend, params, pool);
+            let logits = model.logits(&mut tape, &batch, mode);
+            let mean = CrossEntropy::new(batch.labels.clone(), 1.0 / batch_rows.len() as f32);
+            let mean = tape.apply(mean, &[logits]);
+            loss += f64::from(tape.download(mean)[0]);
+            tape.backward(mean, 1.0, &mut grads);
+            tokens += batch.tokens();
+        }
+        if step == first_step {
+            let missing = grads.uncovered(params);
+            if !missing.is_empty() {
+                return Err(TrainError::NoGradient { parameters: missing });
+            }
+        }
+        loss += settings.penalty.apply(backend, params, &mut grads);
+        let norm = clip::global_norm(backend, &grads);
+        let learning_rate = settings.learning_rate * schedule.factor(step);
+        for (what, value) in [("loss", loss), ("gradient norm", norm)] {
+            if !value.is_finite() {
+                return Err(TrainError::NotFinite { what: what.to_string(), value, step, learning_rate });
+            }
+        }
+        optimizer.step(backend, params, &grads, learning_rate, clip::clip_factor(norm, settings.clip));
+
+        progress.step += 1;
+        let seconds = clock.elapsed().as_secs_f64();
+        speed.add(progress.step - first_step, batch_rows.len(), tokens, seconds);
+        let (done, epoch) = (progress.step, epoch + 1);
+        let last = done == total_steps;
+        if done % settings.log_every == 0 || last {
+            observer.on(&Event::Step {
+                epoch,
+                step: done,
+                total_steps,
+                loss,
+                learning_rate,
+                gradient_norm: norm,
+                rows: batch_rows.len() as u64,
+                tokens: tokens as u64,
+                seconds,
+            });
+        }
+
+        let epoch_ends = done % epoch_steps == 0 || last;
+        if let (true, Some(split)) = (epoch_ends, validation) {
+            let clock = Instant::now();
+            let report = evaluate(backend, model, params, pool, split, names);
+            let seconds = clock.elapsed().as_secs_f64();
+            let summary = report.summary();
+            observer.on(&Event::Evaluated { split: "validation".into(), epoch, step: done, summary, seconds });
+            let value = settings.metric.value(&report.summary());
+            let improved = progress.best.as_ref().is_none_or(|best| settings.metric.better(value, best.value));
+            if improved {
+                observer.on(&Event::NewBest { epoch, step: done, metric: settings.metric, value });
+                progress.best = Some(Best { epoch, step: done, value, report, weights: resume::download(backend, params) });
+                progress.evaluations_without_improvement = 0;
+            } else {
+                progress.evaluations_without_improvement += 1;
+            }
+            if settings.patience.is_some_and(|patience| progress.evaluations_without_improvement >= patience) {
+                let evaluations = progress.evaluations_without_improvement;
+                observer.on(&Event::EarlyStopped { epoch, step: done, metric: settings.metric, evaluations });
+                progress.finished = true;
+            }
+        }
+
+        stopped = run.stop.load(Ordering::Relaxed) && !last;
+        let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
+        if let (true, Some(checkpoints)) = (epoch_ends || due || stopped, &mut checkpoints) {
+            resume::save(checkpoints, backend, params, optimizer, &progress, observer)?;
+        }
+        if stopped {
+            observer.on(&Event::Stopped { epoch, step: done });
+            break;
+        }
+    }
+
+    let steps = progress.step;
+    let mut best_epoch = steps.div_ceil(epoch_steps.max(1));
+    let mut report = None;
+    if let (Some(best), false) = (progress.best, stopped) {
+        if best.step != steps {
+            resume::upload(backend, params, &best.weights);
+            let (epoch, step, metric, value) = (best.epoch, best.step, settings.metric, best.value);
+            observer.on(&Event::Restored { epoch, step, metric, value });
+        }
+        best_epoch = best.epoch;
+        report = Some(best.report);
+    }
+    let (samples_per_second, tokens_per_second) = speed.per_second();
+    let seconds = begin.elapsed().as_secs_f64();
+    let epochs = steps.div_ceil(epoch_steps.max(1));
+    observer.on(&Event::Finished { epochs, steps, seconds, samples_per_second, tokens_per_second });
+    Ok(Outcome {
+        steps,
+        best_epoch,
+        validation: report,
+        samples_per_second,
+        tokens_per_second,
+        seconds: speed.all_seconds,
+        stopped,
+    })
+}
+
+fn started<B: Backend>(settings: &Settings, params: &Params<B>, rows: usize, total_steps: u64) -> Event {
+    let layout = params.layout();
+    let trainable: usize = params.trainable_ids().map(|id| layout.entry(id).shape.len()).sum();
+    Event::Started {
+        rows: rows as u64,
+        epochs: settings.epochs,
+        total_steps,
+        batch_size: settings.batch_size as u64,
+        parameters: layout.parameter_count() as u64,
+        trainable_parameters: trainable as u64,
+    }
+}
+
+/// Rows, tokens and seconds of the steps that count for the speed.
+#[derive(Default)]
+struct Speed {
+    rows: usize,
+    tokens: usize,
+    seconds: f64,
+    all_seconds: f64,
+}
+
+impl Speed {
+    fn add(&mut self, nth: u64, rows: usize, tokens: usize, seconds: f64) {
+        self.all_seconds += seconds;
+        if nth > WARM_UP_STEPS {
+            self.rows += rows;
+            self.tokens += tokens;
+            self.seconds += seconds;
+        }
+    }
+
+    /// 0 for runs too short to be measured.
+    fn per_second(&self) -> (f64, f64) {
+        if self.seconds == 0.0 {
+            return (0.0, 0.0);
+        }
+        (self.rows as f64 / self.seconds, self.tokens as f64 / self.seconds)
+    }
+}
