@@ -41,8 +41,7 @@ impl From<DataError> for Failure {
         let code = match error.kind() {
             ErrorKind::Io => IO,
             ErrorKind::Data => DATA,
-            ErrorKind::Model => MODEL,
-            ErrorKind::Usage => USAGE,
+            ErrorKind::Tokenizer => MODEL,
         };
         Failure { message: error.to_string(), code }
     }
@@ -68,6 +67,6 @@ impl From<TrainError> for Failure {
 
 impl From<HubError> for Failure {
     fn from(error: HubError) -> Failure {
-        Failure { code: error.exit_code(), message: error.to_string() }
+        Failure { code: error.exit_code() as u8, message: error.to_string() }
     }
 }

@@ -1,1 +1,35 @@
-fn main() {}
+//! The binary `ferrotune`: parses, runs a command, and ends with one line and an exit code. Only this crate prints and exits.
+#![forbid(unsafe_code)]
+
+mod args;
+mod audit;
+mod commands;
+mod exit;
+mod fingerprint;
+mod hub;
+mod model;
+mod progress;
+mod report;
+mod run_folder;
+mod settings;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => commands::train::run(*args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Fetch(args) => commands::fetch::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}

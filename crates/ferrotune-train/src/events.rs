@@ -165,7 +165,7 @@ pub trait Observer {
 /// Passes each event on to several observers in their order, and each observer's complaint to all of them as a warning.
 #[derive(Default)]
 pub struct Tee<'a> {
-    observers: Vec<Box<dyn Observer + 'a>>,
+    observers: Vec<Box<dyn Observer + Send + 'a>>,
 }
 
 impl<'a> Tee<'a> {
@@ -175,7 +175,7 @@ impl<'a> Tee<'a> {
     }
 
     /// Adds a listener.
-    pub fn add(&mut self, observer: impl Observer + 'a) {
+    pub fn add(&mut self, observer: impl Observer + Send + 'a) {
         self.observers.push(Box::new(observer));
     }
 
@@ -202,7 +202,7 @@ impl<F: FnMut(&Event)> Observer for F {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
+    use std::sync::Mutex;
 
     struct Grumbler {
         left: u32,
@@ -219,11 +219,11 @@ mod tests {
 
     #[test]
     fn a_tee_passes_events_in_order_and_complaints_to_all() {
-        let heard = RefCell::new(Vec::new());
+        let heard = Mutex::new(Vec::new());
         let mut tee = Tee::new();
-        tee.add(|event: &Event| heard.borrow_mut().push(("first", event.clone())));
+        tee.add(|event: &Event| heard.lock().unwrap().push(("first", event.clone())));
         tee.add(Grumbler { left: 1 });
-        tee.add(|event: &Event| heard.borrow_mut().push(("second", event.clone())));
+        tee.add(|event: &Event| heard.lock().unwrap().push(("second", event.clone())));
         let stopped = Event::Stopped { epoch: 1, step: 2 };
         tee.on(&stopped);
         tee.on(&stopped);
@@ -237,7 +237,7 @@ mod tests {
             ("second", &stopped),
         ];
         drop(tee);
-        let heard = heard.into_inner();
+        let heard = heard.into_inner().unwrap();
         assert!(heard.iter().map(|(name, event)| (*name, event)).eq(expected), "{heard:?}");
     }
 

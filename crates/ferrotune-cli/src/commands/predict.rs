@@ -1,0 +1,182 @@
+//! `ferrotune predict`: labels rows as a stream. Memory does not grow with the input.
+
+use super::{find_model, max_length, on_pool, use_threads};
+use crate::args::{InputFormat, OutputFormat, PredictArgs};
+use crate::exit::{Failure, io, usage};
+use crate::model::BertClassifier;
+use crate::settings;
+use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_data::{Format, Need, Row, Tokenizer, stream_with};
+use ferrotune_tensor::{Cpu, Pool};
+use ferrotune_train::evaluate::{argmax, logits, softmax};
+use serde_json::{Map, Value, json};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
+use std::path::Path;
+
+/// Rows that are labelled at a time.
+const BLOCK: usize = 256;
+
+/// Runs the command.
+pub fn run(args: &PredictArgs) -> Result<(), Failure> {
+    use_threads(args.threads)?;
+    let format = args.format.unwrap_or_else(|| {
+        let jsonl = Path::new(&args.output).extension().is_some_and(|ext| ext == "jsonl" || ext == "ndjson");
+        if jsonl { OutputFormat::Jsonl } else { OutputFormat::Csv }
+    });
+    if args.logits && format != OutputFormat::Jsonl {
+        return Err(usage("--logits needs --format jsonl"));
+    }
+    let folder = find_model(&args.model)?.folder;
+    let loaded = pretrained::load(&Cpu, &folder, Head::Stored)?;
+    let limit = max_length(args.max_length, &folder, loaded.config.max_position_embeddings)?;
+    let tokenizer = Tokenizer::from_folder(&folder, limit)?;
+    super::train::check_vocabulary(&tokenizer, &loaded.config, &folder)?;
+
+    let (reader, name, input_format) = open(args)?;
+    let columns = settings::columns(&args.text_column, &args.text_b_column, &None);
+    let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), Need::TextOnly)?;
+    let mut writer = Output::new(&args.output, format, args.logits)?;
+    if format == OutputFormat::Csv {
+        writer.header(rows.headers(), &loaded.labels)?;
+    }
+    let mut predictor = Predictor { loaded: &loaded, tokenizer: &tokenizer, pool: Pool::new(Cpu), truncated: 0 };
+    let mut done = 0;
+    loop {
+        let (mut block, mut fields) = (Vec::new(), Vec::new());
+        while block.len() < BLOCK
+            && let Some(row) = rows.next()
+        {
+            block.push(row?);
+            fields.push(rows.fields().to_vec());
+        }
+        if block.is_empty() {
+            break;
+        }
+        let scores = predictor.logits(&block)?;
+        for (fields, scores) in fields.iter().zip(scores.chunks(loaded.labels.len())) {
+            writer.row(fields, scores, &loaded.labels)?;
+        }
+        done += block.len();
+    }
+    writer.finish()?;
+    if predictor.truncated > 0 {
+        eprintln!("{} of {done} rows were cut to {limit} tokens", predictor.truncated);
+    }
+    Ok(())
+}
+
+fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failure> {
+    let asked = args.input_format.map(|format| match format {
+        InputFormat::Csv => Format::Csv,
+        InputFormat::Tsv => Format::Tsv,
+        InputFormat::Jsonl => Format::JsonLines,
+    });
+    if args.input == "-" {
+        return Ok((Box::new(BufReader::new(stdin())), "standard input".to_string(), asked.unwrap_or(Format::Csv)));
+    }
+    let path = Path::new(&args.input);
+    let format = asked.map_or_else(|| Format::from_path(path), Ok)?;
+    let file = File::open(path).map_err(io(format!("cannot read {}", path.display())))?;
+    Ok((Box::new(BufReader::new(file)), args.input.clone(), format))
+}
+
+struct Predictor<'a> {
+    loaded: &'a Pretrained<Cpu>,
+    tokenizer: &'a Tokenizer,
+    pool: Pool<Cpu>,
+    truncated: usize,
+}
+
+impl Predictor<'_> {
+    fn logits(&mut self, rows: &[Row]) -> Result<Vec<f32>, Failure> {
+        let encoded = self.tokenizer.encode(rows)?;
+        self.truncated += encoded.truncated.len();
+        let model = BertClassifier { model: &self.loaded.model, config: &self.loaded.config };
+        let (params, pool) = (&self.loaded.params, &mut self.pool);
+        Ok(on_pool(|| logits(&Cpu, &model, params, pool, &encoded)))
+    }
+}
+
+/// Where predictions go. A file is written aside and takes its name when it is complete.
+struct Output {
+    writer: Box<dyn Write>,
+    format: OutputFormat,
+    logits: bool,
+    staged: Option<(tempfile::TempPath, String)>,
+}
+
+impl Output {
+    fn new(path: &str, format: OutputFormat, logits: bool) -> Result<Output, Failure> {
+        if path == "-" {
+            return Ok(Output { writer: Box::new(BufWriter::new(stdout())), format, logits, staged: None });
+        }
+        let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let staged = tempfile::Builder::new()
+            .prefix(".ferrotune-")
+            .make_in(folder, |aside| File::create_new(aside))
+            .map_err(io(format!("cannot write in {}", folder.display())))?;
+        let (file, aside) = staged.into_parts();
+        Ok(Output { writer: Box::new(BufWriter::new(file)), format, logits, staged: Some((aside, path.to_string())) })
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.writer, "{line}").map_err(io("cannot write predictions"))
+    }
+
+    fn header(&mut self, headers: &[String], labels: &[String]) -> Result<(), Failure> {
+        let own = ["predicted_label".to_string(), "score".to_string()];
+        let probabilities = labels.iter().map(|label| format!("p_{label}"));
+        let all: Vec<String> = headers.iter().cloned().chain(own).chain(probabilities).collect();
+        self.line(&csv_line(&all))
+    }
+
+    fn row(&mut self, fields: &[String], scores: &[f32], labels: &[String]) -> Result<(), Failure> {
+        let probabilities = softmax(scores);
+        let best = argmax(scores);
+        let line = match self.format {
+            OutputFormat::Csv => {
+                let own = [labels[best].clone(), format!("{:.6}", probabilities[best])];
+                let numbers = probabilities.iter().map(|p| format!("{p:.6}"));
+                csv_line(&fields.iter().cloned().chain(own).chain(numbers).collect::<Vec<_>>())
+            }
+            OutputFormat::Jsonl => {
+                let by_name: Map<String, Value> = labels.iter().cloned().zip(probabilities.iter().map(|p| json!(p))).collect();
+                let mut value = json!({"label": labels[best], "score": probabilities[best], "probabilities": by_name});
+                if self.logits {
+                    value["logits"] = json!(scores);
+                }
+                value.to_string()
+            }
+        };
+        self.line(&line)
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        self.writer.flush().map_err(io("cannot write predictions"))?;
+        if let Some((aside, path)) = self.staged {
+            aside.persist(&path).map_err(|error| io(format!("cannot write {path}"))(error.error))?;
+        }
+        Ok(())
+    }
+}
+
+/// One line of CSV: fields that need it are quoted, quotes in them doubled.
+fn csv_line(fields: &[String]) -> String {
+    let quoted = |field: &String| {
+        let plain = !field.contains([',', '"', '\n', '\r']);
+        if plain { field.clone() } else { format!("\"{}\"", field.replace('"', "\"\"")) }
+    };
+    fields.iter().map(quoted).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_fields_are_quoted_where_they_must_be() {
+        let fields = ["plain", "a,b", "say \"hi\"", "two\nlines", ""].map(str::to_string);
+        assert_eq!(csv_line(&fields), "plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",");
+    }
+}
