@@ -184,6 +184,40 @@ mod tests {
         assert!(!mask.is_none() && (0..10_000).all(|i| mask.keep_scale(i) == 0.0));
     }
 
+    /// The values are those of a separate Python program written from the head of this file. If this test fails, runs can no longer
+    /// be resumed bit for bit and GPU code draws other masks: change the code back, not the values.
+    #[test]
+    fn golden_values_never_change() {
+        let bits = |mask: Mask, element: u64| {
+            let low = finalize(element as u32 ^ mask.low_key);
+            finalize(low.wrapping_add(mask.high_term(element)))
+        };
+        let golden = [
+            (0, 0xb39b_f953),
+            (1, 0x97d0_8266),
+            (2, 0x0014_5199),
+            (383, 0x8a86_3993),
+            (1 << 17, 0x9f27_b518),
+            ((1 << 32) - 1, 0x94b0_4625),
+            (1 << 32, 0x3e93_16c2),
+            ((5 << 40) + 9, 0xc832_2ba6),
+        ];
+        for (element, want) in golden {
+            assert_eq!(bits(Mask::new(0.1, 42, 7, 3, 1), element), want, "element {element}");
+        }
+        assert_eq!(bits(Mask::new(0.1, 0, 0, 0, 0), 0), 0xfdf5_a095);
+        assert_eq!(bits(Mask::new(0.1, u64::MAX, u64::MAX, u32::MAX, u32::MAX), u64::MAX), 0xf512_7f58);
+        // Bit i tells whether element first + i is kept.
+        let word = |p: f32, first: u64| {
+            let bits = kept(Mask::new(p, 42, 7, 3, 1), first..first + 32);
+            bits.iter().enumerate().map(|(i, &kept)| u32::from(kept) << i).sum::<u32>()
+        };
+        assert_eq!(word(0.1, 0), 0xffff_bffb);
+        assert_eq!(word(0.5, 0), 0xdbce_868b);
+        assert_eq!(word(0.5, 1 << 17), 0x9856_6b49);
+        assert_eq!(word(0.5, (1 << 32) - 16), 0x907c_9b8f);
+    }
+
     #[test]
     #[should_panic(expected = "expected 0 <= p < 1, got 1")]
     fn dropping_everything_is_refused() {

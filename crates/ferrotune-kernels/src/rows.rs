@@ -41,7 +41,8 @@ pub fn scatter_add(dx: Target<'_>, dy: &[f32], rows: &[u32], width: usize) {
 
 fn row_of<'a>(op: &str, x: &'a [f32], row: u32, width: usize) -> &'a [f32] {
     let start = row as usize * width;
-    x.get(start..start + width).unwrap_or_else(|| panic!("{op}: rows: row {row} of a matrix of {} rows", x.len() / width))
+    x.get(start..start + width)
+        .unwrap_or_else(|| panic!("{op}: rows: row {row} of a matrix of {} rows", x.len() / width))
 }
 
 /// The specification.

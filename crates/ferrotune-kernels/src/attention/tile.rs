@@ -94,7 +94,10 @@ fn product_body<L: Lane>(mut c: ViewMut<'_>, add: bool, a: View<'_>, b: View<'_>
     if depth > 0 {
         let last_a = a.first + (m - 1) * a.row + (depth - 1) * a.column;
         let last_b = b.first + (depth - 1) * b.row + n - 1;
-        assert!(last_a < a.data.len() && last_b < b.data.len() && b.column == 1, "attention: product outside its inputs");
+        assert!(
+            last_a < a.data.len() && last_b < b.data.len() && b.column == 1,
+            "attention: product outside its inputs"
+        );
     }
     for row in (0..m).step_by(ROWS) {
         let a = View { first: a.first + row * a.row, ..a };
@@ -147,13 +150,23 @@ unsafe fn block<L: Lane, const R: usize>(
             unsafe { multiply_add::<L, R>(&mut sums, a, k, &b_row) };
         }
     }
+    // Plain loops: a closure that borrows the sums would force them out of the registers.
     for r in 0..R {
         let c = c.row(row + r, column, width);
-        match (<&mut [f32; BLOCK]>::try_from(&mut *c), add) {
-            (Ok(c), false) => *c = sums[r],
-            (Ok(c), true) => (0..BLOCK).for_each(|lane| c[lane] += sums[r][lane]),
-            (Err(_), false) => c.copy_from_slice(&sums[r][..width]),
-            (Err(_), true) => c.iter_mut().zip(&sums[r]).for_each(|(c, sum)| *c += sum),
+        if let Ok(c) = <&mut [f32; BLOCK]>::try_from(&mut *c) {
+            if add {
+                for lane in 0..BLOCK {
+                    c[lane] += sums[r][lane];
+                }
+            } else {
+                for lane in 0..BLOCK {
+                    c[lane] = sums[r][lane];
+                }
+            }
+        } else {
+            for (lane, sum) in sums[r].into_iter().enumerate().take(width) {
+                c[lane] = if add { c[lane] + sum } else { sum };
+            }
         }
     }
 }
@@ -164,7 +177,12 @@ unsafe fn block<L: Lane, const R: usize>(
 /// # Safety
 /// The first R rows of column k of a lie inside its data.
 #[inline(always)]
-unsafe fn multiply_add<L: Lane, const R: usize>(sums: &mut [[f32; BLOCK]; R], a: View<'_>, k: usize, b_row: &[f32; BLOCK]) {
+unsafe fn multiply_add<L: Lane, const R: usize>(
+    sums: &mut [[f32; BLOCK]; R],
+    a: View<'_>,
+    k: usize,
+    b_row: &[f32; BLOCK],
+) {
     for r in 0..R {
         // SAFETY: the caller's promise.
         let x = unsafe { *a.data.get_unchecked(a.first + r * a.row + k * a.column) };
@@ -212,7 +230,9 @@ fn softmax_body<L: Lane>(
         if !mask.is_none() {
             let mut keep = [0.0; TILE];
             mask.fill(&mut keep[..width], element + ((i as u64) << KEY_BITS));
-            row.iter_mut().zip(&keep).for_each(|(p, keep)| *p *= keep);
+            for (p, keep) in row.iter_mut().zip(&keep) {
+                *p *= keep;
+            }
         }
     }
 }
@@ -221,7 +241,9 @@ fn softmax_body<L: Lane>(
 fn rescale_body<L: Lane>(mut c: ViewMut<'_>, factors: &[f32]) {
     let cols = c.cols;
     for (i, &factor) in factors.iter().enumerate() {
-        c.row(i, 0, cols).iter_mut().for_each(|c| *c *= factor);
+        for c in c.row(i, 0, cols) {
+            *c *= factor;
+        }
     }
 }
 

@@ -39,7 +39,7 @@ const SERIAL_WORK: usize = 1 << 19;
 pub(super) const LINE: usize = 16;
 
 /// Part `i` of `total` things dealt to `parts` as evenly as possible, in order.
-pub(super) fn deal(total: usize, parts: usize, i: usize) -> Range<usize> {
+fn deal(total: usize, parts: usize, i: usize) -> Range<usize> {
     i * total / parts..(i + 1) * total / parts
 }
 

@@ -1,0 +1,6 @@
+//! The one integration binary: golden numbers of the reference implementation, and the promises of training.
+#![forbid(unsafe_code)]
+
+mod golden;
+mod minilm;
+mod training;
