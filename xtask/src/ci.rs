@@ -6,7 +6,7 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::{Outcome, process, tidy, train};
+use crate::{Outcome, fetch, process, tidy, train};
 
 /// For `cargo xtask help`.
 pub const HELP: &str = "\
@@ -64,12 +64,14 @@ fn documentation() -> Outcome {
     process::run(command.env("RUSTDOCFLAGS", "-D warnings").current_dir(process::root()))
 }
 
+/// All tests, those on the real model included: it is fetched first.
 fn tests() -> Outcome {
+    let model = fetch::folder()?;
     let mut command = process::cargo(&["test", "--workspace"]);
     for name in PROXIES {
         command.env_remove(name);
     }
-    process::run(command.current_dir(process::root()))
+    process::run(command.env("FERROTUNE_TEST_MINILM", model).current_dir(process::root()))
 }
 
 /// Trains, and reads the accuracy out of the results that this run wrote.

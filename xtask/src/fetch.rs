@@ -22,3 +22,13 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
     process::run(&mut command)
 }
+
+/// Fetches the model of the tasks without arguments and gives its folder.
+///
+/// # Errors
+/// A sentence, if it cannot be fetched.
+pub fn folder() -> Result<String, String> {
+    let mut command =
+        process::cargo(&["run", "--release", "-p", "ferrotune-cli", "--bin", "ferrotune", "--", "fetch", MODEL]);
+    process::output(command.current_dir(process::root()))
+}

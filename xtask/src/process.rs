@@ -3,7 +3,7 @@
 //! It must not know any task.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::Outcome;
 
@@ -26,6 +26,19 @@ pub fn run(command: &mut Command) -> Outcome {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|error| format!("{program} does not start: {error}"))?;
     Ok(code(status))
+}
+
+/// Prints the command, runs it, and gives what it printed, trimmed; its standard error is left alone.
+///
+/// # Errors
+/// A sentence, if it does not start or fails.
+pub fn output(command: &mut Command) -> Result<String, String> {
+    println!("$ {}", shown(command));
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("it does not start: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("it failed with exit code {}", code(output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// A command line that a person can paste.

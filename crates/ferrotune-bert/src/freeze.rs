@@ -33,7 +33,10 @@ pub fn prefixes(spec: &str, config: &BertConfig) -> Result<Vec<String>, FreezeEr
             "pooler" => found.push("bert.pooler.".to_string()),
             _ => {
                 let Some(range) = part.strip_prefix("layers.") else {
-                    return Err(invalid(part, "known are embeddings, layers.A, layers.A-B, encoder, pooler".to_string()));
+                    return Err(invalid(
+                        part,
+                        "known are embeddings, layers.A, layers.A-B, encoder, pooler".to_string(),
+                    ));
                 };
                 let (first, last) = range.split_once('-').unwrap_or((range, range));
                 let (Ok(first), Ok(last)) = (first.parse::<usize>(), last.parse::<usize>()) else {

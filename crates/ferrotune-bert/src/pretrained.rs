@@ -95,10 +95,16 @@ fn stored_labels(folder: &Path, config: &BertConfig) -> Result<Vec<String>, Bert
     let rows = head.shape.first().copied().unwrap_or(0);
     match &config.id2label {
         Some(labels) => Ok(labels.clone()),
-        None if (1..=crate::config::LABEL_CAP).contains(&rows) => Ok((0..rows).map(|id| format!("LABEL_{id}")).collect()),
+        None if (1..=crate::config::LABEL_CAP).contains(&rows) => {
+            Ok((0..rows).map(|id| format!("LABEL_{id}")).collect())
+        }
         None => Err(BertError::Mismatch {
             folder: folder.to_path_buf(),
-            problem: format!("has a classifier.weight of shape {:?}; a head has between 1 and {} rows", head.shape, crate::config::LABEL_CAP),
+            problem: format!(
+                "has a classifier.weight of shape {:?}; a head has between 1 and {} rows",
+                head.shape,
+                crate::config::LABEL_CAP
+            ),
         }),
     }
 }

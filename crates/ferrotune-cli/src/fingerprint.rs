@@ -21,12 +21,15 @@ pub fn of(resolved: &Resolved, model: &Path) -> Result<Fingerprint, Failure> {
         fingerprint.fix(&key, value);
     }
     let s = &resolved.settings;
-    for (key, path) in [("train", Some(&resolved.train)), ("validation", s.validation.as_ref()), ("test", s.test.as_ref())] {
+    for (key, path) in
+        [("train", Some(&resolved.train)), ("validation", s.validation.as_ref()), ("test", s.test.as_ref())]
+    {
         if let Some(path) = path {
             fingerprint.fix(&format!("sha256 of {key}"), sha256_file(path)?);
         }
     }
-    let mut files: Vec<_> = std::fs::read_dir(model).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(model).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
     files.sort();
     for name in files.iter().filter_map(|name| name.to_str()) {
         if name == "config.json" || name == "tokenizer.json" || name.ends_with(".safetensors") {

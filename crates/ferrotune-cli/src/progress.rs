@@ -44,7 +44,9 @@ impl Observer for Progress {
             }
             Event::Evaluated { split, epoch, summary, .. } => self.say(format!(
                 "epoch {epoch:<4} {split}: accuracy {:.2} %, macro F1 {:.4}, loss {:.4}",
-                100.0 * summary.accuracy, summary.f1_macro, summary.loss
+                100.0 * summary.accuracy,
+                summary.f1_macro,
+                summary.loss
             )),
             Event::NewBest { .. } | Event::CheckpointSaved { .. } => {}
             Event::Restored { epoch, metric, value, .. } => {

@@ -7,7 +7,11 @@ use std::fmt::Write;
 pub fn line(split: &str, report: &ClassificationReport) -> String {
     format!(
         "{split}: accuracy {:.2} %   macro F1 {:.4}   MCC {:.4}   loss {:.4}   ({} rows)",
-        100.0 * report.accuracy, report.f1_macro, report.mcc, report.loss, report.rows
+        100.0 * report.accuracy,
+        report.f1_macro,
+        report.mcc,
+        report.loss,
+        report.rows
     )
 }
 

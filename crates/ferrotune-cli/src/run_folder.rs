@@ -32,7 +32,9 @@ impl RunFolder {
         }
         let used = ["results.json", "metrics.jsonl", CHECKPOINTS].iter().any(|name| path.join(name).exists());
         if used && !resume && !overwrite {
-            return Err(usage(format!("{shown} holds an earlier run: say --resume to go on with it, --overwrite to replace it, or name another --output")));
+            return Err(usage(format!(
+                "{shown} holds an earlier run: say --resume to go on with it, --overwrite to replace it, or name another --output"
+            )));
         }
         std::fs::create_dir_all(path).map_err(io(format!("cannot make {shown}")))?;
         let lock = RunLock::acquire(path)?;
@@ -75,7 +77,9 @@ impl RunFolder {
 
 fn remove(path: &Path, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), Failure> {
     match how(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(format!("cannot remove {}", path.display()))(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io(format!("cannot remove {}", path.display()))(error))
+        }
         _ => Ok(()),
     }
 }

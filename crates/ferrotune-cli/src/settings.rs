@@ -122,7 +122,8 @@ fn within<T: Copy + std::fmt::Display>(flag: &str, value: T, allowed: bool, rule
 }
 
 fn check(s: TrainSettings) -> Result<Resolved, Failure> {
-    let needed = |flag: &str, what: &str| usage(format!("--{flag} is missing: name {what} (or set `{flag}` in {DEFAULT_FILE})"));
+    let needed =
+        |flag: &str, what: &str| usage(format!("--{flag} is missing: name {what} (or set `{flag}` in {DEFAULT_FILE})"));
     let model = s.model.clone().ok_or_else(|| needed("model", "a model folder or hub id"))?;
     let train = s.train.clone().ok_or_else(|| needed("train", "a file of labelled rows"))?;
     let output = s.output.clone().ok_or_else(|| needed("output", "a folder for the run"))?;

@@ -166,7 +166,7 @@ dispatch! {
 
 /// `z = residual + x·mask` for one row that starts at element `first`.
 #[inline(always)]
-fn joined<L: Lane>(z: &mut [f32], x: &[f32], residual: Option<&[f32]>, mask: &Mask, first: u64) {
+fn joined(z: &mut [f32], x: &[f32], residual: Option<&[f32]>, mask: &Mask, first: u64) {
     if mask.is_none() {
         z.copy_from_slice(x);
     } else {
@@ -193,7 +193,7 @@ fn forward_body<L: Lane>(
     for row in 0..mean.len() {
         let at = row * width..(row + 1) * width;
         let y = &mut y[at.clone()];
-        joined::<L>(y, &x[at.clone()], residual.map(|r| &r[at.clone()]), mask, first + at.start as u64);
+        joined(y, &x[at.clone()], residual.map(|r| &r[at.clone()]), mask, first + at.start as u64);
         let average = vmath::sum(y) / width as f32;
         y.iter_mut().for_each(|y| *y -= average);
         let variance = vmath::dot::<L>(y, y) / width as f32;
@@ -223,7 +223,7 @@ fn backward_body<L: Lane>(
         let at = row * width..(row + 1) * width;
         let element = first + at.start as u64;
         let dy = &dy[at.clone()];
-        joined::<L>(buffer, &x[at.clone()], residual.map(|r| &r[at.clone()]), mask, element);
+        joined(buffer, &x[at.clone()], residual.map(|r| &r[at.clone()]), mask, element);
         let (mean, rstd) = (mean[row], rstd[row]);
         for (((z, &dy), sum_gamma), sum_bias) in buffer.iter_mut().zip(dy).zip(&mut *sum_gamma).zip(&mut *sum_bias) {
             *z = (*z - mean) * rstd;

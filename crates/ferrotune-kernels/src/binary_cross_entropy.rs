@@ -39,7 +39,9 @@ pub mod textbook {
 
     /// Loss of logit `x` and target `t`.
     pub fn loss<T: Real>(x: T, t: T) -> T {
-        x.max(T::zero()) - x * t + (-x.abs()).exp().ln_1p() + (x - x)
+        // Not `x.max(0)`, which turns NaN into 0.
+        let positive = if x < T::zero() { T::zero() } else { x };
+        positive - x * t + (-x.abs()).exp().ln_1p()
     }
 
     /// Derivative of [`loss`] by `x`.

@@ -3,6 +3,9 @@
 //! Shapes: x, y, dx, dy: `[n]`. `y_i = x_i·keep_scale(i)`, `dx_i = dy_i·keep_scale(i)` (inverted dropout, Srivastava et al. 2014), where i is
 //! the flat index.
 
+// `dispatch!` hands every body a Lane, also one that has no multiply-add.
+#![allow(clippy::extra_unused_type_parameters)]
+
 use crate::isa::{self, Lane, dispatch};
 use crate::mask::Mask;
 use crate::par;

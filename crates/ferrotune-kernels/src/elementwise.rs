@@ -3,6 +3,9 @@
 //! Shapes: every slice of a call: `[n]`. The penalty is `l1·Σ|p| + l2/2·Σp²` (Zou and Hastie 2005) with gradient `l1·sign(p) + l2·p`, where
 //! `sign(0) = 0`.
 
+// `dispatch!` hands every body a Lane, also one that has no multiply-add.
+#![allow(clippy::extra_unused_type_parameters)]
+
 use crate::isa::{self, Lane, dispatch};
 use crate::par;
 use crate::vmath::LANES;

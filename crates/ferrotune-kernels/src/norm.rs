@@ -3,6 +3,9 @@
 //!
 //! Shapes: x: `[n]`.
 
+// `dispatch!` hands every body a Lane, also one that has no multiply-add.
+#![allow(clippy::extra_unused_type_parameters)]
+
 use crate::isa::{self, Lane, dispatch};
 use crate::par;
 use crate::vmath::LANES;

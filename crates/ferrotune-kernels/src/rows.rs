@@ -1,4 +1,4 @@
-//! Picks rows of a matrix, and the way back: the [CLS] rows that a head reads. Must not know what the rows mean.
+//! Picks rows of a matrix, and the way back: the `[CLS]` rows that a head reads. Must not know what the rows mean.
 //!
 //! Shapes: x, dx: `[n, w]`; y, dy: `[b, w]`; rows: `[b]`, numbers below n. `y_i = x[rows_i]`, `dx[rows_i] += dy_i`.
 

@@ -89,11 +89,8 @@ pub fn save<B: Backend>(
 ) -> Result<(), TrainError> {
     let clock = Instant::now();
     let state = optimizer.state(backend, params);
-    let file = StateFile {
-        progress: progress.clone(),
-        optimizer: optimizer.name().to_string(),
-        optimizer_steps: state.steps,
-    };
+    let file =
+        StateFile { progress: progress.clone(), optimizer: optimizer.name().to_string(), optimizer_steps: state.steps };
     let json = serde_json::to_vec_pretty(&file).expect("progress has no map with keys that are not strings");
     let mut files = vec![(STATE.to_string(), json), (WEIGHTS.to_string(), to_bytes(&download(backend, params)))];
     files.extend(state.moments.iter().map(|(name, values)| (format!("{name}.f32"), to_bytes(values))));
@@ -124,12 +121,15 @@ pub fn load<B: Backend>(
     optimizer: &mut dyn Optimizer<B>,
     observer: &mut dyn Observer,
 ) -> Result<Progress, TrainError> {
-    let checkpoint =
-        checkpoints.store.latest()?.ok_or_else(|| TrainError::NoCheckpoint { directory: checkpoints.store.directory().to_path_buf() })?;
+    let checkpoint = checkpoints
+        .store
+        .latest()?
+        .ok_or_else(|| TrainError::NoCheckpoint { directory: checkpoints.store.directory().to_path_buf() })?;
     for change in compare(checkpoint.fingerprint(), checkpoints.fingerprint)? {
         observer.on(&Event::warning(format!("resuming with a difference that does not change results: {change}")));
     }
-    let damaged = |name: &str, what: String| TrainError::CheckpointDamaged { path: checkpoint.directory().join(name), what };
+    let damaged =
+        |name: &str, what: String| TrainError::CheckpointDamaged { path: checkpoint.directory().join(name), what };
 
     let file: StateFile =
         serde_json::from_slice(&checkpoint.read(STATE)?).map_err(|error| damaged(STATE, error.to_string()))?;

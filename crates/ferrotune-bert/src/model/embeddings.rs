@@ -24,10 +24,16 @@ impl Embeddings {
         let (h, init) = (config.hidden_size, Init::Normal(config.initializer_range));
         Embeddings {
             word_embeddings: scope.enter("word_embeddings").param("weight", [config.vocab_size, h], init),
-            position_embeddings: scope
-                .enter("position_embeddings")
-                .param("weight", [config.max_position_embeddings, h], init),
-            token_type_embeddings: scope.enter("token_type_embeddings").param("weight", [config.type_vocab_size, h], init),
+            position_embeddings: scope.enter("position_embeddings").param(
+                "weight",
+                [config.max_position_embeddings, h],
+                init,
+            ),
+            token_type_embeddings: scope.enter("token_type_embeddings").param(
+                "weight",
+                [config.type_vocab_size, h],
+                init,
+            ),
             layer_norm: LayerNorm::new(scope.enter("LayerNorm"), h, config.layer_norm_eps),
         }
     }

@@ -12,7 +12,11 @@ pub fn run(args: &InfoArgs) -> Result<(), Failure> {
     let found = find_model(&args.model)?;
     let config = BertConfig::from_folder(&found.folder)?;
     let inspection = inspect(&found.folder)?;
-    if args.json { print_json(args, &config, &inspection) } else { print_text(args, &found.folder, &config, &inspection) }
+    if args.json {
+        print_json(args, &config, &inspection)
+    } else {
+        print_text(args, &found.folder, &config, &inspection)
+    }
     Ok(())
 }
 
@@ -22,11 +26,25 @@ fn has_head(inspection: &Inspection) -> bool {
 
 fn print_text(args: &InfoArgs, folder: &std::path::Path, c: &BertConfig, inspection: &Inspection) {
     println!("{}", folder.display());
-    println!("architecture  bert, {} layers, hidden {}, {} heads of {}, intermediate {}, {}",
-        c.num_hidden_layers, c.hidden_size, c.num_attention_heads, c.head_dim(), c.intermediate_size, c.hidden_act);
-    println!("inputs        {} word pieces, {} positions, {} token types", c.vocab_size, c.max_position_embeddings, c.type_vocab_size);
-    println!("dropout       hidden {}, attention {}, classifier {}", c.hidden_dropout_prob, c.attention_probs_dropout_prob,
-        c.classifier_dropout.unwrap_or(c.hidden_dropout_prob));
+    println!(
+        "architecture  bert, {} layers, hidden {}, {} heads of {}, intermediate {}, {}",
+        c.num_hidden_layers,
+        c.hidden_size,
+        c.num_attention_heads,
+        c.head_dim(),
+        c.intermediate_size,
+        c.hidden_act
+    );
+    println!(
+        "inputs        {} word pieces, {} positions, {} token types",
+        c.vocab_size, c.max_position_embeddings, c.type_vocab_size
+    );
+    println!(
+        "dropout       hidden {}, attention {}, classifier {}",
+        c.hidden_dropout_prob,
+        c.attention_probs_dropout_prob,
+        c.classifier_dropout.unwrap_or(c.hidden_dropout_prob)
+    );
     println!("parameters    {} in {} tensors", inspection.parameters(), inspection.tensors.len());
     for file in &inspection.files {
         println!("weights       {} ({:.1} MiB)", file.name, file.bytes as f64 / 1024.0 / 1024.0);

@@ -141,7 +141,8 @@ impl Output {
                 csv_line(&fields.iter().cloned().chain(own).chain(numbers).collect::<Vec<_>>())
             }
             OutputFormat::Jsonl => {
-                let by_name: Map<String, Value> = labels.iter().cloned().zip(probabilities.iter().map(|p| json!(p))).collect();
+                let by_name: Map<String, Value> =
+                    labels.iter().cloned().zip(probabilities.iter().map(|p| json!(p))).collect();
                 let mut value = json!({"label": labels[best], "score": probabilities[best], "probabilities": by_name});
                 if self.logits {
                     value["logits"] = json!(scores);

@@ -77,7 +77,8 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         })
     })?;
     if outcome.stopped {
-        let message = format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
+        let message =
+            format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
         return Err(Failure { message, code: STOPPED });
     }
 
@@ -85,7 +86,8 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     pretrained::save(&Cpu, &best, config, labels, params, Some(&model_folder.folder), true)?;
     let limit = best.join(TOKEN_LIMIT_FILE);
     std::fs::write(&limit, format!("{}\n", json!({"max_length": resolved.max_length}))).map_err(io(limit.display()))?;
-    let test = data.test.as_ref().map(|split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, labels)));
+    let test =
+        data.test.as_ref().map(|split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, labels)));
     folder.write_results(&results(&resolved, &outcome, test.as_ref()))?;
     finish(&outcome, test.as_ref(), folder.path());
     Ok(())
@@ -200,7 +202,10 @@ fn results(resolved: &Resolved, outcome: &Outcome, test: Option<&ClassificationR
 
 fn finish(outcome: &Outcome, test: Option<&ClassificationReport>, folder: &Path) {
     if outcome.samples_per_second > 0.0 {
-        println!("speed: {:.1} rows/s, {:.0} tokens/s in training steps", outcome.samples_per_second, outcome.tokens_per_second);
+        println!(
+            "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
+            outcome.samples_per_second, outcome.tokens_per_second
+        );
     }
     if let Some(validation) = &outcome.validation {
         println!("{}   best epoch {}", report::line("validation", validation), outcome.best_epoch);

@@ -42,10 +42,10 @@ pub fn backward<T: Real>(dy: &[T], z: &[T], gamma: &[T], eps: T, dims: NormDims)
         let (mut mean_g, mut mean_gz) = (T::zero(), T::zero());
         for j in 0..width {
             let g = dy[j] * gamma[j];
-            mean_g = mean_g + g / n;
-            mean_gz = mean_gz + g * hat[j] / n;
-            dgamma[j] = dgamma[j] + dy[j] * hat[j];
-            dbias[j] = dbias[j] + dy[j];
+            mean_g += g / n;
+            mean_gz += g * hat[j] / n;
+            dgamma[j] += dy[j] * hat[j];
+            dbias[j] += dy[j];
         }
         dz.extend((0..width).map(|j| rstd * (dy[j] * gamma[j] - mean_g - hat[j] * mean_gz)));
     }

@@ -3,6 +3,9 @@
 //! A tile is at most [`TILE`] queries by [`TILE`] keys, stored with rows of `TILE`. Its columns are computed in blocks of [`BLOCK`], so
 //! columns up to the next multiple of it hold numbers that nobody may read as a result.
 
+// `dispatch!` hands every body a Lane, also one that has no multiply-add.
+#![allow(clippy::extra_unused_type_parameters)]
+
 use super::{KEY_BITS, MAX_HEAD_DIM};
 use crate::isa::{Lane, dispatch};
 use crate::mask::Mask;
@@ -159,9 +162,7 @@ unsafe fn block<L: Lane, const R: usize>(
                     c[lane] += sums[r][lane];
                 }
             } else {
-                for lane in 0..BLOCK {
-                    c[lane] = sums[r][lane];
-                }
+                *c = sums[r];
             }
         } else {
             for (lane, sum) in sums[r].into_iter().enumerate().take(width) {

@@ -134,7 +134,7 @@ pub fn matmul_on(
     assert!(isa.is_available(), "matmul: this machine lacks {}", isa.name());
     check(layout, dims, a, b, beta, c, &epilogue, scratch);
     match isa {
-        // SAFETY (both arms): `isa` is available, as asserted, and `check` has compared every length with `dims`.
+        // SAFETY: `isa` is available, as asserted, and `check` has compared every length with `dims`.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => unsafe { loops::run::<x86::avx512::Avx512>(layout, dims, a, b, beta, c, epilogue, scratch) },
         // SAFETY: as above.

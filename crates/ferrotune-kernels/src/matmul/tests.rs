@@ -111,6 +111,8 @@ impl MicroKernel for Model512 {
     }
 
     unsafe fn gelu_panel(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {
+        /// # Safety
+        /// As `epilogue::gelu_panel`, on a processor with the instruction set.
         #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
         unsafe fn enabled(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {
             // SAFETY: passed on.

@@ -27,6 +27,7 @@ unsafe fn mask(count: usize) -> __m256i {
 // SAFETY (every method): the trait's contract is that of the intrinsic: AVX2 and FMA present, pointers valid for what is touched;
 // a masked element is neither read nor written.
 #[rustfmt::skip]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one sentence above discharges all of these one-line methods")]
 impl Vector for Avx2Vector {
     const LANES: usize = 8;
     // SAFETY: see above.

@@ -24,6 +24,7 @@ fn mask(count: usize) -> __mmask16 {
 // SAFETY (every method): the trait's contract is that of the intrinsic: AVX-512F present, pointers valid for what is touched;
 // a masked element is neither read nor written.
 #[rustfmt::skip]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one sentence above discharges all of these one-line methods")]
 impl Vector for Avx512Vector {
     const LANES: usize = 16;
     // SAFETY: see above.
