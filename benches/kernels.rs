@@ -1,0 +1,128 @@
+//! The kernels beside the matmul, at the sizes of MiniLM with one batch of 746 tokens. Must not know the model.
+
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ferrotune_benches::{offsets, values};
+use ferrotune_kernels::adamw::AdamW;
+use ferrotune_kernels::add_norm::{AddNormGrads, NormDims};
+use ferrotune_kernels::attention::{AttentionDims, AttentionGrads};
+use ferrotune_kernels::mask::Mask;
+use ferrotune_kernels::{adamw, add_norm, attention, gelu, softmax};
+
+/// Tokens of the batch.
+const TOKENS: usize = 746;
+/// Hidden size.
+const HIDDEN: usize = 384;
+/// Feed-forward size.
+const INTERMEDIATE: usize = 1536;
+/// Parameters of MiniLM with six layers, rounded.
+const PARAMETERS: usize = 22_700_000;
+/// Bytes that AdamW moves for a parameter: four streams in and three out.
+const ADAMW_BYTES: usize = 28;
+
+fn attention_benches(criterion: &mut Criterion) {
+    let (offsets, dims) = (offsets(), AttentionDims { heads: 12, head_dim: 32 });
+    let n = TOKENS * dims.width();
+    let [q, k, v, dctx] = [1, 2, 3, 4].map(|seed| values(seed, n));
+    let [mut ctx, mut dq, mut dk, mut dv] = [(); 4].map(|()| vec![0.0; n]);
+    let mut lse = vec![0.0; dims.heads * TOKENS];
+    let mut scratch = vec![0.0; attention::backward_scratch(TOKENS, dims)];
+    let scale = 1.0 / (dims.head_dim as f32).sqrt();
+    for (name, mask) in [("no dropout", Mask::NONE), ("dropout", Mask::new(0.1, 1, 0, 0, 1))] {
+        criterion.bench_function(&format!("attention/forward/{name}"), |bencher| {
+            bencher.iter(|| attention::forward(&mut ctx, &mut lse, &q, &k, &v, &offsets, dims, scale, mask));
+        });
+        // Once more untimed: a filter by name may have skipped the line above.
+        attention::forward(&mut ctx, &mut lse, &q, &k, &v, &offsets, dims, scale, mask);
+        criterion.bench_function(&format!("attention/backward/{name}"), |bencher| {
+            bencher.iter(|| {
+                let grads =
+                    AttentionGrads { dq: Some((&mut dq, 0.0)), dk: Some((&mut dk, 0.0)), dv: Some((&mut dv, 0.0)) };
+                attention::backward(grads, &dctx, &ctx, &lse, &q, &k, &v, &offsets, dims, scale, mask, &mut scratch);
+            });
+        });
+    }
+}
+
+fn layer_norm(criterion: &mut Criterion) {
+    let dims = NormDims { rows: TOKENS, width: HIDDEN };
+    let n = TOKENS * HIDDEN;
+    let [x, residual, dy] = [1, 2, 3].map(|seed| values(seed, n));
+    let [gamma, bias] = [4, 5].map(|seed| values(seed, HIDDEN));
+    let [mut y, mut dx, mut dresidual] = [(); 3].map(|()| vec![0.0; n]);
+    let [mut mean, mut rstd] = [(); 2].map(|()| vec![0.0; TOKENS]);
+    let [mut dgamma, mut dbias] = [(); 2].map(|()| vec![0.0; HIDDEN]);
+    let mut scratch = vec![0.0; add_norm::backward_scratch(dims)];
+    let residual = Some(residual.as_slice());
+    for (name, mask) in [("no dropout", Mask::NONE), ("dropout", Mask::new(0.1, 1, 0, 0, 2))] {
+        criterion.bench_function(&format!("add and layer norm/forward/{name}"), |bencher| {
+            bencher.iter(|| {
+                add_norm::forward(&mut y, &mut mean, &mut rstd, &x, residual, &gamma, &bias, 1e-12, mask, dims);
+            });
+        });
+        add_norm::forward(&mut y, &mut mean, &mut rstd, &x, residual, &gamma, &bias, 1e-12, mask, dims);
+        criterion.bench_function(&format!("add and layer norm/backward/{name}"), |bencher| {
+            bencher.iter(|| {
+                let grads = AddNormGrads {
+                    dx: Some((&mut dx, 0.0)),
+                    dresidual: Some((&mut dresidual, 0.0)),
+                    dgamma: Some((&mut dgamma, 0.0)),
+                    dbias: Some((&mut dbias, 0.0)),
+                };
+                add_norm::backward(grads, &dy, &x, residual, &gamma, &mean, &rstd, mask, dims, &mut scratch);
+            });
+        });
+    }
+}
+
+fn softmax_and_gelu(criterion: &mut Criterion) {
+    let n = TOKENS * INTERMEDIATE;
+    let (x, dy) = (values(1, n), values(2, n));
+    let [mut y, mut dx] = [(); 2].map(|()| vec![0.0; n]);
+    let mut group = criterion.benchmark_group("elements");
+    group.throughput(Throughput::Elements(n as u64));
+    group.bench_function("gelu/forward", |bencher| bencher.iter(|| gelu::forward(&mut y, &x)));
+    group.bench_function("gelu/backward", |bencher| bencher.iter(|| gelu::backward(Some((&mut dx, 0.0)), &dy, &x)));
+    // Rows as long as a sequence of 128 tokens.
+    group.bench_function("softmax/forward", |bencher| bencher.iter(|| softmax::forward(&mut y, &x, 128)));
+    softmax::forward(&mut y, &x, 128);
+    group.bench_function("softmax/backward", |bencher| {
+        bencher.iter(|| softmax::backward(Some((&mut dx, 0.0)), &dy, &y, 128));
+    });
+    group.finish();
+}
+
+fn adamw_bench(criterion: &mut Criterion) {
+    let (mut p, g) = (values(1, PARAMETERS), values(2, PARAMETERS));
+    let [mut m, mut v] = [(); 2].map(|()| vec![0.0; PARAMETERS]);
+    let constants = AdamW {
+        lr: 2e-5,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.01,
+        bias_correction1: 0.1,
+        bias_correction2: 0.001,
+    };
+    let mut group = criterion.benchmark_group("adamw");
+    group.throughput(Throughput::Bytes((ADAMW_BYTES * PARAMETERS) as u64));
+    group.bench_function("MiniLM", |bencher| {
+        bencher.iter(|| adamw::step(&mut p, &mut m, &mut v, &g, &constants, 1.0));
+    });
+    group.finish();
+}
+
+fn short() -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = attention_benches, layer_norm, softmax_and_gelu, adamw_bench
+}
+criterion_main!(benches);
