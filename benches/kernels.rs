@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use ferrotune_benches::{offsets, values};
 use ferrotune_kernels::adamw::AdamW;
 use ferrotune_kernels::add_norm::{AddNormGrads, NormDims};
@@ -125,4 +125,7 @@ criterion_group! {
     config = short();
     targets = attention_benches, layer_norm, softmax_and_gelu, adamw_bench
 }
-criterion_main!(benches);
+/// On a thread of the pool, as the command line runs; from outside, each parallel kernel would wait for a thread to wake.
+fn main() {
+    rayon::scope(|_| benches());
+}

@@ -1,14 +1,15 @@
-//! Matmul at the shapes of BERT beside `matrixmultiply`, with the share of the multiply-add peak measured in the same run.
-//! Must not know how either of them works.
+//! Matmul at the shapes of BERT beside `matrixmultiply` and `gemm`, with the share of the multiply-add peak measured in the same run.
+//! Must not know how any of them works.
 //!
 //! `matrixmultiply` is called through ndarray, which is safe, on one block of rows per thread: each thread packs B for itself.
 //! (Its own threads are a cargo feature, which would also change the portable kernel in a build of the whole workspace.) The `gemm`
-//! crate is not here: its only entry is an unsafe function, and unsafe code belongs to the kernels crate alone.
+//! crate is called through the kernels' feature `opponent`.
 
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use ferrotune_benches::values;
+use ferrotune_kernels::matmul::opponent::gemm_crate;
 use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, matmul, scratch_len};
 use ferrotune_kernels::{isa, peak};
 use ndarray::linalg::general_mat_mul;
@@ -71,6 +72,7 @@ fn shapes(criterion: &mut Criterion) {
                 rate(criterion, &name("ferrotune"), dims, peak, || {
                     matmul(layout, dims, &a, &b, 0.0, &mut c, Epilogue::None, &mut scratch);
                 });
+                rate(criterion, &name("gemm"), dims, peak, || gemm_crate(layout, dims, &a, &b, &mut c));
                 if layout == Layout::NT {
                     rate(criterion, &name("matrixmultiply"), dims, peak, || opponent(dims, &a, &b, &mut c));
                 }
@@ -87,4 +89,7 @@ fn short() -> Criterion {
 }
 
 criterion_group! { name = benches; config = short(); targets = shapes }
-criterion_main!(benches);
+/// On a thread of the pool, as the command line runs; from outside, each parallel kernel would wait for a thread to wake.
+fn main() {
+    rayon::scope(|_| benches());
+}

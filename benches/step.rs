@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use ferrotune_benches::{LENGTHS, offsets};
 use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts, Sequences};
 use ferrotune_optim::losses::CrossEntropy;
@@ -62,4 +62,7 @@ fn short() -> Criterion {
 }
 
 criterion_group! { name = benches; config = short(); targets = step }
-criterion_main!(benches);
+/// On a thread of the pool, as the command line runs; from outside, each parallel kernel would wait for a thread to wake.
+fn main() {
+    rayon::scope(|_| benches());
+}

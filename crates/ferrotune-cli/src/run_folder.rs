@@ -2,10 +2,14 @@
 
 use crate::args::TrainSettings;
 use crate::exit::{Failure, io, usage};
+use ferrotune_bert::checkpoint::clear_interrupted_saves;
 use ferrotune_train::lock::RunLock;
 use ferrotune_train::metrics_log::MetricsLog;
 use ferrotune_train::store::{CHECKPOINTS, Store, replace_file};
 use std::path::{Path, PathBuf};
+
+/// Folder of the model, inside the folder of the run.
+pub const BEST: &str = "best";
 
 /// How many checkpoints are kept.
 const KEEP: usize = 1;
@@ -38,6 +42,8 @@ impl RunFolder {
         }
         std::fs::create_dir_all(path).map_err(io(format!("cannot make {shown}")))?;
         let lock = RunLock::acquire(path)?;
+        // What a run that was killed while it saved its model left behind; under the lock nobody else saves here.
+        clear_interrupted_saves(&path.join(BEST))?;
         if overwrite {
             for name in ["results.json", "metrics.jsonl"] {
                 remove(&path.join(name), |path| std::fs::remove_file(path))?;

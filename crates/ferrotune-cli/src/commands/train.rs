@@ -5,7 +5,7 @@ use crate::args::{OptimizerName, TrainArgs};
 use crate::exit::{Failure, MODEL, STOPPED, io, usage};
 use crate::model::BertClassifier;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
 use crate::{audit, fingerprint, report};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
@@ -82,7 +82,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         return Err(Failure { message, code: STOPPED });
     }
 
-    let best = folder.path().join("best");
+    let best = folder.path().join(BEST);
     pretrained::save(&Cpu, &best, config, labels, params, Some(&model_folder.folder), true)?;
     let limit = best.join(TOKEN_LIMIT_FILE);
     std::fs::write(&limit, format!("{}\n", json!({"max_length": resolved.max_length}))).map_err(io(limit.display()))?;
@@ -213,7 +213,7 @@ fn finish(outcome: &Outcome, test: Option<&ClassificationReport>, folder: &Path)
     if let Some(test) = test {
         println!("{}\n\n{}\n{}", report::line("test", test), report::classes(test), report::confusion(test));
     }
-    println!("model      {}", folder.join("best").display());
+    println!("model      {}", folder.join(BEST).display());
     println!("results    {}", folder.join("results.json").display());
     println!("log        {}", folder.join("metrics.jsonl").display());
 }

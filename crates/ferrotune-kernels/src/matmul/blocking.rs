@@ -23,11 +23,18 @@ pub(super) const AVX512_NV: usize = 3;
 /// two 512-bit units), far below what L2 delivers; shorter blocks would only add traffic to C.
 pub(super) const AVX512_KC: usize = 384;
 
-/// The longest of them, for the size of scratch.
+/// The longest of them, for the size of packed memory.
 const LONGEST_KC: usize = if AVX2_KC > AVX512_KC { AVX2_KC } else { AVX512_KC };
 
-/// Rows of C in a task at most: with the blocks of k above, its tiles of A take 144 KiB of an L2 cache.
-const MC: usize = 96;
+/// Rows of C in a task at most, a multiple of every MR: with the blocks of k above, their packed block of A takes 144 KiB of an L2
+/// cache and leaves room for the panels that pass through.
+pub(super) const MC: usize = 96;
+
+/// Length of a task's packed block of A. It lies on the stack; a rayon worker has 2 MiB of that.
+pub(super) const PACKED_A: usize = MC * LONGEST_KC;
+
+/// Panels of B that one packing task packs.
+pub(super) const PANELS_PER_PART: usize = 4;
 
 /// Tasks for each thread, if the product is large enough: enough to even out a core that is slowed by somebody else.
 const TASKS_PER_THREAD: usize = 4;
@@ -43,10 +50,10 @@ fn deal(total: usize, parts: usize, i: usize) -> Range<usize> {
     i * total / parts..(i + 1) * total / parts
 }
 
-/// See [`super::scratch_len`]: one packed block of A and of B, whose last panel has whole vectors (16 lanes are the widest, and a
-/// multiple of all others), and slack to start each of them on a cache line.
+/// See [`super::scratch_len`]: one packed block of B, whose last panel has whole vectors (16 lanes are the widest, and a multiple of
+/// all others), and slack to start it on a cache line.
 pub(super) fn scratch_len(dims: Dims) -> usize {
-    (dims.m + dims.n.next_multiple_of(16)) * dims.k.min(LONGEST_KC) + 2 * LINE
+    dims.n.next_multiple_of(16) * dims.k.min(LONGEST_KC) + LINE
 }
 
 /// How one product is cut.
@@ -64,21 +71,16 @@ pub(super) struct Blocking {
 }
 
 impl Blocking {
-    /// Cuts a product for the micro-kernel `K` and `threads`. Only the tasks depend on `threads`.
+    /// Cuts a product for the micro-kernel `K` and the number of threads that will work. Only the tasks depend on `threads`.
     pub(super) fn new<K: MicroKernel>(dims: Dims, threads: usize) -> Self {
         let (tiles, panels) = (dims.m.div_ceil(K::MR), dims.n.div_ceil(K::NR));
-        let (row_blocks, column_groups) = cut_tasks(dims, tiles, panels, threads);
+        let (row_blocks, column_groups) = cut_tasks(tiles, MC / K::MR, panels, threads);
         Blocking { dims, tiles, panels, k_blocks: dims.k.div_ceil(K::KC).max(1), row_blocks, column_groups }
     }
 
     /// Steps of k in a block.
     pub(super) fn k_block(&self, block: usize) -> Range<usize> {
         deal(self.dims.k, self.k_blocks, block)
-    }
-
-    /// Steps of the longest block of k.
-    pub(super) fn longest_k_block(&self) -> usize {
-        self.dims.k.div_ceil(self.k_blocks)
     }
 
     /// Number of tasks.
@@ -111,10 +113,10 @@ pub(super) fn is_parallel(dims: Dims, threads: usize) -> bool {
     threads > 1 && dims.m.saturating_mul(dims.n).saturating_mul(dims.k) >= SERIAL_WORK
 }
 
-/// The row blocks and column groups whose last task is expected to end first.
-fn cut_tasks(dims: Dims, tiles: usize, panels: usize, threads: usize) -> (usize, usize) {
-    let fewest = dims.m.div_ceil(MC).clamp(1, tiles.max(1));
-    if !is_parallel(dims, threads) {
+/// The row blocks (of at most `most_tiles`) and column groups whose last task is expected to end first.
+fn cut_tasks(tiles: usize, most_tiles: usize, panels: usize, threads: usize) -> (usize, usize) {
+    let fewest = tiles.div_ceil(most_tiles);
+    if threads == 1 {
         return (fewest, 1);
     }
     let mut best = (usize::MAX, fewest, 1);

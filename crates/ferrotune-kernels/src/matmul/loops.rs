@@ -1,34 +1,53 @@
 //! Loops 1 to 4 of the matmul around any micro-kernel (`mod.rs` explains them). Must not know an instruction set.
 
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::blocking::{Blocking, LINE, is_parallel};
-use super::pack::Operand;
-use super::tile::{MicroKernel, Tile};
+use super::blocking::{Blocking, LINE, MC, PACKED_A, PANELS_PER_PART, is_parallel};
+use super::pack::{Operand, Strip};
+use super::tile::{CHUNK, MicroKernel, Tile};
 use super::{Dims, Epilogue, Layout};
 
 /// What every task of one block of k sees. The pointers point at whole operands.
-#[derive(Clone, Copy)]
-struct Job {
+struct Job<'a> {
     blocking: Blocking,
     /// Columns of C, its row stride.
     n: usize,
-    /// Steps of k in this block.
-    steps: usize,
-    packed_a: *const f32,
-    packed_b: *const f32,
+    /// This block of k.
+    steps: Range<usize>,
+    a: Operand<'a>,
+    packed_b: Shared,
     /// Where sums go: C, or `pre` if a GELU follows.
-    sums: *mut f32,
+    sums: Shared,
     /// Whether this block of k goes on from the sums that are there, or overwrites.
     continues: bool,
     /// With the last block of k only.
-    bias: Option<*const f32>,
+    bias: Option<&'a [f32]>,
     /// C, if a GELU follows; with the last block of k only.
-    gelu: Option<*mut f32>,
+    gelu: Option<Shared>,
 }
 
-// SAFETY: packed operands and bias are only read; `sums` and `gelu` are written by tasks in disjoint rectangles (`Blocking::task`).
-unsafe impl Sync for Job {}
+/// Memory that tasks read together, or write in disjoint parts.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: each use says which part it touches and why no other task writes there meanwhile.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// The element at `offset`. (A method, so that closures capture the wrapper and not the pointer in it.)
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// A task's packed block of A, on its stack: every task of a thread writes the same memory, which therefore stays in its L2.
+#[repr(align(64))]
+struct PackedA([MaybeUninit<f32>; PACKED_A]);
 
 /// Runs the product; returns the name of the micro-kernel.
 ///
@@ -49,93 +68,96 @@ pub(super) unsafe fn run<K: MicroKernel>(
         return K::NAME;
     }
     let threads = rayon::current_num_threads();
-    let blocking = Blocking::new::<K>(dims, threads);
-    let (packed_a, packed_b) = split_scratch(m * blocking.longest_k_block(), scratch);
-    let a = Operand { from: a, is_k_down: layout == Layout::TN, across: m, strips: blocking.tiles, to: packed_a };
-    let b = Operand { from: b, is_k_down: layout != Layout::NT, across: n, strips: blocking.panels, to: packed_b };
+    let is_parallel = is_parallel(dims, threads);
+    let blocking = Blocking::new::<K>(dims, if is_parallel { threads } else { 1 });
+    let a = Operand { from: a, is_k_down: layout == Layout::TN, across: m, k };
+    let b = Operand { from: b, is_k_down: layout != Layout::NT, across: n, k };
+    let c = Shared(c.as_mut_ptr());
     let (bias, pre) = match epilogue {
         Epilogue::None => (None, None),
-        Epilogue::Bias(bias) => (Some(bias.as_ptr()), None),
-        Epilogue::BiasGelu { bias, pre } => (Some(bias.as_ptr()), Some(pre.as_mut_ptr())),
+        Epilogue::Bias(bias) => (Some(bias), None),
+        Epilogue::BiasGelu { bias, pre } => (Some(bias), Some(Shared(pre.as_mut_ptr()))),
     };
-    let gelu = pre.is_some().then_some(c.as_mut_ptr());
-    let sums = pre.unwrap_or(c.as_mut_ptr());
-    let is_parallel = is_parallel(dims, threads);
+    let start = scratch.as_ptr().align_offset(LINE * size_of::<f32>());
+    let packed_b = Shared(scratch[start..].as_mut_ptr());
     // Loop 1.
     for block in 0..blocking.k_blocks {
         let steps = blocking.k_block(block);
-        let parts_of_a = a.parts(steps.len());
-        for_each(is_parallel, parts_of_a + b.parts(steps.len()), |part| {
-            // SAFETY: the caller's obligations; `split_scratch` has cut disjoint parts for the longest block of k; tiles cut
-            // the rows and panels the columns of C without overlap, and each part is packed once.
-            unsafe {
-                match part.checked_sub(parts_of_a) {
-                    None => a.pack::<K>(k, steps.clone(), part, |tile| blocking.tile(tile)),
-                    Some(part) => b.pack::<K>(k, steps.clone(), part, |panel| blocking.panel::<K>(panel)),
-                }
-            }
+        for_each(is_parallel, blocking.panels.div_ceil(PANELS_PER_PART), |part| {
+            let first = part * PANELS_PER_PART;
+            let panels =
+                (first..(first + PANELS_PER_PART).min(blocking.panels)).map(|panel| blocking.panel::<K>(panel));
+            // SAFETY: the caller's obligations; panels cut the columns of B, only the last is padded, and each is packed by
+            // one part at `start * steps`, for which `scratch_len` has room.
+            unsafe { b.pack::<K>(steps.clone(), panels, packed_b.at(first * K::NR * steps.len())) };
         });
         let is_last = block + 1 == blocking.k_blocks;
         let job = Job {
             blocking,
             n,
-            steps: steps.len(),
-            packed_a,
+            steps,
+            a,
             packed_b,
-            sums,
+            sums: pre.unwrap_or(c),
             continues: block > 0 || beta != 0.0,
             bias: bias.filter(|_| is_last),
-            gelu: gelu.filter(|_| is_last),
+            gelu: pre.and(Some(c)).filter(|_| is_last),
         };
         // Loop 2.
-        // SAFETY: both operands are packed for this block, the pointers are valid for `dims`, and each task runs once.
+        // SAFETY: B is packed for this block, the pointers are valid for `dims`, and each task runs once.
         for_each(is_parallel, blocking.tasks(), |task| unsafe { run_task::<K>(&job, task) });
     }
     K::NAME
 }
 
-/// Loops 3 and 4 of one task.
+/// Packs A for one task and runs its loops 3 and 4.
 ///
 /// # Safety
 /// The processor has the instruction set of `K`; the job's pointers are valid for its blocking; no other thread runs this task.
-unsafe fn run_task<K: MicroKernel>(job: &Job, task: usize) {
-    let Job { blocking, n, steps, .. } = *job;
+unsafe fn run_task<K: MicroKernel>(job: &Job<'_>, task: usize) {
+    let Job { blocking, n, .. } = *job;
+    let steps = job.steps.len();
     let (tiles, panels) = blocking.task(task);
+    let mut strips = [Strip::default(); MC];
+    let strips = &mut strips[..tiles.len()];
+    for (strip, tile) in strips.iter_mut().zip(tiles) {
+        *strip = blocking.tile(tile);
+    }
+    let rows = strips[0].start..strips[strips.len() - 1].start + strips[strips.len() - 1].columns;
+    let mut packed_a = PackedA([const { MaybeUninit::uninit() }; PACKED_A]);
+    assert!(rows.len() * steps <= PACKED_A);
+    let packed_a: *mut f32 = packed_a.0.as_mut_ptr().cast();
+    // SAFETY: these tiles are neighbours without padding, and `packed_a` has room for them, as asserted.
+    unsafe { job.a.pack::<K>(job.steps.clone(), strips.iter().copied(), packed_a) };
     for panel in panels {
         let panel = blocking.panel::<K>(panel);
-        for tile in tiles.clone() {
-            let tile = blocking.tile(tile);
-            // SAFETY: the tile's rows are below m and the panel's columns below n, so all of it lies in C, and packed strips begin
-            // at `start * steps` (see `Operand::pack`).
+        let packed_b: *const f32 = job.packed_b.at(panel.start * steps);
+        let mut ahead = packed_b.wrapping_add(panel.width * steps);
+        for tile in strips.iter() {
+            // SAFETY: the tile's rows are below m and the panel's columns below n, so all of it lies in C, in the rectangle that is
+            // this task's; packed strips follow each other, a strip of s columns in `s * steps` elements.
             unsafe {
                 let args = Tile {
                     steps,
-                    a: job.packed_a.add(tile.start * steps),
-                    b: job.packed_b.add(panel.start * steps),
-                    c: job.sums.add(tile.start * n + panel.start),
+                    a: packed_a.add((tile.start - rows.start) * steps),
+                    b: packed_b,
+                    ahead,
+                    c: job.sums.at(tile.start * n + panel.start),
                     c_stride: n,
                     continues: job.continues,
-                    bias: job.bias.map(|bias| bias.add(panel.start)),
+                    bias: job.bias.map(|bias| bias.as_ptr().add(panel.start)),
                     last: panel.columns - (panel.width - K::LANES),
                 };
                 K::tile(tile.columns, panel.width / K::LANES, &args);
             }
+            ahead = ahead.wrapping_add(steps / CHUNK * panel.width);
         }
         if let Some(c) = job.gelu {
-            let (first, last) = (blocking.tile(tiles.start), blocking.tile(tiles.end - 1));
-            let corner = first.start * n + panel.start;
-            let rows = last.start + last.columns - first.start;
+            let corner = rows.start * n + panel.start;
             // SAFETY: the rectangle is this task's, in C as in `pre`, which are different slices, and its sums are complete.
-            unsafe { K::gelu_panel(c.add(corner), job.sums.add(corner), rows, panel.columns, n) };
+            unsafe { K::gelu_panel(c.at(corner), job.sums.at(corner), rows.len(), panel.columns, n) };
         }
     }
-}
-
-/// Where in `scratch` packed A (of `a_len` elements) and packed B begin, both on a cache line.
-fn split_scratch(a_len: usize, scratch: &mut [f32]) -> (*mut f32, *mut f32) {
-    let start = scratch.as_ptr().align_offset(LINE * size_of::<f32>());
-    let (a, b) = scratch[start..].split_at_mut(a_len.next_multiple_of(LINE));
-    (a.as_mut_ptr(), b.as_mut_ptr())
 }
 
 /// Runs parts of the work, over threads or here.

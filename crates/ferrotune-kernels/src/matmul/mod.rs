@@ -7,17 +7,16 @@
 //! # How it works
 //! Five loops (`loops.rs`), outermost first:
 //!
-//! 1. over blocks of k, short enough that one panel's block stays in the L1 cache. The block of both operands is packed, A into
-//!    *tiles* of `MR` rows, `steps × MR` contiguous, B into *panels* of `NR` columns, `steps × NR` contiguous; C carries the sums from
-//!    block to block;
-//! 2. over tasks, in parallel: a task owns the rectangle of C made of a block of row tiles and a group of panels;
-//! 3. over the panels of the group, each of which moves into L1;
-//! 4. over the row tiles of the block, which stay in L2;
+//! 1. over blocks of k, short enough that one panel's block stays in the L1 cache. The block of B is packed into *panels* of `NR`
+//!    columns, `steps × NR` contiguous, shared by all tasks; C carries the sums from block to block;
+//! 2. over tasks, in parallel: a task owns the rectangle of C made of a block of row tiles and a group of panels. It packs its rows of
+//!    A into *tiles* of `MR` rows, `steps × MR` contiguous, on its stack: memory that this core wrote and that stays in its L2;
+//! 3. over the panels of the group, each of which moves into L1, the next one fetched ahead;
+//! 4. over the row tiles of the block, which come from L2;
 //! 5. over the steps of k: one rank-1 update of an `MR × NR` tile of C that lives in registers (`tile.rs`).
 //!
 //! Packed operands make the innermost loop read two streams forwards, whatever the layout and the row strides. (Reading A in
-//! place saves a copy and loses more: its `MR` streams are prefetched badly, and rows 4 KiB apart share 8 places in L1.) One
-//! block at a time keeps packed memory small enough to be written and read in the caches.
+//! place saves a copy and loses more: its `MR` streams are prefetched badly, and rows 4 KiB apart share 8 places in L1.)
 //!
 //! Rows are dealt evenly to tiles, so a tile has `MR` rows or a few less and never a padded one.
 //!
@@ -38,6 +37,8 @@ mod blocking;
 mod epilogue;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod loops;
+#[cfg(feature = "opponent")]
+pub mod opponent;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod pack;
 mod portable;
@@ -132,7 +133,7 @@ pub fn matmul_on(
     scratch: &mut [f32],
 ) -> &'static str {
     assert!(isa.is_available(), "matmul: this machine lacks {}", isa.name());
-    check(layout, dims, a, b, beta, c, &epilogue, scratch);
+    check(layout, dims, a, b, beta, c, &epilogue, scratch.len());
     match isa {
         // SAFETY: `isa` is available, as asserted, and `check` has compared every length with `dims`.
         #[cfg(target_arch = "x86_64")]
@@ -153,7 +154,7 @@ fn check(
     beta: f32,
     c: &[f32],
     epilogue: &Epilogue<'_>,
-    scratch: &[f32],
+    scratch: usize,
 ) {
     let Dims { m, n, k } = dims;
     let length = |argument: &str, expected: usize, got: usize| {
@@ -176,5 +177,5 @@ fn check(
         }
     }
     let least = scratch_len(layout, dims);
-    assert!(scratch.len() >= least, "matmul: scratch has {} elements, expected at least {least}", scratch.len());
+    assert!(scratch >= least, "matmul: scratch has {scratch} elements, expected at least {least}");
 }

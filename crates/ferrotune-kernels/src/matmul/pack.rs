@@ -1,5 +1,5 @@
 //! Packing of a block of k of an operand into strips: tiles of A, panels of B. Where k runs down the rows this is a copy; where it
-//! runs along them the instruction set transposes. Must not know C or tasks.
+//! runs along them the instruction set transposes. Must not know C, tasks or threads.
 
 use std::ops::Range;
 
@@ -9,14 +9,8 @@ use super::tile::MicroKernel;
 /// enough to write runs of several lines.
 const ROWS: usize = 8;
 
-/// Rows of k that one packing task copies.
-const ROWS_PER_PART: usize = 32;
-
-/// Strips that one packing task transposes.
-const STRIPS_PER_PART: usize = 4;
-
 /// One strip of columns: a tile of A (its rows) or a panel of B.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Strip {
     /// First column.
     pub(super) start: usize,
@@ -26,62 +20,52 @@ pub(super) struct Strip {
     pub(super) width: usize,
 }
 
-/// An operand and where it is packed.
+/// An operand as it lies in memory.
+#[derive(Clone, Copy)]
 pub(super) struct Operand<'a> {
     pub(super) from: &'a [f32],
     /// Whether k runs down its rows or along them.
     pub(super) is_k_down: bool,
     /// Its other size, m or n.
     pub(super) across: usize,
-    /// Number of tiles or panels.
-    pub(super) strips: usize,
-    /// A strip that starts at column s begins at `to[s * steps]` and has `steps` rows of its width.
-    pub(super) to: *mut f32,
+    /// Length of the sums.
+    pub(super) k: usize,
 }
 
-// SAFETY: `to` is written in disjoint parts, see `Operand::pack`.
-unsafe impl Sync for Operand<'_> {}
-
 impl Operand<'_> {
-    /// Number of packing tasks for a block of `steps`.
-    pub(super) fn parts(&self, steps: usize) -> usize {
-        if self.is_k_down { steps.div_ceil(ROWS_PER_PART) } else { self.strips.div_ceil(STRIPS_PER_PART) }
-    }
-
-    /// One packing task for the block `steps` of `0..k`: some rows of k of all strips, or some strips whole.
+    /// Packs the block `steps` of `0..k` of some neighbouring strips, one after the other, each `steps` rows of its width.
     ///
     /// # Safety
-    /// The processor has the instruction set of `K`; `from` has `across * k` elements; `strip(0..strips)` cut `across` without
-    /// overlap; `to` is valid for writing `steps` times the sum of their widths; no other thread runs this part.
+    /// The processor has the instruction set of `K`; `from` has `across * k` elements; the strips lie in `0..across`, one after
+    /// the other, and none but the last is wider than its columns; `to` is valid for writing `steps` times the sum of their widths.
     pub(super) unsafe fn pack<K: MicroKernel>(
-        &self,
-        k: usize,
+        self,
         steps: Range<usize>,
-        part: usize,
-        strip: impl Fn(usize) -> Strip,
+        strips: impl Iterator<Item = Strip> + Clone,
+        to: *mut f32,
     ) {
         let count = steps.len();
+        let Some(Strip { start: origin, .. }) = strips.clone().next() else { return };
         if self.is_k_down {
-            let end = ((part + 1) * ROWS_PER_PART).min(count);
-            for first in (part * ROWS_PER_PART..end).step_by(ROWS) {
-                let rows = ROWS.min(end - first);
-                for strip in (0..self.strips).map(&strip) {
-                    // SAFETY: rows first..first + rows of the block and the strip's columns lie in the source; these rows of the
-                    // packed strip are this part's.
+            for first in (0..count).step_by(ROWS) {
+                let rows = ROWS.min(count - first);
+                for strip in strips.clone() {
+                    // SAFETY: rows first..first + rows of the block and the strip's columns lie in the source; the packed strip
+                    // begins where those before it end, and has `count` rows.
                     unsafe {
                         let from = self.from.as_ptr().add((steps.start + first) * self.across + strip.start);
-                        let to = self.to.add(strip.start * count + first * strip.width);
+                        let to = to.add((strip.start - origin) * count + first * strip.width);
                         copy_strip(from, self.across, rows, strip, to);
                     }
                 }
             }
         } else {
-            for i in part * STRIPS_PER_PART..((part + 1) * STRIPS_PER_PART).min(self.strips) {
-                let Strip { start, columns, width } = strip(i);
-                // SAFETY: the strip's columns are `columns` rows of the source, k apart; its packed memory is this part's.
+            for Strip { start, columns, width } in strips {
+                // SAFETY: the strip's columns are `columns` rows of the source, k apart; the packed strip begins where those before
+                // it end.
                 unsafe {
-                    let from = self.from.as_ptr().add(start * k + steps.start);
-                    K::pack_transposed(from, k, columns, count, self.to.add(start * count), width);
+                    let from = self.from.as_ptr().add(start * self.k + steps.start);
+                    K::pack_transposed(from, self.k, columns, count, to.add((start - origin) * count), width);
                 }
             }
         }

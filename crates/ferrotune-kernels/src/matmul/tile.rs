@@ -8,6 +8,8 @@
 //!   ..         ..         MR rows × NV vectors stay in registers for the whole block of k
 //! ```
 
+use super::blocking::LINE;
+
 /// A vector of `f32`s: the only thing that an instruction set has to say about itself.
 ///
 /// Implementations are one intrinsic per method, `#[inline(always)]`, and compile to it only inside a function that enables
@@ -31,6 +33,10 @@ pub(crate) trait Vector: Copy {
     unsafe fn store(self, to: *mut f32);
     /// Writes the first `count` elements, `1..=LANES`, and leaves the others alone.
     unsafe fn store_first(self, to: *mut f32, count: usize);
+    /// Asks for the cache line at `from`, which may be any pointer, in L1.
+    unsafe fn prefetch(from: *const f32);
+    /// Asks for the cache line at `from`, which may be any pointer, in the cache that a panel is read from.
+    unsafe fn prefetch_panel(from: *const f32);
     /// `self + x * y` per element, rounded once.
     unsafe fn add_product(self, x: Self, y: Self) -> Self;
     /// `self + x` per element.
@@ -77,6 +83,9 @@ pub(super) trait MicroKernel {
     unsafe fn gelu_panel(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize);
 }
 
+/// Steps of k that are unrolled, and after which a little of the next panel is fetched.
+pub(super) const CHUNK: usize = 8;
+
 /// Arguments of a tile. Pointers point at the first element of the tile's part of each operand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile {
@@ -86,6 +95,9 @@ pub(super) struct Tile {
     pub(super) a: *const f32,
     /// Packed panel of B: `steps` groups of `vectors` vectors.
     pub(super) b: *const f32,
+    /// Part of the next panel, which is fetched meanwhile: as much as this tile reads of B in one step of [`CHUNK`], per
+    /// chunk. Any pointer will do, it is never read.
+    pub(super) ahead: *const f32,
     /// Tile of C (or of `pre`), row-major with stride `c_stride`.
     pub(super) c: *mut f32,
     /// Row stride of C.
@@ -120,20 +132,23 @@ pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(args: &Ti
                 }
             }
         }
-        let (mut a, mut b) = (args.a, args.b);
-        for _ in 0..args.steps {
-            let mut columns = [V::zero(); NV];
-            for j in 0..NV {
-                columns[j] = V::load(b.add(j * V::LANES));
+        for i in 0..MR {
+            V::prefetch(args.c.wrapping_add((MR + i) * args.c_stride));
+        }
+        let (mut a, mut b, mut ahead) = (args.a, args.b, args.ahead);
+        for _ in 0..args.steps / CHUNK {
+            for _ in 0..NV * V::LANES / LINE {
+                V::prefetch_panel(ahead);
+                ahead = ahead.wrapping_add(LINE);
             }
-            for i in 0..MR {
-                let a = V::splat(a.add(i));
-                for j in 0..NV {
-                    acc[i][j] = acc[i][j].add_product(a, columns[j]);
-                }
+            for step in 0..CHUNK {
+                multiply_step(&mut acc, a.add(step * MR), b.add(step * NV * V::LANES));
             }
-            a = a.add(MR);
-            b = b.add(NV * V::LANES);
+            a = a.add(CHUNK * MR);
+            b = b.add(CHUNK * NV * V::LANES);
+        }
+        for step in 0..args.steps % CHUNK {
+            multiply_step(&mut acc, a.add(step * MR), b.add(step * NV * V::LANES));
         }
         if let Some(bias) = args.bias {
             for j in 0..NV {
@@ -152,6 +167,31 @@ pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(args: &Ti
                 } else {
                     acc[i][j].store_first(c, args.last);
                 }
+            }
+        }
+    }
+}
+
+/// One rank-1 update: `acc[i][j] += a[i] * b[j]`.
+///
+/// # Safety
+/// As [`tile`], with one step of A and B.
+#[inline(always)]
+unsafe fn multiply_step<V: Vector, const MR: usize, const NV: usize>(
+    acc: &mut [[V; NV]; MR],
+    a: *const f32,
+    b: *const f32,
+) {
+    // SAFETY: i < MR elements of A and j < NV vectors of B exist.
+    unsafe {
+        let mut columns = [V::zero(); NV];
+        for j in 0..NV {
+            columns[j] = V::load(b.add(j * V::LANES));
+        }
+        for i in 0..MR {
+            let a = V::splat(a.add(i));
+            for j in 0..NV {
+                acc[i][j] = acc[i][j].add_product(a, columns[j]);
             }
         }
     }

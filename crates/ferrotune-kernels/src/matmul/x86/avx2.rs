@@ -43,6 +43,10 @@ impl Vector for Avx2Vector {
     // SAFETY: see above.
     #[inline(always)] unsafe fn store_first(self, to: *mut f32, count: usize) { unsafe { _mm256_maskstore_ps(to, mask(count), self.0) } }
     // SAFETY: see above.
+    #[inline(always)] unsafe fn prefetch(from: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) } }
+    // SAFETY: see above.
+    #[inline(always)] unsafe fn prefetch_panel(from: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) } }
+    // SAFETY: see above.
     #[inline(always)] unsafe fn add_product(self, x: Self, y: Self) -> Self { unsafe { Self(_mm256_fmadd_ps(x.0, y.0, self.0)) } }
     // SAFETY: see above.
     #[inline(always)] unsafe fn add(self, x: Self) -> Self { unsafe { Self(_mm256_add_ps(self.0, x.0)) } }

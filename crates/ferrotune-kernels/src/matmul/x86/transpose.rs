@@ -10,6 +10,10 @@ const SIDE: usize = 8;
 /// whose distance is a multiple of 4 KiB compete for 8 places in L1; so all 8 lines of a strip are used up before the next 8 come in.
 const STEPS: usize = 2 * SIDE;
 
+/// How far ahead source rows are fetched, in steps: four cache lines. The processor does not see so many streams at once by itself.
+/// (A fetch beyond the end of a row is harmless.)
+const AHEAD: usize = 4 * STEPS;
+
 /// See `MicroKernel::pack_transposed`.
 ///
 /// # Safety
@@ -32,6 +36,9 @@ pub(super) unsafe fn pack_transposed(
     for start in (0..blocked).step_by(STEPS) {
         for strip in (0..width).step_by(SIDE) {
             let rows = columns.saturating_sub(strip).min(SIDE);
+            for row in strip..strip + rows {
+                _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(row * stride + start + AHEAD).cast());
+            }
             for p in (start..(start + STEPS).min(blocked)).step_by(SIDE) {
                 // SAFETY: `rows` source rows exist from row `strip` on, with 8 elements each from p on, as p + 8 <= steps. Row
                 // p + 7 of the target is followed by `spilling` more, so 8 elements from `strip` on lie inside `to`.
