@@ -46,7 +46,7 @@ fn step(criterion: &mut Criterion) {
         bencher.iter(|| {
             grads.clear();
             let mut tape = Tape::new(&Cpu, &params, &mut pool);
-            let logits = model.forward(&mut tape, &batch, &Dropouts::training(&config, 1, pass)).logits;
+            let logits = model.logits(&mut tape, &batch, &Dropouts::training(&config, 1, pass));
             let loss = tape.apply(CrossEntropy::new(labels.clone(), 1.0 / labels.len() as f32), &[logits]);
             tape.backward(loss, 1.0, &mut grads);
             let factor = clip::clip_factor(clip::global_norm(&Cpu, &grads), 1.0);

@@ -89,6 +89,6 @@ impl Classifier<Cpu> for BertClassifier<'_> {
             Mode::Training { seed, pass } => Dropouts::training(self.config, seed, pass),
             Mode::Evaluation => Dropouts::off(),
         };
-        self.model.forward(tape, &input, &dropouts).logits
+        self.model.logits(tape, &input, &dropouts)
     }
 }

@@ -25,6 +25,6 @@ impl<B: Backend> Classifier<B> for BertClassifier<'_> {
             Mode::Training { seed, pass } => Dropouts::training(self.config, seed, pass),
             Mode::Evaluation => Dropouts::off(),
         };
-        self.model.forward(tape, &sequences, &dropouts).logits
+        self.model.logits(tape, &sequences, &dropouts)
     }
 }

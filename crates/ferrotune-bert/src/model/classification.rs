@@ -33,13 +33,61 @@ impl BertForSequenceClassification {
         (BertForSequenceClassification { bert, classifier }, layout)
     }
 
-    /// Runs the model on a ragged batch.
+    /// Runs the model on a ragged batch and keeps every hidden state: for looking inside. Training and prediction need
+    /// [`Self::logits`] only, which costs less.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Outputs {
         let hidden = self.bert.forward(tape, input, dropouts);
-        let pooled = self.bert.pooler.forward(tape, hidden[hidden.len() - 1], input.first_tokens());
+        let first = ops::GatherRows { rows: input.first_tokens() };
+        let first = tape.apply(first, &[hidden[hidden.len() - 1]]);
+        let pooled = self.bert.pooler.forward(tape, first);
+        let logits = self.classify(tape, pooled, dropouts);
+        Outputs { hidden, pooled, logits }
+    }
+
+    /// Scores `(b, classes)` of a ragged batch.
+    pub fn logits<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Var {
+        let hidden = self.prefix(tape, input, dropouts, 0);
+        self.logits_from(tape, hidden, 0, input, dropouts)
+    }
+
+    /// The hidden state `(t, hidden)` after the embeddings and the first `layers` layers.
+    ///
+    /// # Panics
+    /// If there are fewer layers.
+    pub fn prefix<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        input: &Sequences,
+        dropouts: &Dropouts,
+        layers: usize,
+    ) -> Var {
+        let embedded = tape.scope(|tape| self.bert.embeddings.forward(tape, input, dropouts));
+        self.bert.encoder.forward_layers(tape, embedded, 0..layers, &input.offsets, dropouts)
+    }
+
+    /// Goes on from [`Self::prefix`] to the scores `(b, classes)`.
+    ///
+    /// # Panics
+    /// If there are fewer layers.
+    pub fn logits_from<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        hidden: Var,
+        layers: usize,
+        input: &Sequences,
+        dropouts: &Dropouts,
+    ) -> Var {
+        let all = self.bert.encoder.layer.len();
+        let last = self.bert.encoder.forward_layers(tape, hidden, layers..all, &input.offsets, dropouts);
+        let first = tape.apply(ops::GatherRows { rows: input.first_tokens() }, &[last]);
+        let pooled = self.bert.pooler.forward(tape, first);
+        self.classify(tape, pooled, dropouts)
+    }
+
+    /// Dropout and the linear layer on top of the pooler's output.
+    fn classify<B: Backend>(&self, tape: &mut Tape<'_, B>, pooled: Var, dropouts: &Dropouts) -> Var {
         let mask = dropouts.mask(Site::Classifier, 0);
         let dropped = if mask.is_none() { pooled } else { tape.apply(ops::Dropout { mask }, &[pooled]) };
-        let logits = self.classifier.forward(tape, dropped);
-        Outputs { hidden, pooled, logits }
+        self.classifier.forward(tape, dropped)
     }
 }

@@ -4,6 +4,7 @@ use super::dropouts::Site;
 use super::{Dropouts, LayerNorm, Linear};
 use crate::config::BertConfig;
 use ferrotune_tensor::{Backend, Scope, Tape, Var, ops};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// `encoder.layer.N.attention.self`
@@ -131,5 +132,18 @@ impl Encoder {
             hidden.push(tape.scope(|tape| layer.forward(tape, x, offsets, dropouts)));
         }
         hidden
+    }
+
+    /// `x (t, hidden)` through some of the layers.
+    pub fn forward_layers<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        x: Var,
+        layers: Range<usize>,
+        offsets: &Arc<[u32]>,
+        dropouts: &Dropouts,
+    ) -> Var {
+        let layers = &self.layer[layers];
+        layers.iter().fold(x, |x, layer| tape.scope(|tape| layer.forward(tape, x, offsets, dropouts)))
     }
 }

@@ -17,9 +17,8 @@ impl Pooler {
         Pooler { dense: Linear::new(scope.enter("dense"), h, h, config.initializer_range) }
     }
 
-    /// The first tokens `(b, hidden)` of `hidden (t, hidden)`, through dense and tanh.
-    pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, hidden: Var, first_tokens: Vec<u32>) -> Var {
-        let first = tape.apply(ops::GatherRows { rows: first_tokens }, &[hidden]);
+    /// `first (b, hidden)`, the hidden state of each sequence's first token, through dense and tanh.
+    pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, first: Var) -> Var {
         let dense = self.dense.forward(tape, first);
         tape.apply(ops::Tanh, &[dense])
     }
