@@ -58,10 +58,10 @@ fn layer_norm(criterion: &mut Criterion) {
     for (name, mask) in [("no dropout", Mask::NONE), ("dropout", Mask::new(0.1, 1, 0, 0, 2))] {
         criterion.bench_function(&format!("add and layer norm/forward/{name}"), |bencher| {
             bencher.iter(|| {
-                add_norm::forward(&mut y, &mut mean, &mut rstd, &x, residual, &gamma, &bias, 1e-12, mask, dims);
+                add_norm::forward(&mut y, &mut mean, &mut rstd, &x, residual, &gamma, &bias, 1e-12, mask, None, dims);
             });
         });
-        add_norm::forward(&mut y, &mut mean, &mut rstd, &x, residual, &gamma, &bias, 1e-12, mask, dims);
+        add_norm::forward(&mut y, &mut mean, &mut rstd, &x, residual, &gamma, &bias, 1e-12, mask, None, dims);
         criterion.bench_function(&format!("add and layer norm/backward/{name}"), |bencher| {
             bencher.iter(|| {
                 let grads = AddNormGrads {
@@ -70,7 +70,7 @@ fn layer_norm(criterion: &mut Criterion) {
                     dgamma: Some((&mut dgamma, 0.0)),
                     dbias: Some((&mut dbias, 0.0)),
                 };
-                add_norm::backward(grads, &dy, &x, residual, &gamma, &mean, &rstd, mask, dims, &mut scratch);
+                add_norm::backward(grads, &dy, &x, residual, &gamma, &mean, &rstd, mask, None, dims, &mut scratch);
             });
         });
     }

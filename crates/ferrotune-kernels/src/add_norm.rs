@@ -2,7 +2,8 @@
 //!
 //! Shapes: N rows of width h. x, residual, y and their gradients `[N, h]`; gamma, bias `[h]`; mean, rstd `[N]`.
 //! `z = residual + x·mask`, `y = (z − mean(z))·rstd·gamma + bias`, `rstd = 1/√(var(z) + eps)` with the biased variance.
-//! The mask's element is the flat index in x. z is computed again in backward instead of being stored.
+//! The mask's element is the flat index in x, or, where x holds only some rows of a larger matrix, the flat index there: row r of x
+//! is dropped out as row `mask_rows[r]`. z is computed again in backward instead of being stored.
 
 use crate::isa::{self, Lane, dispatch};
 use crate::mask::Mask;
@@ -42,7 +43,8 @@ const BLOCK_ROWS: usize = 32;
 /// Elements of a row that a stack buffer holds while a mask is applied.
 const PART: usize = 256;
 
-/// `y = LN(residual + x·mask)`; saves mean and rstd.
+/// `y = LN(residual + x·mask)`; saves mean and rstd. With `mask_rows`, row r of x takes row `mask_rows[r]` of the mask, so that a few
+/// rows of a matrix give the bits that they have in the whole.
 ///
 /// # Panics
 /// If a slice has another length than its shape.
@@ -56,6 +58,7 @@ pub fn forward(
     bias: &[f32],
     eps: f32,
     mask: Mask,
+    mask_rows: Option<&[u32]>,
     dims: NormDims,
 ) {
     let NormDims { rows, width } = dims;
@@ -63,14 +66,15 @@ pub fn forward(
     check("add_norm", &all, rows * width);
     check("add_norm", &[("mean", mean.len()), ("rstd", rstd.len())], rows);
     check("add_norm", &[("gamma", gamma.len()), ("bias", bias.len())], width);
+    check("add_norm", &[("mask_rows", mask_rows.map_or(rows, <[u32]>::len))], rows);
+    let mask = RowMask { mask, rows: mask_rows, width };
     let isa = isa::current();
     let (y, mean, rstd) = (DisjointMut::new(y), DisjointMut::new(mean), DisjointMut::new(rstd));
     par::for_each_chunk(rows, par::rows_per_chunk(par::CHUNK, width), |_, rows| {
         let flat = rows.start * width..rows.end * width;
         // SAFETY: chunks of rows do not overlap, and each is visited once.
-        let out = unsafe { (y.range(flat.clone()), mean.range(rows.clone()), rstd.range(rows)) };
-        let first = flat.start as u64;
-        forward_chunk(isa, out, &x[flat.clone()], residual.map(|r| &r[flat]), gamma, bias, eps, &mask, first);
+        let out = unsafe { (y.range(flat.clone()), mean.range(rows.clone()), rstd.range(rows.clone())) };
+        forward_chunk(isa, out, &x[flat.clone()], residual.map(|r| &r[flat]), gamma, bias, eps, &mask, rows.start);
     });
 }
 
@@ -93,6 +97,7 @@ pub fn backward(
     mean: &[f32],
     rstd: &[f32],
     mask: Mask,
+    mask_rows: Option<&[u32]>,
     dims: NormDims,
     scratch: &mut [f32],
 ) {
@@ -103,6 +108,8 @@ pub fn backward(
     check(what, &all, rows * width);
     check(what, &[("mean", mean.len()), ("rstd", rstd.len())], rows);
     check(what, &[("gamma", gamma.len())], width);
+    check(what, &[("mask_rows", mask_rows.map_or(rows, <[u32]>::len))], rows);
+    let mask = RowMask { mask, rows: mask_rows, width };
     for (name, target) in [("dx", &dx), ("dresidual", &dresidual)] {
         check(what, &[(name, target.as_ref().map_or(rows * width, |(d, _)| d.len()))], rows * width);
     }
@@ -122,9 +129,9 @@ pub fn backward(
             let dresidual = dresidual.as_ref().map(|(memory, beta)| (unsafe { memory.range(flat.clone()) }, *beta));
             // SAFETY: each block has its own row in each of the buffers.
             let rows_of_block = buffers.each_ref().map(|b| unsafe { b.range(block * width..(block + 1) * width) });
-            let saved = (&mean[rows.clone()], &rstd[rows]);
+            let saved = (&mean[rows.clone()], &rstd[rows.clone()]);
             let input = (&dy[flat.clone()], &x[flat.clone()], residual.map(|r| &r[flat.clone()]));
-            backward_chunk(isa, (dx, dresidual), rows_of_block, input, gamma, saved, &mask, flat.start as u64);
+            backward_chunk(isa, (dx, dresidual), rows_of_block, input, gamma, saved, &mask, rows.start);
         });
     }
     for (target, sums) in [(dgamma, &*sums_gamma), (dbias, &*sums_bias)] {
@@ -139,6 +146,21 @@ pub fn backward(
     }
 }
 
+/// A mask of rows of `width`, and which of its rows each row of x takes.
+struct RowMask<'a> {
+    mask: Mask,
+    rows: Option<&'a [u32]>,
+    width: usize,
+}
+
+impl RowMask<'_> {
+    /// The mask's element at the start of row `row` of x.
+    #[inline(always)]
+    fn first_element(&self, row: usize) -> u64 {
+        self.rows.map_or(row as u64, |rows| u64::from(rows[row])) * self.width as u64
+    }
+}
+
 type Rows<'a> = (&'a mut [f32], &'a mut [f32], &'a mut [f32]);
 type Input<'a> = (&'a [f32], &'a [f32], Option<&'a [f32]>);
 
@@ -150,8 +172,8 @@ dispatch! {
         gamma: &[f32],
         bias: &[f32],
         eps: f32,
-        mask: &Mask,
-        first: u64,
+        mask: &RowMask<'_>,
+        first_row: usize,
     ) = forward_body;
     fn backward_chunk(
         targets: (Target<'_>, Target<'_>),
@@ -159,8 +181,8 @@ dispatch! {
         input: Input<'_>,
         gamma: &[f32],
         saved: (&[f32], &[f32]),
-        mask: &Mask,
-        first: u64,
+        mask: &RowMask<'_>,
+        first_row: usize,
     ) = backward_body;
 }
 
@@ -186,14 +208,14 @@ fn forward_body<L: Lane>(
     gamma: &[f32],
     bias: &[f32],
     eps: f32,
-    mask: &Mask,
-    first: u64,
+    mask: &RowMask<'_>,
+    first_row: usize,
 ) {
     let width = gamma.len();
     for row in 0..mean.len() {
         let at = row * width..(row + 1) * width;
         let y = &mut y[at.clone()];
-        joined(y, &x[at.clone()], residual.map(|r| &r[at.clone()]), mask, first + at.start as u64);
+        joined(y, &x[at.clone()], residual.map(|r| &r[at.clone()]), &mask.mask, mask.first_element(first_row + row));
         let average = vmath::sum(y) / width as f32;
         y.iter_mut().for_each(|y| *y -= average);
         let variance = vmath::dot::<L>(y, y) / width as f32;
@@ -212,8 +234,8 @@ fn backward_body<L: Lane>(
     (dy, x, residual): Input<'_>,
     gamma: &[f32],
     (mean, rstd): (&[f32], &[f32]),
-    mask: &Mask,
-    first: u64,
+    mask: &RowMask<'_>,
+    first_row: usize,
 ) {
     let width = gamma.len();
     let mut keep = [1f32; PART];
@@ -221,9 +243,9 @@ fn backward_body<L: Lane>(
     sum_bias.fill(0.0);
     for row in 0..mean.len() {
         let at = row * width..(row + 1) * width;
-        let element = first + at.start as u64;
+        let element = mask.first_element(first_row + row);
         let dy = &dy[at.clone()];
-        joined(buffer, &x[at.clone()], residual.map(|r| &r[at.clone()]), mask, element);
+        joined(buffer, &x[at.clone()], residual.map(|r| &r[at.clone()]), &mask.mask, element);
         let (mean, rstd) = (mean[row], rstd[row]);
         for (((z, &dy), sum_gamma), sum_bias) in buffer.iter_mut().zip(dy).zip(&mut *sum_gamma).zip(&mut *sum_bias) {
             *z = (*z - mean) * rstd;
@@ -241,8 +263,8 @@ fn backward_body<L: Lane>(
         if let Some((dx, beta)) = &mut dx {
             for (part, (dx, dz)) in dx[at].chunks_mut(PART).zip(buffer.chunks(PART)).enumerate() {
                 let keep = &mut keep[..dx.len()];
-                if !mask.is_none() {
-                    mask.fill(keep, element + (part * PART) as u64);
+                if !mask.mask.is_none() {
+                    mask.mask.fill(keep, element + (part * PART) as u64);
                 }
                 dx.iter_mut().zip(dz).zip(&*keep).for_each(|((d, &dz), &keep)| put(d, *beta, dz * keep));
             }

@@ -46,15 +46,17 @@ pub struct LinearGrads<'a, B: Backend> {
 }
 
 /// What residual + dropout + layer norm reads.
-pub struct AddNorm<'a, B: Backend> {
+pub struct AddNorm<'a, 'd, B: Backend> {
     /// The branch that dropout applies to, `(n, h)`.
-    pub x: B::Ref<'a>,
+    pub x: B::Ref<'d>,
     /// The residual, `(n, h)`; none for a plain layer norm.
-    pub residual: Option<B::Ref<'a>>,
+    pub residual: Option<B::Ref<'d>>,
     /// Scale, `(h)`.
-    pub gamma: B::Ref<'a>,
+    pub gamma: B::Ref<'d>,
     /// Dropout of `x`.
     pub mask: Mask,
+    /// The mask's row that each row of `x` takes; none for its own.
+    pub mask_rows: Option<&'a [u32]>,
     /// Rows and width.
     pub dims: NormDims,
 }
@@ -168,7 +170,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         y: Self::Mut<'_>,
         mean: Self::Mut<'_>,
         rstd: Self::Mut<'_>,
-        input: AddNorm<'_, Self>,
+        input: AddNorm<'_, '_, Self>,
         bias: Self::Ref<'_>,
         eps: f32,
     );
@@ -178,7 +180,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         pool: &mut Pool<Self>,
         grads: AddNormGrads<'_, Self>,
         dy: Self::Ref<'_>,
-        input: AddNorm<'_, Self>,
+        input: AddNorm<'_, '_, Self>,
         mean: Self::Ref<'_>,
         rstd: Self::Ref<'_>,
     );

@@ -151,27 +151,28 @@ impl Backend for Cpu {
         y: &mut [f32],
         mean: &mut [f32],
         rstd: &mut [f32],
-        input: AddNorm<'_, Cpu>,
+        input: AddNorm<'_, '_, Cpu>,
         bias: &[f32],
         eps: f32,
     ) {
-        let AddNorm { x, residual, gamma, mask, dims } = input;
-        kernels::add_norm::forward(y, mean, rstd, x, residual, gamma, bias, eps, mask, dims);
+        let AddNorm { x, residual, gamma, mask, mask_rows, dims } = input;
+        kernels::add_norm::forward(y, mean, rstd, x, residual, gamma, bias, eps, mask, mask_rows, dims);
     }
     fn add_norm_backward(
         &self,
         pool: &mut Pool<Cpu>,
         grads: AddNormGrads<'_, Cpu>,
         dy: &[f32],
-        input: AddNorm<'_, Cpu>,
+        input: AddNorm<'_, '_, Cpu>,
         mean: &[f32],
         rstd: &[f32],
     ) {
-        let AddNorm { x, residual, gamma, mask, dims } = input;
+        let AddNorm { x, residual, gamma, mask, mask_rows, dims } = input;
         let AddNormGrads { dx, dresidual, dgamma, dbias } = grads;
         let mut scratch = pool.scratch(kernels::add_norm::backward_scratch(dims));
         let targets = kernels::add_norm::AddNormGrads { dx, dresidual, dgamma, dbias };
-        kernels::add_norm::backward(targets, dy, x, residual, gamma, mean, rstd, mask, dims, scratch.data_mut());
+        let scratch_data = scratch.data_mut();
+        kernels::add_norm::backward(targets, dy, x, residual, gamma, mean, rstd, mask, mask_rows, dims, scratch_data);
         pool.give(scratch);
     }
 

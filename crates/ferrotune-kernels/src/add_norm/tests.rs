@@ -6,6 +6,7 @@ use crate::par::check::{assert_close, assert_close_f64, gradient, project, same_
 struct Case {
     dims: NormDims,
     mask: Mask,
+    mask_rows: Option<Vec<u32>>,
     x: Vec<f32>,
     residual: Option<Vec<f32>>,
     gamma: Vec<f32>,
@@ -23,6 +24,7 @@ fn forward_checked(rows: usize, width: usize, with_residual: bool, mask: Mask) -
     let mut case = Case {
         dims: NormDims { rows, width },
         mask,
+        mask_rows: None,
         x: values(1, n),
         residual: with_residual.then(|| values(2, n)),
         gamma: values(3, width),
@@ -35,7 +37,7 @@ fn forward_checked(rows: usize, width: usize, with_residual: bool, mask: Mask) -
     let all = same_bits("add_norm", || {
         let (mut y, mut mean, mut rstd) = (vec![f32::NAN; n], vec![f32::NAN; rows], vec![f32::NAN; rows]);
         let residual = c.residual.as_deref();
-        forward(&mut y, &mut mean, &mut rstd, &c.x, residual, &c.gamma, &c.bias, EPS, mask, c.dims);
+        forward(&mut y, &mut mean, &mut rstd, &c.x, residual, &c.gamma, &c.bias, EPS, mask, None, c.dims);
         [y, mean, rstd].concat()
     });
     let exact = textbook::forward(&c.z(), &widen(&c.gamma), &widen(&c.bias), f64::from(EPS), c.dims);
@@ -54,7 +56,9 @@ impl Case {
     fn backward(&self, grads: AddNormGrads<'_>) {
         let mut scratch = vec![f32::NAN; backward_scratch(self.dims)];
         let (residual, mean, rstd) = (self.residual.as_deref(), &self.mean, &self.rstd);
-        backward(grads, &self.dy, &self.x, residual, &self.gamma, mean, rstd, self.mask, self.dims, &mut scratch);
+        let (gamma, mask_rows) = (&self.gamma, self.mask_rows.as_deref());
+        let (dy, x) = (&self.dy, &self.x);
+        backward(grads, dy, x, residual, gamma, mean, rstd, self.mask, mask_rows, self.dims, &mut scratch);
     }
 }
 
@@ -93,4 +97,61 @@ fn textbook_backward_is_the_slope_of_the_textbook_forward() {
     assert_close_f64("dz", &dz, &gradient(&z, |z| loss(z, &gamma, &bias)), 1e-7);
     assert_close_f64("dgamma", &dgamma, &gradient(&gamma, |gamma| loss(&z, gamma, &bias)), 1e-7);
     assert_close_f64("dbias", &dbias, &gradient(&bias, |bias| loss(&z, &gamma, bias)), 1e-7);
+}
+
+#[test]
+fn rows_of_a_matrix_give_the_bits_that_they_have_in_the_whole() {
+    for (rows, width, picked) in [(9, 7, vec![8, 0, 3]), (300, 48, (0..300).step_by(7).collect()), (70, 384, vec![69])]
+    {
+        let whole = forward_checked(rows, width, true, Mask::new(0.3, 1, 2, 3, 4));
+        let of =
+            |x: &[f32]| picked.iter().flat_map(|&row| x[row as usize * width..][..width].to_vec()).collect::<Vec<_>>();
+        let (mask, gamma) = (whole.mask, &whole.gamma);
+        let residual = of(whole.residual.as_ref().unwrap());
+        let dims = NormDims { rows: picked.len(), width };
+        let mut part = Case {
+            dims,
+            mask,
+            mask_rows: Some(picked.clone()),
+            x: of(&whole.x),
+            residual: Some(residual),
+            gamma: gamma.clone(),
+            bias: whole.bias.clone(),
+            dy: of(&whole.dy),
+            mean: vec![f32::NAN; dims.rows],
+            rstd: vec![f32::NAN; dims.rows],
+        };
+        let forward_of = |case: &Case| {
+            let n = case.x.len();
+            let (mut y, mut mean, mut rstd) = (vec![f32::NAN; n], case.mean.clone(), case.rstd.clone());
+            let (residual, mask_rows) = (case.residual.as_deref(), case.mask_rows.as_deref());
+            let (x, bias, dims) = (&case.x, &case.bias, case.dims);
+            forward(&mut y, &mut mean, &mut rstd, x, residual, gamma, bias, EPS, mask, mask_rows, dims);
+            (y, mean, rstd)
+        };
+        let (y, mean, rstd) = forward_of(&part);
+        assert_eq!(y, of(&forward_of(&whole).0));
+        (part.mean, part.rstd) = (mean, rstd);
+        let dx_of = |case: &Case| {
+            let (mut dx, mut dresidual) = (vec![f32::NAN; case.x.len()], vec![f32::NAN; case.x.len()]);
+            let dresidual_target = Some((&mut dresidual[..], 0.0));
+            case.backward(AddNormGrads { dx: Some((&mut dx, 0.0)), dresidual: dresidual_target, ..Default::default() });
+            (dx, dresidual)
+        };
+        let (dx, dresidual) = dx_of(&part);
+        let (whole_dx, whole_dresidual) = dx_of(&whole);
+        assert_eq!((dx, dresidual), (of(&whole_dx), of(&whole_dresidual)));
+        // Without the map the mask is another one.
+        part.mask_rows = None;
+        assert_ne!(forward_of(&part).0, y);
+    }
+}
+
+#[test]
+#[should_panic(expected = "add_norm: mask_rows: expected 2 elements, got 1")]
+fn a_row_map_of_another_length_panics() {
+    let (mut y, mut mean, mut rstd) = ([0.0; 4], [0.0; 2], [0.0; 2]);
+    let dims = NormDims { rows: 2, width: 2 };
+    let (x, gamma) = ([1.0; 4], [1.0; 2]);
+    forward(&mut y, &mut mean, &mut rstd, &x, None, &gamma, &gamma, EPS, Mask::NONE, Some(&[0]), dims);
 }

@@ -4,12 +4,14 @@
 use super::inputs;
 use crate::backend::{AddNorm as Input, AddNormGrads, NormDims};
 use crate::{Backend, Backward, Forward, Mask, Op, Pool, Tensor, View};
+use std::sync::Arc;
 
 /// `y = LN(residual + dropout(x))·gamma + bias`. Inputs: x `(n, h)`, gamma `(h)`, bias `(h)`, and the residual `(n, h)` last if
 /// there is one.
 pub struct AddNorm<B: Backend> {
     eps: f32,
     mask: Mask,
+    mask_rows: Option<Arc<[u32]>>,
     /// Mean and 1/σ of each row, `(n)` each.
     saved: Option<(Tensor<B>, Tensor<B>)>,
 }
@@ -17,16 +19,23 @@ pub struct AddNorm<B: Backend> {
 impl<B: Backend> AddNorm<B> {
     /// `eps` is added to the variance; `mask` drops elements of x.
     pub fn new(eps: f32, mask: Mask) -> Self {
-        AddNorm { eps, mask, saved: None }
+        AddNorm { eps, mask, mask_rows: None, saved: None }
     }
 
-    fn input<'a>(&self, x: &[View<'a, B>]) -> Input<'a, B> {
+    /// Row r of x takes the dropout of row `rows[r]`: x holds these rows of a larger matrix, in this order, and y and the gradients by x
+    /// and the residual get the bits that they have there. (The gradients by gamma and bias sum over fewer rows, in other groups.)
+    pub fn with_mask_rows(self, rows: Arc<[u32]>) -> Self {
+        AddNorm { mask_rows: Some(rows), ..self }
+    }
+
+    fn input<'a, 'd>(&'a self, x: &[View<'d, B>]) -> Input<'a, 'd, B> {
         let shape = x[0].shape;
         Input {
             x: x[0].data,
             residual: x.get(3).map(|residual| residual.data),
             gamma: x[1].data,
             mask: self.mask,
+            mask_rows: self.mask_rows.as_deref(),
             dims: NormDims { rows: shape.rows(), width: shape.width() },
         }
     }

@@ -92,6 +92,19 @@ fn add_norm() {
         &shapes,
         |x| layer_norm(&matrix(&(kept(&x[0], mask) + &x[3])), &x[1], &x[2], eps),
     );
+    // Five rows of a matrix of twenty.
+    let rows = [17u32, 0, 3, 4, 9];
+    let dropped = |x: &ArrayD<f64>| {
+        let mut y = x.clone();
+        let element = |i: usize| u64::from(rows[i / 12]) * 12 + i as u64 % 12;
+        y.iter_mut().enumerate().for_each(|(i, y)| *y *= f64::from(mask.keep_scale(element(i))));
+        y
+    };
+    check(
+        move || AddNorm::new(1e-5, mask).with_mask_rows(Arc::from(rows)),
+        &shapes,
+        |x| layer_norm(&matrix(&(dropped(&x[0]) + &x[3])), &x[1], &x[2], eps),
+    );
 }
 
 #[test]
