@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group};
 use ferrotune_benches::{offsets, values};
 use ferrotune_kernels::adamw::AdamW;
 use ferrotune_kernels::add_norm::{AddNormGrads, NormDims};
-use ferrotune_kernels::attention::{AttentionDims, AttentionGrads};
+use ferrotune_kernels::attention::{AttentionDims, Input};
 use ferrotune_kernels::mask::Mask;
 use ferrotune_kernels::{adamw, add_norm, attention, gelu, softmax};
 
@@ -24,22 +24,22 @@ const ADAMW_BYTES: usize = 28;
 fn attention_benches(criterion: &mut Criterion) {
     let (offsets, dims) = (offsets(), AttentionDims { heads: 12, head_dim: 32 });
     let n = TOKENS * dims.width();
-    let [q, k, v, dctx] = [1, 2, 3, 4].map(|seed| values(seed, n));
-    let [mut ctx, mut dq, mut dk, mut dv] = [(); 4].map(|()| vec![0.0; n]);
+    let (qkv, dctx) = (values(1, 3 * n), values(4, n));
+    let (mut ctx, mut dqkv) = (vec![0.0; n], vec![0.0; 3 * n]);
     let mut lse = vec![0.0; dims.heads * TOKENS];
     let mut scratch = vec![0.0; attention::backward_scratch(TOKENS, dims)];
     let scale = 1.0 / (dims.head_dim as f32).sqrt();
     for (name, mask) in [("no dropout", Mask::NONE), ("dropout", Mask::new(0.1, 1, 0, 0, 1))] {
+        let sources = [&qkv[..]];
+        let input = Input { sources: &sources, query_offsets: &offsets, offsets: &offsets, dims, scale, mask };
         criterion.bench_function(&format!("attention/forward/{name}"), |bencher| {
-            bencher.iter(|| attention::forward(&mut ctx, &mut lse, &q, &k, &v, &offsets, dims, scale, mask));
+            bencher.iter(|| attention::forward(&mut ctx, &mut lse, input));
         });
         // Once more untimed: a filter by name may have skipped the line above.
-        attention::forward(&mut ctx, &mut lse, &q, &k, &v, &offsets, dims, scale, mask);
+        attention::forward(&mut ctx, &mut lse, input);
         criterion.bench_function(&format!("attention/backward/{name}"), |bencher| {
             bencher.iter(|| {
-                let grads =
-                    AttentionGrads { dq: Some((&mut dq, 0.0)), dk: Some((&mut dk, 0.0)), dv: Some((&mut dv, 0.0)) };
-                attention::backward(grads, &dctx, &ctx, &lse, &q, &k, &v, &offsets, dims, scale, mask, &mut scratch);
+                attention::backward(&mut [Some((&mut dqkv, 0.0))], &dctx, &ctx, &lse, input, &mut scratch);
             });
         });
     }

@@ -73,15 +73,14 @@ pub struct AddNormGrads<'a, B: Backend> {
     pub dbias: Target<'a, B>,
 }
 
-/// What ragged attention reads: `q, k, v (t, heads·head_dim)` and the sequences' bounds.
+/// What ragged attention reads.
 pub struct Attention<'a, 'd, B: Backend> {
-    /// Queries.
-    pub q: B::Ref<'d>,
-    /// Keys.
-    pub k: B::Ref<'d>,
-    /// Values.
-    pub v: B::Ref<'d>,
-    /// Sequence `s` is rows `offsets[s]..offsets[s + 1]`.
+    /// The matrices that hold queries, keys and values: `[q, k, v]`, `[q, k|v]` or `[q|k|v]`, where `|` puts columns side by side; each
+    /// of the three is `heads·head_dim` wide.
+    pub sources: &'a [B::Ref<'d>],
+    /// The queries of sequence `s` are rows `query_offsets[s]..query_offsets[s + 1]` of q; they stand for its first tokens.
+    pub query_offsets: &'a [u32],
+    /// Its keys and values are rows `offsets[s]..offsets[s + 1]`.
     pub offsets: &'a [u32],
     /// Heads and their width.
     pub dims: AttentionDims,
@@ -89,16 +88,6 @@ pub struct Attention<'a, 'd, B: Backend> {
     pub scale: f32,
     /// Dropout of the probabilities.
     pub mask: Mask,
-}
-
-/// Gradients of attention.
-pub struct AttentionGrads<'a, B: Backend> {
-    /// By the queries.
-    pub dq: Target<'a, B>,
-    /// By the keys.
-    pub dk: Target<'a, B>,
-    /// By the values.
-    pub dv: Target<'a, B>,
 }
 
 /// A device: memory, and the layer-sized functions that ops are made of.
@@ -187,11 +176,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
 
     /// Ragged multi-head attention; saves the log-sum-exp of each score row.
     fn attention(&self, ctx: Self::Mut<'_>, lse: Self::Mut<'_>, input: Attention<'_, '_, Self>);
-    /// Gradients of attention by recomputation.
+    /// Gradients of attention by recomputation, one target for each source.
     fn attention_backward(
         &self,
         pool: &mut Pool<Self>,
-        grads: AttentionGrads<'_, Self>,
+        grads: &mut [Target<'_, Self>],
         dctx: Self::Ref<'_>,
         ctx: Self::Ref<'_>,
         lse: Self::Ref<'_>,

@@ -1,8 +1,6 @@
 //! The CPU backend: 64-byte aligned memory and calls of the kernels. It holds no state and knows no op.
 
-use crate::backend::{
-    AdamW, AddNorm, AddNormGrads, Attention, AttentionGrads, Backend, LinearDims, LinearGrads, Role, Target,
-};
+use crate::backend::{AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Target};
 use crate::{Mask, Pool};
 use ferrotune_kernels as kernels;
 use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, matmul, scratch_len};
@@ -28,6 +26,12 @@ impl CpuBuf {
         let start = memory.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE / size_of::<f32>());
         CpuBuf { memory, start, len }
     }
+}
+
+/// The same words in the kernels' struct.
+fn attention_input<'a, 'd>(input: Attention<'a, 'd, Cpu>) -> kernels::attention::Input<'a> {
+    let Attention { sources, query_offsets, offsets, dims, scale, mask } = input;
+    kernels::attention::Input { sources, query_offsets, offsets, dims, scale, mask }
 }
 
 impl Backend for Cpu {
@@ -177,24 +181,20 @@ impl Backend for Cpu {
     }
 
     fn attention(&self, ctx: &mut [f32], lse: &mut [f32], input: Attention<'_, '_, Cpu>) {
-        let Attention { q, k, v, offsets, dims, scale, mask } = input;
-        kernels::attention::forward(ctx, lse, q, k, v, offsets, dims, scale, mask);
+        kernels::attention::forward(ctx, lse, attention_input(input));
     }
     fn attention_backward(
         &self,
         pool: &mut Pool<Cpu>,
-        grads: AttentionGrads<'_, Cpu>,
+        grads: &mut [Target<'_, Cpu>],
         dctx: &[f32],
         ctx: &[f32],
         lse: &[f32],
         input: Attention<'_, '_, Cpu>,
     ) {
-        let Attention { q, k, v, offsets, dims, scale, mask } = input;
-        let AttentionGrads { dq, dk, dv } = grads;
-        let tokens = ctx.len() / (dims.heads * dims.head_dim);
-        let mut scratch = pool.scratch(kernels::attention::backward_scratch(tokens, dims));
-        let targets = kernels::attention::AttentionGrads { dq, dk, dv };
-        kernels::attention::backward(targets, dctx, ctx, lse, q, k, v, offsets, dims, scale, mask, scratch.data_mut());
+        let input = attention_input(input);
+        let mut scratch = pool.scratch(kernels::attention::backward_scratch(input.queries(), input.dims));
+        kernels::attention::backward(grads, dctx, ctx, lse, input, scratch.data_mut());
         pool.give(scratch);
     }
 

@@ -2,6 +2,7 @@
 //! zero-filled between steps. Knows no optimizer.
 
 use crate::{Backend, Cpu, Layout, ParamId, Params, Role, View};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The gradients of all parameters.
@@ -46,6 +47,19 @@ impl<B: Backend> Grads<B> {
         let entry = self.layout.entry(id);
         assert!(self.written[id.index()], "grads: no gradient of `{}` was written since the last clear", entry.name);
         B::slice_mut(&mut self.flat, entry.range.clone())
+    }
+
+    /// Prepares the gradients of adjoining parameters to be written together; returns their place and the beta to write with.
+    pub(crate) fn open(&mut self, backend: &B, ids: Range<usize>) -> (Range<usize>, f32) {
+        let (_, range) = self.layout.joined(ids.clone());
+        let written = ids.clone().filter(|&id| self.written[id]).count();
+        if 0 < written && written < ids.len() {
+            // Some were written alone before: the others start from zero, so that all can be added to.
+            for id in ids.filter(|&id| !self.written[id]) {
+                backend.fill(B::slice_mut(&mut self.flat, self.layout.entries()[id].range.clone()), 0.0);
+            }
+        }
+        (range, if written == 0 { 0.0 } else { 1.0 })
     }
 
     /// The gradients that were written, in order.

@@ -66,6 +66,12 @@ impl Layout {
         self.by_name.get(name).copied()
     }
 
+    /// The identifier of the parameter at this place in the order.
+    pub fn id(&self, index: usize) -> ParamId {
+        assert!(index < self.entries.len(), "layout: parameter {index} of {}", self.entries.len());
+        ParamId(index as u32)
+    }
+
     /// The identifiers of all parameters, in order.
     pub fn ids(&self) -> impl Iterator<Item = ParamId> + use<> {
         (0..self.entries.len() as u32).map(ParamId)
@@ -81,13 +87,35 @@ impl Layout {
         self.entries.iter().map(|e| e.shape.len()).sum()
     }
 
+    /// The parameters `ids` as one matrix (or vector) of all their rows.
+    ///
+    /// # Panics
+    /// If they do not adjoin (see [`Scope::param_below`]) or differ in their width.
     #[track_caller]
-    fn declare(&mut self, name: String, shape: Shape, init: Init) -> ParamId {
+    pub fn joined(&self, ids: Range<usize>) -> (Shape, Range<usize>) {
+        let entries = &self.entries[ids];
+        let first = &entries[0];
+        let mut rows = 0;
+        for (above, entry) in std::iter::once(first).chain(entries).zip(entries) {
+            let adjoins = entry.range.start == above.range.end || rows == 0;
+            let fits = entry.shape.dims().len() == first.shape.dims().len()
+                && (entry.shape.dims().len() == 1 || entry.shape.width() == first.shape.width());
+            assert!(adjoins && fits, "layout: `{}` is not below `{}` with the same width", entry.name, above.name);
+            rows += entry.shape.dims()[0];
+        }
+        let shape = match first.shape.dims() {
+            [_] => [rows].into(),
+            _ => [rows, first.shape.width()].into(),
+        };
+        (shape, first.range.start..entries[entries.len() - 1].range.end)
+    }
+
+    #[track_caller]
+    fn declare(&mut self, name: String, shape: Shape, init: Init, start: usize) -> ParamId {
         let id = ParamId(self.entries.len() as u32);
         let clash = self.by_name.insert(name.clone(), id);
         assert!(clash.is_none(), "layout: parameter `{name}` is declared twice");
-        let start = self.len;
-        self.len = start + shape.len().next_multiple_of(ALIGN);
+        self.len = (start + shape.len()).next_multiple_of(ALIGN);
         self.entries.push(Entry { name, shape, range: start..start + shape.len(), init });
         id
     }
@@ -108,8 +136,16 @@ impl Scope<'_> {
     /// Declares a parameter here. Panics if the name is taken.
     #[track_caller]
     pub fn param(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> ParamId {
-        let name = join(&self.path, name);
-        self.layout.declare(name, shape.into(), init)
+        let (name, start) = (join(&self.path, name), self.layout.len);
+        self.layout.declare(name, shape.into(), init, start)
+    }
+
+    /// Declares a parameter whose elements follow those of the last one without a gap, so that both can be read as one matrix:
+    /// [`Tape::joined`](crate::Tape::joined). Panics if the name is taken.
+    #[track_caller]
+    pub fn param_below(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> ParamId {
+        let (name, start) = (join(&self.path, name), self.layout.entries.last().map_or(0, |above| above.range.end));
+        self.layout.declare(name, shape.into(), init, start)
     }
 }
 

@@ -2,6 +2,7 @@
 //! Knows no optimizer and reads no file.
 
 use crate::{Backend, Cpu, Layout, ParamId, Role, View};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Named tensors in one flat allocation. Shared by reference between tapes: a step of an optimizer needs `&mut`, which the
@@ -48,6 +49,16 @@ impl<B: Backend> Params<B> {
     pub fn get(&self, id: ParamId) -> View<'_, B> {
         let entry = self.layout.entry(id);
         View { shape: entry.shape, data: B::slice(&self.flat, entry.range.clone()) }
+    }
+
+    /// Several parameters that adjoin, as one matrix or vector of all their rows.
+    ///
+    /// # Panics
+    /// As [`Layout::joined`].
+    #[track_caller]
+    pub fn joined(&self, ids: Range<usize>) -> View<'_, B> {
+        let (shape, range) = self.layout.joined(ids);
+        View { shape, data: B::slice(&self.flat, range) }
     }
 
     /// One parameter's elements for writing.

@@ -1,6 +1,10 @@
 //! The tape of one step: records what ops did, then sweeps backward once. Knows no op by name and no optimizer.
 
 use crate::{Backend, Backward, Cpu, Forward, Grads, Op, ParamId, Params, Pool, Shape, Slot, Tensor, View};
+use std::ops::Range;
+
+#[cfg(test)]
+mod tests;
 
 /// A value on a tape.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,7 +18,8 @@ impl Var {
 
 enum Value<B: Backend> {
     Owned(Tensor<B>),
-    Param(ParamId),
+    /// One parameter, or several that adjoin.
+    Params(Range<usize>),
     Freed,
 }
 
@@ -111,9 +116,27 @@ impl<'p, B: Backend> Tape<'p, B> {
         if let Some(var) = self.param_vars[id.index()] {
             return var;
         }
-        let var = self.push(Value::Param(id), self.recording && self.params.is_trainable(id));
+        let var = self.joined(&[id]);
         self.param_vars[id.index()] = Some(var);
         var
+    }
+
+    /// Parameters that adjoin in the layout, read as one matrix (or vector) of all their rows: one product instead of several.
+    /// It needs a gradient if one of them is trainable; only the trainable ones get theirs.
+    ///
+    /// # Panics
+    /// If they are not declared one below the other ([`Scope::param_below`](crate::Scope::param_below)) in this order.
+    #[track_caller]
+    pub fn joined(&mut self, ids: &[ParamId]) -> Var {
+        let ascend = ids.windows(2).all(|pair| pair[0].index() + 1 == pair[1].index());
+        assert!(
+            ascend && !ids.is_empty(),
+            "tape: expected parameters that are declared one after the other, got {ids:?}"
+        );
+        let needs_grad = self.recording && ids.iter().any(|&id| self.params.is_trainable(id));
+        let ids = ids[0].index()..ids[0].index() + ids.len();
+        self.params.layout().joined(ids.clone());
+        self.push(Value::Params(ids), needs_grad)
     }
 
     /// The value of a variable.
@@ -213,7 +236,7 @@ impl<'p, B: Backend> Tape<'p, B> {
         let inputs = &node.inputs;
         // `owned[i]`: the memory of input i, with its beta, unless it is a parameter at its first occurrence.
         let mut owned: Vec<Option<(Tensor<B>, f32)>> = Vec::with_capacity(inputs.len());
-        let mut in_flat: Vec<(usize, ParamId)> = Vec::new();
+        let mut in_flat: Vec<(usize, Range<usize>)> = Vec::new();
         for (i, &var) in inputs.iter().enumerate() {
             if !self.needs_grad[var.index()] {
                 owned.push(None);
@@ -221,8 +244,8 @@ impl<'p, B: Backend> Tape<'p, B> {
             }
             let repeated = inputs[..i].contains(&var);
             match &self.values[var.index()] {
-                Value::Param(id) if !repeated => {
-                    in_flat.push((i, *id));
+                Value::Params(ids) if !repeated => {
+                    in_flat.push((i, ids.clone()));
                     owned.push(None);
                 }
                 Value::Owned(value) if !repeated => {
@@ -246,14 +269,15 @@ impl<'p, B: Backend> Tape<'p, B> {
                     None => Slot::unwanted(),
                 })
                 .collect();
-            in_flat.sort_by_key(|&(_, id)| id);
+            in_flat.sort_by_key(|(_, ids)| ids.start);
+            let places: Vec<_> = in_flat.iter().map(|(_, ids)| grads.open(self.backend, ids.clone())).collect();
             let mut rest = B::slice_mut(&mut grads.flat, 0..layout.flat_len());
             let mut at = 0;
-            for &(i, id) in &in_flat {
-                let range = layout.entry(id).range.clone();
+            for (&(i, _), (range, beta)) in in_flat.iter().zip(places) {
+                assert!(at <= range.start, "tape: op `{}` has a parameter twice, alone and joined", node.op.name());
                 let (_, tail) = B::split_mut(rest, range.start - at);
                 let (mine, tail) = B::split_mut(tail, range.len());
-                slots[i] = Slot::new(mine, if grads.written[id.index()] { 1.0 } else { 0.0 });
+                slots[i] = Slot::new(mine, beta);
                 (rest, at) = (tail, range.end);
             }
 
@@ -277,8 +301,8 @@ impl<'p, B: Backend> Tape<'p, B> {
             drop(slots);
         }
 
-        for &(_, id) in &in_flat {
-            grads.written[id.index()] = true;
+        for id in in_flat.into_iter().flat_map(|(_, ids)| ids) {
+            grads.written[id] = self.params.is_trainable(layout.id(id));
         }
         for (memory, &var) in owned.into_iter().zip(inputs) {
             let Some((tensor, _)) = memory else { continue };
@@ -289,8 +313,8 @@ impl<'p, B: Backend> Tape<'p, B> {
                     self.backend.axpy(sum.data_mut(), 1.0, tensor.data());
                     self.pool.give(tensor);
                 }
-                (Value::Param(id), _) => {
-                    let range = layout.entry(*id).range.clone();
+                (Value::Params(ids), _) => {
+                    let (_, range) = layout.joined(ids.clone());
                     self.backend.axpy(B::slice_mut(&mut grads.flat, range), 1.0, tensor.data());
                     self.pool.give(tensor);
                 }
@@ -315,7 +339,7 @@ impl<B: Backend> Drop for Tape<'_, B> {
 fn lookup<'a, B: Backend>(values: &'a [Value<B>], params: &'a Params<B>, var: Var) -> View<'a, B> {
     match &values[var.index()] {
         Value::Owned(tensor) => tensor.view(),
-        Value::Param(id) => params.get(*id),
+        Value::Params(ids) => params.joined(ids.clone()),
         Value::Freed => panic!("tape: variable {} was freed at the end of the scope that made it", var.index()),
     }
 }

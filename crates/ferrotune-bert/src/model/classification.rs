@@ -44,7 +44,8 @@ impl BertForSequenceClassification {
         Outputs { hidden, pooled, logits }
     }
 
-    /// Scores `(b, classes)` of a ragged batch.
+    /// Scores `(b, classes)` of a ragged batch, with the bits of [`Self::forward`]. Computes only what the scores depend on: of the
+    /// last layer, keys and values of all tokens, and the rest for the first token of each sequence.
     pub fn logits<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Var {
         let hidden = self.prefix(tape, input, dropouts, 0);
         self.logits_from(tape, hidden, 0, input, dropouts)
@@ -77,9 +78,7 @@ impl BertForSequenceClassification {
         input: &Sequences,
         dropouts: &Dropouts,
     ) -> Var {
-        let all = self.bert.encoder.layer.len();
-        let last = self.bert.encoder.forward_layers(tape, hidden, layers..all, &input.offsets, dropouts);
-        let first = tape.apply(ops::GatherRows { rows: input.first_tokens() }, &[last]);
+        let first = self.bert.encoder.forward_to_first(tape, hidden, layers, &input.offsets, dropouts);
         let pooled = self.bert.pooler.forward(tape, first);
         self.classify(tape, pooled, dropouts)
     }

@@ -72,12 +72,10 @@ impl Layer {
     pub fn new(config: &BertConfig, mut scope: Scope<'_>, index: usize) -> Layer {
         let (h, std) = (config.hidden_size, config.initializer_range);
         let mut attention = scope.enter("attention");
-        let mut self_ = attention.enter("self");
-        let self_ = SelfAttention {
-            query: Linear::new(self_.enter("query"), h, h, std),
-            key: Linear::new(self_.enter("key"), h, h, std),
-            value: Linear::new(self_.enter("value"), h, h, std),
-        };
+        // One below the other in memory, so that one product serves all three.
+        let names = ["query", "key", "value"];
+        let [query, key, value] = Linear::declare_joined(&mut attention.enter("self"), names, h, h, std);
+        let self_ = SelfAttention { query, key, value };
         let attention = Attention { self_, output: Output::new(config, attention.enter("output"), h) };
         let mut intermediate = scope.enter("intermediate");
         let intermediate =
@@ -94,19 +92,51 @@ impl Layer {
         offsets: &Arc<[u32]>,
         dropouts: &Dropouts,
     ) -> Var {
+        let SelfAttention { query, key, value } = &self.attention.self_;
+        let qkv = Linear::forward_joined(tape, &[query, key, value], x);
+        let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
+        let context = tape.apply(ops::Attention::new(self.heads, offsets.clone(), mask), &[qkv]);
+        self.after_attention(tape, context, x, None, dropouts)
+    }
+
+    /// Of `x (t, hidden)` only what becomes of each sequence's first token, `(b, hidden)`: keys and values for all tokens, the rest
+    /// for these rows alone. The bits are those of [`Self::forward`], dropout included.
+    pub fn forward_first<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        x: Var,
+        offsets: &Arc<[u32]>,
+        dropouts: &Dropouts,
+    ) -> Var {
+        let SelfAttention { query, key, value } = &self.attention.self_;
+        let rows: Arc<[u32]> = offsets[..offsets.len() - 1].into();
+        let first = tape.apply(ops::GatherRows { rows: rows.to_vec() }, &[x]);
+        let q = query.forward(tape, first);
+        let kv = Linear::forward_joined(tape, &[key, value], x);
+        let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
+        let query_offsets: Arc<[u32]> = (0..offsets.len() as u32).collect();
+        let attend = ops::Attention::with_queries(self.heads, query_offsets, offsets.clone(), mask);
+        let context = tape.apply(attend, &[q, kv]);
+        self.after_attention(tape, context, first, Some(&rows), dropouts)
+    }
+
+    /// What follows the attention, row by row; `rows` as in [`LayerNorm::forward_residual`].
+    fn after_attention<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        context: Var,
+        x: Var,
+        rows: Option<&Arc<[u32]>>,
+        dropouts: &Dropouts,
+    ) -> Var {
         let mask = |site| dropouts.mask(site, self.index);
-        let Attention { self_, output } = &self.attention;
-        let q = self_.query.forward(tape, x);
-        let k = self_.key.forward(tape, x);
-        let v = self_.value.forward(tape, x);
-        let attend = ops::Attention::new(self.heads, offsets.clone(), mask(Site::AttentionProbabilities));
-        let context = tape.apply(attend, &[q, k, v]);
+        let output = &self.attention.output;
         let projected = output.dense.forward(tape, context);
-        let attended = output.layer_norm.forward_residual(tape, projected, x, mask(Site::AttentionOutput));
+        let attended = output.layer_norm.forward_residual(tape, projected, x, mask(Site::AttentionOutput), rows);
 
         let intermediate = self.intermediate.dense.forward_gelu(tape, attended);
         let projected = self.output.dense.forward(tape, intermediate);
-        self.output.layer_norm.forward_residual(tape, projected, attended, mask(Site::FeedForwardOutput))
+        self.output.layer_norm.forward_residual(tape, projected, attended, mask(Site::FeedForwardOutput), rows)
     }
 }
 
@@ -145,5 +175,23 @@ impl Encoder {
     ) -> Var {
         let layers = &self.layer[layers];
         layers.iter().fold(x, |x, layer| tape.scope(|tape| layer.forward(tape, x, offsets, dropouts)))
+    }
+
+    /// `x (t, hidden)` through all layers from number `from` on, and of the result only the first token of each sequence,
+    /// `(b, hidden)`: the last layer computes no other row. The bits are those of the full computation.
+    pub fn forward_to_first<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        x: Var,
+        from: usize,
+        offsets: &Arc<[u32]>,
+        dropouts: &Dropouts,
+    ) -> Var {
+        let Some((last, before)) = self.layer[from..].split_last() else {
+            let rows = offsets[..offsets.len() - 1].to_vec();
+            return tape.apply(ops::GatherRows { rows }, &[x]);
+        };
+        let x = self.forward_layers(tape, x, from..from + before.len(), offsets, dropouts);
+        tape.scope(|tape| last.forward_first(tape, x, offsets, dropouts))
     }
 }

@@ -1,7 +1,8 @@
 //! The two layers that BERT repeats: linear and layer norm, as parameter identifiers.
 
 use ferrotune_tensor::init::Init;
-use ferrotune_tensor::{Backend, Mask, ParamId, Scope, Tape, Var, ops};
+use ferrotune_tensor::{Backend, Mask, ParamId, Scope, Shape, Tape, Var, ops};
+use std::sync::Arc;
 
 /// `y = x Wᵀ + b`.
 pub struct Linear {
@@ -15,6 +16,40 @@ impl Linear {
     /// Declares a layer from `i` to `o` features; a new weight starts normal with this standard deviation.
     pub fn new(mut scope: Scope<'_>, i: usize, o: usize, std: f32) -> Linear {
         Linear { weight: scope.param("weight", [o, i], Init::Normal(std)), bias: scope.param("bias", [o], Init::Zeros) }
+    }
+
+    /// Declares layers of the same sizes, whose weights lie one below the other, and their biases too, so that
+    /// [`Linear::forward_joined`] can run some of them as one product. `names` are entered from `scope`.
+    pub(super) fn declare_joined<const N: usize>(
+        scope: &mut Scope<'_>,
+        names: [&str; N],
+        i: usize,
+        o: usize,
+        std: f32,
+    ) -> [Linear; N] {
+        let mut declare = |name: &str, shape: Shape, init: Init| {
+            let mut first = true;
+            names.map(|layer| {
+                let mut scope = scope.enter(layer);
+                let above = !std::mem::take(&mut first);
+                if above { scope.param_below(name, shape, init) } else { scope.param(name, shape, init) }
+            })
+        };
+        let weights = declare("weight", [o, i].into(), Init::Normal(std));
+        let biases = declare("bias", [o].into(), Init::Zeros);
+        let mut layers = weights.into_iter().zip(biases);
+        std::array::from_fn(|_| {
+            let (weight, bias) = layers.next().expect("one for each name");
+            Linear { weight, bias }
+        })
+    }
+
+    /// `x (n, i)` through neighbours of [`Linear::declare_joined`]: their outputs side by side, `(n, o·layers)`.
+    pub(super) fn forward_joined<B: Backend>(tape: &mut Tape<'_, B>, layers: &[&Linear], x: Var) -> Var {
+        let weights: Vec<_> = layers.iter().map(|layer| layer.weight).collect();
+        let biases: Vec<_> = layers.iter().map(|layer| layer.bias).collect();
+        let (w, b) = (tape.joined(&weights), tape.joined(&biases));
+        tape.apply(ops::Linear::new(), &[x, w, b])
     }
 
     /// `x (n, i)` to `(n, o)`.
@@ -51,9 +86,19 @@ impl LayerNorm {
         tape.apply(ops::AddNorm::new(self.eps, Mask::NONE), &[x, w, b])
     }
 
-    /// `LN(residual + dropout(x))`, `(n, h)`.
-    pub fn forward_residual<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, residual: Var, mask: Mask) -> Var {
+    /// `LN(residual + dropout(x))`, `(n, h)`. If these are only some rows of a larger matrix, `rows` tells which: each then gets the
+    /// dropout that it has there.
+    pub fn forward_residual<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        x: Var,
+        residual: Var,
+        mask: Mask,
+        rows: Option<&Arc<[u32]>>,
+    ) -> Var {
         let (w, b) = (tape.param(self.weight), tape.param(self.bias));
-        tape.apply(ops::AddNorm::new(self.eps, mask), &[x, w, b, residual])
+        let op = ops::AddNorm::new(self.eps, mask);
+        let op = if let Some(rows) = rows { op.with_mask_rows(rows.clone()) } else { op };
+        tape.apply(op, &[x, w, b, residual])
     }
 }

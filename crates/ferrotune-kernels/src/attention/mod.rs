@@ -1,15 +1,19 @@
 //! Scaled dot-product attention over ragged batches: each sequence attends within itself, nothing is padded and no S×S matrix is
 //! stored. Must not know encoders, projections or special tokens.
 //!
-//! Shapes: T tokens of B sequences, H heads of d, w = H·d. q, k, v, ctx and their gradients: `[T, w]`; head h owns the columns
-//! `h·d..(h+1)·d`. offsets: `[B + 1]`, ascending from 0 to T; sequence b is the rows `offsets[b]..offsets[b+1]`. lse: `[H, T]`.
-//! For rows i and j of one sequence and each head:
+//! Shapes: T tokens and R queries of B sequences, H heads of d, w = H·d. k and v: `[T, w]`; q and ctx: `[R, w]`; head h owns the columns
+//! `h·d..(h+1)·d`. offsets and query_offsets: `[B + 1]`, ascending from 0 to T and to R. The keys of sequence b are the rows
+//! `offsets[b]..offsets[b+1]`, its queries the rows `query_offsets[b]..query_offsets[b+1]`, which stand for the first tokens of the
+//! sequence: all of them, or only those whose result somebody reads. lse: `[H, R]`.
+//! q, k and v come as three matrices, or as columns of wider ones (see [`Input::sources`]), as fused projections write them.
+//! For queries i and keys j of one sequence and each head:
 //!
 //! ```text
 //! s_ij = scale·q_i·k_j     lse_i = log Σ_j exp(s_ij)     p_ij = exp(s_ij - lse_i)     ctx_i = Σ_j z_ij·p_ij·v_j
 //! ```
 //!
-//! z is the dropout mask; its element is `(h·T + i) << 17 | j'`, j' the place of key j in its sequence (below 2¹⁷).
+//! z is the dropout mask; its element is `(h·T + i) << 17 | j'`, i the query's place among all tokens and j' that of key j in its
+//! sequence (below 2¹⁷).
 //!
 //! Tiled with an online softmax as in FlashAttention (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>); backward computes
 //! the tiles of p again from lse. One (sequence, head) is a unit that one task computes in a fixed order; small units share a task.
@@ -23,7 +27,7 @@ mod tile;
 
 use std::ops::Range;
 
-use crate::target::Target;
+use crate::mask::Mask;
 
 pub use backward::{backward, backward_scratch};
 pub use forward::forward;
@@ -53,61 +57,130 @@ impl AttentionDims {
     }
 }
 
-/// Where the gradients go, each `[T, w]`.
-#[derive(Debug, Default)]
-pub struct AttentionGrads<'a> {
-    /// By the queries.
-    pub dq: Target<'a>,
-    /// By the keys.
-    pub dk: Target<'a>,
-    /// By the values.
-    pub dv: Target<'a>,
+/// What attention reads; see the head of the module for the shapes.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The matrices that hold queries, keys and values: `[q, k, v]`, `[q, k|v]` or `[q|k|v]`, where `|` puts columns side by side.
+    pub sources: &'a [&'a [f32]],
+    /// Rows of each sequence's queries.
+    pub query_offsets: &'a [u32],
+    /// Rows of each sequence's keys and values.
+    pub offsets: &'a [u32],
+    /// Heads and their size.
+    pub dims: AttentionDims,
+    /// Factor of the scores.
+    pub scale: f32,
+    /// Dropout of the probabilities.
+    pub mask: Mask,
+}
+
+/// Which source holds a matrix, and its columns there.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    source: usize,
+    first: usize,
+    stride: usize,
+}
+
+impl Input<'_> {
+    /// T.
+    pub fn tokens(&self) -> usize {
+        self.offsets.last().map_or(0, |&end| end as usize)
+    }
+
+    /// R.
+    pub fn queries(&self) -> usize {
+        self.query_offsets.last().map_or(0, |&end| end as usize)
+    }
+
+    /// Where q, k and v are.
+    fn places(&self) -> [Place; 3] {
+        let w = self.dims.width();
+        let place = |source, first, blocks| Place { source, first: first * w, stride: blocks * w };
+        match self.sources.len() {
+            1 => [place(0, 0, 3), place(0, 1, 3), place(0, 2, 3)],
+            2 => [place(0, 0, 1), place(1, 0, 2), place(1, 1, 2)],
+            _ => [place(0, 0, 1), place(1, 0, 1), place(2, 0, 1)],
+        }
+    }
+
+    /// Elements of each source.
+    fn source_lens(&self) -> impl Iterator<Item = usize> {
+        let (w, rows, queries, count) = (self.dims.width(), self.tokens(), self.queries(), self.sources.len());
+        (0..count).map(move |source| match (count, source) {
+            (1, _) => 3 * w * rows,
+            (_, 0) => w * queries,
+            (2, _) => 2 * w * rows,
+            _ => w * rows,
+        })
+    }
+
+    /// Checks lengths and offsets, with `ctx` and `lse` elements given for these.
+    fn check(&self, op: &str, ctx: usize, lse: usize) {
+        let AttentionDims { heads, head_dim } = self.dims;
+        assert!(
+            heads > 0 && (1..=MAX_HEAD_DIM).contains(&head_dim),
+            "{op}: dims: expected heads > 0 and 1 <= head_dim <= {MAX_HEAD_DIM}, got {:?}",
+            self.dims
+        );
+        for (name, offsets) in [("offsets", self.offsets), ("query_offsets", self.query_offsets)] {
+            assert!(
+                offsets.first() == Some(&0),
+                "{op}: {name}: expected B + 1 of them from 0, got {:?}",
+                offsets.first()
+            );
+            for (b, pair) in offsets.windows(2).enumerate() {
+                let good = pair[0] <= pair[1] && pair[1] - pair[0] <= 1 << KEY_BITS;
+                let (from, to) = (pair[0], pair[1]);
+                assert!(good, "{op}: {name}: sequence {b} from {from} to {to}: expected 0 to 2^{KEY_BITS} tokens");
+            }
+        }
+        assert_eq!(self.query_offsets.len(), self.offsets.len(), "{op}: query_offsets: expected as many as offsets");
+        for (b, (queries, rows)) in self.query_offsets.windows(2).zip(self.offsets.windows(2)).enumerate() {
+            let (queries, rows) = (queries[1] - queries[0], rows[1] - rows[0]);
+            assert!(queries <= rows, "{op}: query_offsets: sequence {b} has {queries} queries for {rows} tokens");
+        }
+        let fused = self.sources.len() == 1;
+        assert!(!fused || self.queries() == self.tokens(), "{op}: one source needs a query for each token");
+        assert!((1..=3).contains(&self.sources.len()), "{op}: sources: expected 1 to 3, got {}", self.sources.len());
+        let names: &[&str] = [["q|k|v"].as_slice(), &["q", "k|v"], &["q", "k", "v"]][self.sources.len() - 1];
+        for ((name, source), want) in names.iter().zip(self.sources).zip(self.source_lens()) {
+            assert_eq!(source.len(), want, "{op}: {name}: expected {want} elements, got {}", source.len());
+        }
+        let want = self.queries() * self.dims.width();
+        assert_eq!(ctx, want, "{op}: ctx: expected {want} elements, got {ctx}");
+        let want = heads * self.queries();
+        assert_eq!(lse, want, "{op}: lse: expected {heads} heads of {} queries, got {lse} elements", self.queries());
+    }
 }
 
 /// One sequence and one head of it.
 #[derive(Clone)]
 struct Unit {
-    /// Rows of the sequence.
+    /// Rows of the sequence's keys.
     rows: Range<usize>,
+    /// Rows of its queries.
+    queries: Range<usize>,
     head: usize,
 }
 
 impl Unit {
     /// Unit number `index` of B·H, the heads of a sequence side by side.
-    fn new(index: usize, offsets: &[u32], dims: AttentionDims) -> Self {
-        let sequence = index / dims.heads;
-        Self { rows: offsets[sequence] as usize..offsets[sequence + 1] as usize, head: index % dims.heads }
+    fn new(index: usize, input: &Input<'_>) -> Self {
+        let sequence = index / input.dims.heads;
+        let range = |offsets: &[u32]| offsets[sequence] as usize..offsets[sequence + 1] as usize;
+        Self { rows: range(input.offsets), queries: range(input.query_offsets), head: index % input.dims.heads }
     }
 
     /// Multiply-adds of the two products of forward.
-    fn weight(index: usize, offsets: &[u32], dims: AttentionDims) -> u64 {
-        let length = Unit::new(index, offsets, dims).rows.len();
-        (2 * length * length.next_multiple_of(tile::BLOCK) * dims.head_dim) as u64
+    fn weight(index: usize, input: &Input<'_>) -> u64 {
+        let Unit { rows, queries, .. } = Unit::new(index, input);
+        (2 * queries.len() * rows.len().next_multiple_of(tile::BLOCK) * input.dims.head_dim) as u64
     }
 
-    /// The mask's element of query row i and key 0.
-    fn mask_element(&self, tokens: usize, row: usize) -> u64 {
-        ((self.head * tokens + row) as u64) << KEY_BITS
+    /// The mask's element of a query and key 0.
+    fn mask_element(&self, tokens: usize, query: usize) -> u64 {
+        let token = self.rows.start + (query - self.queries.start);
+        ((self.head * tokens + token) as u64) << KEY_BITS
     }
-}
-
-/// Checks the lengths and the offsets; returns T.
-fn check(op: &str, matrices: &[(&str, usize)], lse: usize, offsets: &[u32], dims: AttentionDims) -> usize {
-    let AttentionDims { heads, head_dim } = dims;
-    assert!(
-        heads > 0 && (1..=MAX_HEAD_DIM).contains(&head_dim),
-        "{op}: dims: expected heads > 0 and 1 <= head_dim <= {MAX_HEAD_DIM}, got {dims:?}"
-    );
-    assert!(offsets.first() == Some(&0), "{op}: offsets: expected B + 1 of them from 0, got {:?}", offsets.first());
-    for (b, pair) in offsets.windows(2).enumerate() {
-        let good = pair[0] <= pair[1] && pair[1] - pair[0] <= 1 << KEY_BITS;
-        assert!(good, "{op}: offsets: sequence {b} from {} to {}: expected 0 to 2^{KEY_BITS} tokens", pair[0], pair[1]);
-    }
-    let tokens = offsets[offsets.len() - 1] as usize;
-    for (name, len) in matrices {
-        let want = tokens * dims.width();
-        assert_eq!(*len, want, "{op}: {name}: expected {tokens} rows of {}, got {len} elements", dims.width());
-    }
-    assert_eq!(lse, heads * tokens, "{op}: lse: expected {heads} heads of {tokens} tokens, got {lse} elements");
-    tokens
 }

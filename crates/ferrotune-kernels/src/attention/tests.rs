@@ -2,8 +2,12 @@
 
 use super::textbook::{self, Input};
 use super::*;
-use crate::mask::Mask;
 use crate::par::check::{assert_close, assert_close_f64, gradient, project, same_bits, targets, values, widen};
+use crate::target::Target;
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
 
 struct Case {
     q: Vec<f32>,
@@ -31,19 +35,54 @@ impl Case {
         *self.offsets.last().unwrap() as usize
     }
 
-    /// ctx and behind it lse.
+    /// ctx and behind it lse, the same whichever way q, k and v are laid out.
     fn forward(&self) -> Vec<f32> {
-        let (mut ctx, mut lse) = (vec![f32::NAN; self.q.len()], vec![f32::NAN; self.dims.heads * self.tokens()]);
-        let Case { q, k, v, offsets, dims, scale, mask, .. } = self;
-        forward(&mut ctx, &mut lse, q, k, v, offsets, *dims, *scale, *mask);
-        [ctx, lse].concat()
+        let [apart, pair, fused] = self.sources().map(|sources| {
+            let (mut ctx, mut lse) = (vec![f32::NAN; self.q.len()], vec![f32::NAN; self.dims.heads * self.tokens()]);
+            let sources: Vec<_> = sources.iter().map(Vec::as_slice).collect();
+            forward(&mut ctx, &mut lse, self.input(&sources, &self.offsets));
+            [ctx, lse].concat()
+        });
+        assert!(bits(&apart) == bits(&pair) && bits(&apart) == bits(&fused), "layouts of the sources differ");
+        apart
     }
 
-    fn backward(&self, grads: AttentionGrads<'_>, saved: &[f32]) {
+    fn input<'a>(&'a self, sources: &'a [&'a [f32]], query_offsets: &'a [u32]) -> super::Input<'a> {
+        let Case { dims, scale, mask, ref offsets, .. } = *self;
+        super::Input { sources, query_offsets, offsets, dims, scale, mask }
+    }
+
+    /// The three layouts: `[q, k, v]`, `[q, k|v]` and `[q|k|v]`.
+    fn sources(&self) -> [Vec<Vec<f32>>; 3] {
+        let beside = |parts: &[&[f32]]| {
+            let rows = (0..self.tokens()).flat_map(|row| parts.iter().flat_map(move |part| self.row(part, row)));
+            rows.copied().collect::<Vec<f32>>()
+        };
+        let Case { q, k, v, .. } = self;
+        [vec![q.clone(), k.clone(), v.clone()], vec![q.clone(), beside(&[k, v])], vec![beside(&[q, k, v])]]
+    }
+
+    fn row<'a>(&self, matrix: &'a [f32], row: usize) -> &'a [f32] {
+        let w = self.dims.width();
+        &matrix[(row * w).min(matrix.len())..((row + 1) * w).min(matrix.len())]
+    }
+
+    /// Backward of `[q, k, v]`.
+    fn backward(&self, grads: &mut [Target<'_>], saved: &[f32]) {
+        let [sources, ..] = self.sources();
+        let sources: Vec<_> = sources.iter().map(Vec::as_slice).collect();
         let (ctx, lse) = saved.split_at(self.q.len());
         let mut scratch = vec![f32::NAN; backward_scratch(self.tokens(), self.dims)];
-        let Case { q, k, v, dctx, offsets, dims, scale, mask } = self;
-        backward(grads, dctx, ctx, lse, q, k, v, offsets, *dims, *scale, *mask, &mut scratch);
+        backward(grads, &self.dctx, ctx, lse, self.input(&sources, &self.offsets), &mut scratch);
+    }
+
+    /// The gradient of one of q, k, v.
+    fn gradient(&self, which: usize, saved: &[f32]) -> Vec<f32> {
+        targets(["dq", "dk", "dv"][which], self.q.len(), |target| {
+            let mut grads = [None, None, None];
+            grads[which] = target;
+            self.backward(&mut grads, saved);
+        })
     }
 
     fn check(&self) {
@@ -59,15 +98,14 @@ impl Case {
         let tolerance = (d + 16.0) * 2f64.powi(-24) * 4.0 * f64::from(largest);
         assert_close("ctx and lse", &saved, &[ctx, lse].concat(), tolerance);
         let (dq, dk, dv) = textbook::backward(&dctx, input);
-        let n = self.q.len();
         // g is a sum of d products below 4 too, ds up to twice that; sums over keys keep the relative error.
         let longest = self.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as f64;
         let tolerance = tolerance * 4.0 * d.sqrt() * longest.sqrt().max(1.0);
-        let got = targets("dq", n, |dq| self.backward(AttentionGrads { dq, ..Default::default() }, &saved));
+        let got = self.gradient(0, &saved);
         assert_close("dq", &got, &dq, tolerance);
-        let got = targets("dk", n, |dk| self.backward(AttentionGrads { dk, ..Default::default() }, &saved));
+        let got = self.gradient(1, &saved);
         assert_close("dk", &got, &dk, tolerance);
-        let got = targets("dv", n, |dv| self.backward(AttentionGrads { dv, ..Default::default() }, &saved));
+        let got = self.gradient(2, &saved);
         assert_close("dv", &got, &dv, tolerance);
     }
 }
@@ -88,21 +126,66 @@ fn both_directions_follow_the_textbook_with_the_same_bits_on_any_threads() {
 }
 
 #[test]
-fn all_three_gradients_at_once_are_the_single_ones() {
-    let case = Case::new(&[70, 3], 2, 16, Mask::new(0.1, 5, 6, 7, 8));
+fn gradients_of_every_layout_are_the_single_ones() {
+    let case = Case::new(&[70, 0, 3], 2, 16, Mask::new(0.1, 5, 6, 7, 8));
     let saved = case.forward();
-    let single = |pick: fn(&mut [f32]) -> AttentionGrads<'_>| {
-        let mut memory = vec![f32::NAN; case.q.len()];
-        case.backward(pick(&mut memory), &saved);
-        memory
-    };
-    let n = case.q.len();
-    let (mut dq, mut dk, mut dv) = (vec![f32::NAN; n], vec![f32::NAN; n], vec![f32::NAN; n]);
-    let all = AttentionGrads { dq: Some((&mut dq, 0.0)), dk: Some((&mut dk, 0.0)), dv: Some((&mut dv, 0.0)) };
-    case.backward(all, &saved);
-    assert_eq!(dq, single(|m| AttentionGrads { dq: Some((m, 0.0)), ..Default::default() }));
-    assert_eq!(dk, single(|m| AttentionGrads { dk: Some((m, 0.0)), ..Default::default() }));
-    assert_eq!(dv, single(|m| AttentionGrads { dv: Some((m, 0.0)), ..Default::default() }));
+    let (ctx, lse) = saved.split_at(case.q.len());
+    let [dq, dk, dv] = [0, 1, 2].map(|which| case.gradient(which, &saved));
+    let want = Case { q: dq, k: dk, v: dv, ..Case::new(&[70, 0, 3], 2, 16, Mask::NONE) }.sources();
+    for (sources, want) in case.sources().iter().zip(&want) {
+        let sources: Vec<_> = sources.iter().map(Vec::as_slice).collect();
+        for beta in [0.0, 1.0] {
+            let before = if beta == 0.0 { f32::NAN } else { 0.0 };
+            let mut memory: Vec<Vec<f32>> = sources.iter().map(|source| vec![before; source.len()]).collect();
+            let mut grads: Vec<Target<'_>> = memory.iter_mut().map(|memory| Some((&mut memory[..], beta))).collect();
+            let mut scratch = vec![f32::NAN; backward_scratch(case.tokens(), case.dims)];
+            backward(&mut grads, &case.dctx, ctx, lse, case.input(&sources, &case.offsets), &mut scratch);
+            assert_eq!(&memory, want, "{} sources, beta {beta}", sources.len());
+        }
+    }
+}
+
+#[test]
+fn a_few_queries_get_the_bits_of_the_full_computation() {
+    for (lengths, count) in [(vec![23, 1, 70, 0, 64], 1), (vec![130, 5, 9], 3), (vec![66], 65), (vec![4, 7], 0)] {
+        let case = Case::new(&lengths, 2, 16, Mask::new(0.1, 5, 6, 7, 8));
+        let (w, heads) = (case.dims.width(), case.dims.heads);
+        let mut query_offsets = vec![0u32];
+        lengths.iter().for_each(|&n| query_offsets.push(query_offsets.last().unwrap() + n.min(count) as u32));
+        // The tokens that are queried: the first of each sequence.
+        let tokens: Vec<usize> = case
+            .offsets
+            .windows(2)
+            .flat_map(|pair| (pair[0]..pair[1]).take(count).map(|token| token as usize))
+            .collect();
+        let pick = |matrix: &[f32]| tokens.iter().flat_map(|&t| matrix[t * w..][..w].to_vec()).collect::<Vec<_>>();
+        let full = case.forward();
+        let (full_ctx, full_lse) = full.split_at(case.q.len());
+        let [_, sources, _] = case.sources();
+        let (q, kv) = (pick(&case.q), &sources[1]);
+        let sources = [&q[..], kv];
+        let input = case.input(&sources, &query_offsets);
+        let (mut ctx, mut lse) = (vec![f32::NAN; q.len()], vec![f32::NAN; heads * tokens.len()]);
+        forward(&mut ctx, &mut lse, input);
+        assert_eq!(ctx, pick(full_ctx));
+        let all = case.tokens();
+        let rows = (0..heads).flat_map(|h| tokens.iter().map(move |t| h * all + t));
+        let want: Vec<f32> = rows.map(|row| full_lse[row]).collect();
+        assert_eq!(lse, want);
+
+        // Only the queried rows of the full result have a gradient.
+        let mut dctx = vec![0.0; case.q.len()];
+        tokens.iter().for_each(|&t| dctx[t * w..][..w].copy_from_slice(&case.dctx[t * w..][..w]));
+        let full_case = Case { dctx, ..Case::new(&lengths, 2, 16, case.mask) };
+        let [dq, dk, dv] = [0, 1, 2].map(|which| full_case.gradient(which, &full));
+        let (mut got_q, mut got_kv) = (vec![f32::NAN; q.len()], vec![f32::NAN; kv.len()]);
+        let mut scratch = vec![f32::NAN; backward_scratch(tokens.len(), case.dims)];
+        let mut grads = [Some((&mut got_q[..], 0.0)), Some((&mut got_kv[..], 0.0))];
+        backward(&mut grads, &pick(&case.dctx), &ctx, &lse, input, &mut scratch);
+        assert_eq!(got_q, pick(&dq));
+        let full_kv = Case { k: dk, v: dv, ..full_case }.sources()[1][1].clone();
+        assert_eq!(got_kv, full_kv);
+    }
 }
 
 #[test]
@@ -168,15 +251,16 @@ fn large_scores_do_not_overflow_and_nan_shows() {
 }
 
 #[test]
-#[should_panic(expected = "attention: k: expected 3 rows of 8, got 16 elements")]
+#[should_panic(expected = "attention: k: expected 24 elements, got 16")]
 fn a_short_input_panics() {
-    let case = Case { k: vec![0.0; 16], ..Case::new(&[3], 2, 4, Mask::NONE) };
-    case.forward();
+    let (q, k) = (vec![0.0; 24], vec![0.0; 16]);
+    let case = Case::new(&[3], 2, 4, Mask::NONE);
+    forward(&mut [0.0; 24], &mut [0.0; 6], case.input(&[&q, &k, &q], &[0, 3]));
 }
 
 #[test]
 #[should_panic(expected = "attention: offsets: sequence 1 from 3 to 2")]
 fn descending_offsets_panic() {
     let case = Case { offsets: vec![0, 3, 2], ..Case::new(&[3], 2, 4, Mask::NONE) };
-    case.forward();
+    forward(&mut [], &mut [], case.input(&[], &[0, 3, 2]));
 }

@@ -6,7 +6,7 @@
 // `dispatch!` hands every body a Lane, also one that has no multiply-add.
 #![allow(clippy::extra_unused_type_parameters)]
 
-use super::{KEY_BITS, MAX_HEAD_DIM};
+use super::{KEY_BITS, MAX_HEAD_DIM, Place};
 use crate::isa::{Lane, dispatch};
 use crate::mask::Mask;
 use crate::par::DisjointMut;
@@ -31,6 +31,13 @@ pub(super) struct View<'a> {
     pub(super) first: usize,
     pub(super) row: usize,
     pub(super) column: usize,
+}
+
+impl<'a> View<'a> {
+    /// One head's columns, from `row` on, of a matrix that lies at `place` in `data`.
+    pub(super) fn of_head(data: &'a [f32], place: Place, row: usize, column: usize) -> Self {
+        View { data, first: row * place.stride + place.first + column, row: place.stride, column: 1 }
+    }
 }
 
 /// A matrix that is written: a block of rows and columns of memory whose other parts belong to other tasks.
@@ -78,6 +85,8 @@ dispatch! {
     pub(super) fn softmax(
         scores: &mut Scores, max: &mut [f32], sum: &mut [f32], rescale: &mut [f32], keys: usize, mask: &Mask, element: u64,
     ) = softmax_body;
+    /// Zeros.
+    pub(super) fn zero(c: ViewMut<'_>) = zero_body;
     /// `c[i] = factors[i]·c[i]`, row by row.
     pub(super) fn rescale_rows(c: ViewMut<'_>, factors: &[f32]) = rescale_body;
     /// From scores and from `dctx·vᵀ` in `grads` makes `z·p` and `scale·p·(z·(dctx·vᵀ) - delta)`.
@@ -235,6 +244,14 @@ fn softmax_body<L: Lane>(
                 *p *= keep;
             }
         }
+    }
+}
+
+#[inline(always)]
+fn zero_body<L: Lane>(mut c: ViewMut<'_>) {
+    for i in 0..c.rows {
+        let cols = c.cols;
+        c.row(i, 0, cols).fill(0.0);
     }
 }
 

@@ -1,32 +1,60 @@
 //! Multi-head attention over ragged sequences (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>), without padding and
 //! without a mask of positions.
 
-use super::inputs;
-use crate::backend::{Attention as Input, AttentionDims, AttentionGrads};
-use crate::{Backend, Backward, Forward, Mask, Op, Pool, Tensor, View};
+use crate::backend::{Attention as Input, AttentionDims};
+use crate::{Backend, Backward, Forward, Mask, Op, Pool, Slot, Tensor, View};
 use std::sync::Arc;
 
-/// `ctx[s,h] = dropout(softmax(q kᵀ/√d)) v` for each sequence `s` and head `h`: q, k, v and the result are `(t, heads·d)`.
+/// `ctx[s,h] = dropout(softmax(q kᵀ/√d)) v` for each sequence `s` and head `h`.
+///
+/// With `w = heads·d` and `t` tokens the inputs are q, k and v `(t, w)` each; or q `(t, w)` and k and v side by side `(t, 2w)`; or all
+/// three side by side `(t, 3w)`. The result is `(t, w)`. All three ways give the same bits.
 pub struct Attention<B: Backend> {
     heads: usize,
+    query_offsets: Arc<[u32]>,
     offsets: Arc<[u32]>,
     mask: Mask,
-    /// Log-sum-exp of each row of scores, `(heads·t)`: backward computes the probabilities again from it.
+    /// Log-sum-exp of each row of scores, `(heads·queries)`: backward computes the probabilities again from it.
     lse: Option<Tensor<B>>,
 }
 
 impl<B: Backend> Attention<B> {
     /// Sequence `s` is rows `offsets[s]..offsets[s + 1]`; `mask` drops probabilities.
     pub fn new(heads: usize, offsets: Arc<[u32]>, mask: Mask) -> Self {
-        Attention { heads, offsets, mask, lse: None }
+        Attention { heads, query_offsets: offsets.clone(), offsets, mask, lse: None }
     }
 
-    fn input<'a, 'd>(&'a self, x: &[View<'d, B>]) -> Input<'a, 'd, B> {
-        let head_dim = x[0].shape.width() / self.heads;
+    /// Computes only the first tokens of each sequence: q and the result have rows `query_offsets[s]..query_offsets[s + 1]` for
+    /// the first tokens of sequence `s`, with the bits that they have in the full computation, dropout included.
+    pub fn with_queries(heads: usize, query_offsets: Arc<[u32]>, offsets: Arc<[u32]>, mask: Mask) -> Self {
+        Attention { heads, query_offsets, offsets, mask, lse: None }
+    }
+
+    /// Checks the shapes; returns the width of a head.
+    fn head_dim(&self, x: &[View<'_, B>]) -> usize {
+        let blocks: &[usize] = [[3].as_slice(), &[1, 2], &[1, 1, 1]][x.len().clamp(1, 3) - 1];
+        assert!(x.len() == blocks.len(), "attention: expected 1 to 3 inputs, got {}", x.len());
+        let width = x[0].shape.width() / blocks[0];
+        assert!(
+            x[0].shape.width().is_multiple_of(self.heads * blocks[0]) && width > 0,
+            "attention: width {} of input 0 is not {} x {} heads",
+            x[0].shape.width(),
+            blocks[0],
+            self.heads
+        );
+        let ends = [&self.query_offsets, &self.offsets].map(|offsets| offsets.last().map_or(0, |&end| end as usize));
+        for (index, (x, blocks)) in x.iter().zip(blocks).enumerate() {
+            let rows = if index == 0 { ends[0] } else { ends[1] };
+            x.shape.expect("attention", ["input 0", "input 1", "input 2"][index], &[rows, blocks * width]);
+        }
+        width / self.heads
+    }
+
+    /// What the backend reads.
+    fn input<'a, 'd>(&'a self, sources: &'a [B::Ref<'d>], head_dim: usize) -> Input<'a, 'd, B> {
         Input {
-            q: x[0].data,
-            k: x[1].data,
-            v: x[2].data,
+            sources,
+            query_offsets: &self.query_offsets,
             offsets: &self.offsets,
             dims: AttentionDims { heads: self.heads, head_dim },
             scale: 1.0 / (head_dim as f32).sqrt(),
@@ -41,33 +69,23 @@ impl<B: Backend> Op<B> for Attention<B> {
     }
 
     fn forward(&mut self, cx: Forward<'_, '_, B>) -> Tensor<B> {
-        let [q, k, v] = inputs("attention", cx.x);
-        let tokens = q.shape.rows();
-        k.shape.expect("attention", "k", q.shape.dims());
-        v.shape.expect("attention", "v", q.shape.dims());
-        assert!(
-            q.shape.width().is_multiple_of(self.heads),
-            "attention: width {} is not a multiple of {} heads",
-            q.shape.width(),
-            self.heads
-        );
-        assert!(
-            self.offsets.last().copied() == Some(tokens as u32) && self.offsets.is_sorted(),
-            "attention: offsets must rise to the {tokens} rows of q, got {:?}",
-            self.offsets
-        );
-        let mut ctx = cx.pool.take(q.shape);
-        let mut lse = cx.pool.take([self.heads * tokens]);
-        cx.backend.attention(ctx.data_mut(), lse.data_mut(), self.input(cx.x));
+        let head_dim = self.head_dim(cx.x);
+        let queries = cx.x[0].shape.rows();
+        let mut ctx = cx.pool.take([queries, self.heads * head_dim]);
+        let mut lse = cx.pool.take([self.heads * queries]);
+        let sources: Vec<_> = cx.x.iter().map(|x| x.data).collect();
+        cx.backend.attention(ctx.data_mut(), lse.data_mut(), self.input(&sources, head_dim));
         self.lse = Some(lse);
         ctx
     }
 
     fn backward(&mut self, cx: Backward<'_, '_, B>) {
-        let [dq, dk, dv] = cx.dx else { unreachable!("attention has three inputs") };
-        let grads = AttentionGrads { dq: dq.target(), dk: dk.target(), dv: dv.target() };
+        let head_dim = self.head_dim(cx.x);
+        let mut grads: Vec<_> = cx.dx.iter_mut().map(Slot::target).collect();
         let lse = self.lse.as_ref().expect("forward ran before backward");
-        cx.backend.attention_backward(cx.pool, grads, cx.dy.data, cx.y.data, lse.data(), self.input(cx.x));
+        let sources: Vec<_> = cx.x.iter().map(|x| x.data).collect();
+        let input = self.input(&sources, head_dim);
+        cx.backend.attention_backward(cx.pool, &mut grads, cx.dy.data, cx.y.data, lse.data(), input);
     }
 
     fn release(&mut self, pool: &mut Pool<B>) {

@@ -112,27 +112,49 @@ fn attention() {
     let (heads, dim) = (2usize, 4usize);
     let offsets: Arc<[u32]> = Arc::from([0u32, 1, 4, 9]);
     for mask in [Mask::NONE, Mask::new(0.25, 5, 2, 0, 0)] {
-        let bounds = offsets.clone();
-        let make = move || Attention::new(heads, bounds.clone(), mask);
-        check(make, &[&[9, 8], &[9, 8], &[9, 8]], |x| {
-            let (q, k, v) = (matrix(&x[0]), matrix(&x[1]), matrix(&x[2]));
+        let full = |q: &Array2<f64>, k: &Array2<f64>, v: &Array2<f64>| {
             let mut ctx = Array2::zeros((9, heads * dim));
             for pair in offsets.windows(2) {
                 let rows = pair[0] as usize..pair[1] as usize;
                 for head in 0..heads {
                     let of = |x| part(x, rows.clone(), head * dim..(head + 1) * dim);
-                    let scores = of(&q).dot(&of(&k).t()) / (dim as f64).sqrt();
+                    let scores = of(q).dot(&of(k).t()) / (dim as f64).sqrt();
                     let mut p = softmax(&scores);
                     for ((i, j), p) in p.indexed_iter_mut() {
                         let row = (head * 9 + rows.start + i) as u64;
                         *p *= f64::from(mask.keep_scale(row << 17 | j as u64));
                     }
-                    for ((i, c), value) in p.dot(&of(&v)).indexed_iter() {
+                    for ((i, c), value) in p.dot(&of(v)).indexed_iter() {
                         ctx[[rows.start + i, head * dim + c]] = *value;
                     }
                 }
             }
-            ctx.into_dyn()
+            ctx
+        };
+        let third = |x: &Array2<f64>, index: usize| part(x, 0..x.nrows(), index * 8..(index + 1) * 8).to_owned();
+        let make = || {
+            let bounds = offsets.clone();
+            move || Attention::new(heads, bounds.clone(), mask)
+        };
+        check(make(), &[&[9, 8], &[9, 8], &[9, 8]], |x| {
+            full(&matrix(&x[0]), &matrix(&x[1]), &matrix(&x[2])).into_dyn()
+        });
+        check(make(), &[&[9, 8], &[9, 16]], |x| {
+            let kv = matrix(&x[1]);
+            full(&matrix(&x[0]), &third(&kv, 0), &third(&kv, 1)).into_dyn()
+        });
+        check(make(), &[&[9, 24]], |x| {
+            let all = matrix(&x[0]);
+            full(&third(&all, 0), &third(&all, 1), &third(&all, 2)).into_dyn()
+        });
+        // One query for each of the sequences at rows 0, 1 and 4.
+        let bounds = offsets.clone();
+        let few = move || Attention::with_queries(heads, Arc::from([0u32, 1, 2, 3]), bounds.clone(), mask);
+        check(few, &[&[3, 8], &[9, 16]], |x| {
+            let (few, kv, rows) = (matrix(&x[0]), matrix(&x[1]), [0, 1, 4]);
+            let mut q = Array2::zeros((9, 8));
+            rows.iter().zip(few.rows()).for_each(|(&row, few)| q.row_mut(row).assign(&few));
+            full(&q, &third(&kv, 0), &third(&kv, 1)).select(Axis(0), &rows).into_dyn()
         });
     }
 }

@@ -1,0 +1,89 @@
+//! Parameters that adjoin, read as one matrix: values, gradients, freezing, and what may not be joined.
+
+use crate::init::Init;
+use crate::ops;
+use crate::prelude::*;
+
+/// Two weights (2, 3) and (1, 3) one below the other, then their biases, then a weight apart.
+fn layout() -> Layout {
+    let mut layout = Layout::new();
+    let mut root = layout.root();
+    root.param("a.weight", [2, 3], Init::Normal(1.0));
+    root.param_below("b.weight", [1, 3], Init::Normal(1.0));
+    root.param("a.bias", [2], Init::Normal(1.0));
+    root.param_below("b.bias", [1], Init::Normal(1.0));
+    root.param("apart", [2, 3], Init::Normal(1.0));
+    layout
+}
+
+/// One backward pass of Σ (x Wᵀ + b) through these parameters.
+fn pass(params: &Params, grads: &mut Grads, weights: &[&str], biases: &[&str]) -> Vec<f32> {
+    let mut pool = Pool::new(Cpu);
+    let find = |names: &[&str]| names.iter().map(|name| params.layout().find(name).unwrap()).collect::<Vec<_>>();
+    let mut tape = Tape::new(&Cpu, params, &mut pool);
+    let x = tape.constant_from([2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let (w, b) = (tape.joined(&find(weights)), tape.joined(&find(biases)));
+    let y = tape.apply(ops::Linear::new(), &[x, w, b]);
+    let value = tape.download(y);
+    let loss = tape.apply(ops::Sum { scale: 1.0 }, &[y]);
+    tape.backward(loss, 1.0, grads);
+    value
+}
+
+fn gradient(params: &Params, grads: &Grads, name: &str) -> Vec<f32> {
+    Cpu.download(grads.get(params.layout().find(name).unwrap()).data)
+}
+
+#[test]
+fn joined_parameters_are_one_matrix_and_each_gets_its_gradient() {
+    let params = Params::init(&Cpu, layout(), 1);
+    let mut grads = Grads::new(&Cpu, &params);
+    let joined = pass(&params, &mut grads, &["a.weight", "b.weight"], &["a.bias", "b.bias"]);
+    let mut alone = Grads::new(&Cpu, &params);
+    let a = pass(&params, &mut alone, &["a.weight"], &["a.bias"]);
+    let b = pass(&params, &mut alone, &["b.weight"], &["b.bias"]);
+    assert_eq!(joined, [a[0], a[1], b[0], a[2], a[3], b[1]]);
+    for name in ["a.weight", "b.weight", "a.bias", "b.bias"] {
+        assert_eq!(gradient(&params, &grads, name), gradient(&params, &alone, name), "{name}");
+    }
+    assert_eq!(grads.uncovered(&params), ["apart"]);
+
+    // One of them alone, then all: the sums of both passes, whoever wrote first.
+    let mut mixed = Grads::new(&Cpu, &params);
+    pass(&params, &mut mixed, &["b.weight"], &["b.bias"]);
+    pass(&params, &mut mixed, &["a.weight", "b.weight"], &["a.bias", "b.bias"]);
+    assert_eq!(gradient(&params, &mixed, "a.weight"), [5.0, 7.0, 9.0, 5.0, 7.0, 9.0]);
+    assert_eq!(gradient(&params, &mixed, "b.weight"), [10.0, 14.0, 18.0]);
+    assert_eq!(gradient(&params, &mixed, "b.bias"), [4.0]);
+}
+
+#[test]
+fn a_frozen_neighbour_gets_no_gradient_and_spoils_none() {
+    let mut params = Params::init(&Cpu, layout(), 1);
+    for name in ["b.weight", "b.bias"] {
+        let id = params.layout().find(name).unwrap();
+        params.set_trainable(id, false);
+    }
+    let mut grads = Grads::new(&Cpu, &params);
+    for times in [1.0, 2.0] {
+        pass(&params, &mut grads, &["a.weight", "b.weight"], &["a.bias", "b.bias"]);
+        assert_eq!(gradient(&params, &grads, "a.weight"), [5.0, 7.0, 9.0, 5.0, 7.0, 9.0].map(|g| g * times));
+    }
+    let written: Vec<_> = grads.written_ids().map(|id| params.layout().entry(id).name.clone()).collect();
+    assert_eq!(written, ["a.weight", "a.bias"]);
+}
+
+#[test]
+fn parameters_that_do_not_adjoin_cannot_be_joined() {
+    let refused = |names: &[&str]| {
+        let params = Params::init(&Cpu, layout(), 1);
+        let ids: Vec<_> = names.iter().map(|name| params.layout().find(name).unwrap()).collect();
+        let mut pool = Pool::new(Cpu);
+        let join = std::panic::AssertUnwindSafe(|| Tape::new(&Cpu, &params, &mut pool).joined(&ids));
+        *std::panic::catch_unwind(join).unwrap_err().downcast::<String>().unwrap()
+    };
+    let message = refused(&["b.bias", "apart"]);
+    assert_eq!(message, "layout: `apart` is not below `b.bias` with the same width");
+    assert!(refused(&["b.weight", "a.weight"]).contains("one after the other"));
+    assert!(refused(&[]).contains("one after the other"));
+}
