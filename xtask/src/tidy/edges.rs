@@ -6,7 +6,7 @@ use super::Finding;
 use super::tree::Tree;
 
 /// Our crates, each with its rank and the own crates that it may depend on. "*" is all crates of the table.
-const TABLE: [(&str, u8, &[&str]); 11] = [
+const TABLE: [(&str, u8, &[&str]); 12] = [
     ("ferrotune-kernels", 0, &[]),
     ("ferrotune-data", 0, &[]),
     ("ferrotune-tensor", 1, &["ferrotune-kernels"]),
@@ -18,6 +18,8 @@ const TABLE: [(&str, u8, &[&str]); 11] = [
     ("xtask", 5, &[]),
     ("ferrotune-tests", 5, &["*"]),
     ("ferrotune-benches", 5, &["*"]),
+    // The candle opponent of benches/peers.
+    ("peers-candle", 5, &[]),
 ];
 
 /// An own crate depends on another only along an edge of the table; tests inside a crate may also use any crate of no
