@@ -18,7 +18,7 @@ class Graph:
 
     def weight(self, name, array):
         """Adds a constant and gives its name."""
-        self.weights.append(numpy_helper.from_array(numpy.ascontiguousarray(array), name))
+        self.weights.append(numpy_helper.from_array(numpy.array(array, order="C"), name))
         return name
 
     def node(self, op, inputs, name, domain="", outputs=1, **attributes):
