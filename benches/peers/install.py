@@ -1,6 +1,7 @@
 """Finds or makes what the opponents need: a Python environment and the candle program, both below target/peers. Standard library only."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -63,10 +64,11 @@ def no_onnx(found):
 
 def candle(work):
     """Builds the candle program for this processor. Gives its path, and why it cannot take part, if so."""
-    target = work / "candle"
+    target, source = work / "candle", work / "candle-source"
+    # From a copy: the lock file that cargo writes names a registry, and such a file may not lie among the sources.
+    shutil.copytree(HERE / "candle", source, dirs_exist_ok=True)
     command = [
-        os.environ.get("CARGO", "cargo"), "build", "--release", "--locked",
-        "--manifest-path", HERE / "candle" / "Cargo.toml", "--target-dir", target,
+        os.environ.get("CARGO", "cargo"), "build", "--release", "--manifest-path", source / "Cargo.toml", "--target-dir", target,
     ]
     print("building candle", flush=True)
     # candle chooses its vector instructions when it is compiled; ours are chosen when it runs.
