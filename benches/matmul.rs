@@ -11,6 +11,7 @@ use criterion::{Criterion, criterion_group};
 use ferrotune_benches::values;
 use ferrotune_kernels::matmul::opponent::gemm_crate;
 use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, matmul, scratch_len};
+use ferrotune_kernels::par::Awake;
 use ferrotune_kernels::{isa, peak};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -54,6 +55,8 @@ fn opponent(dims: Dims, a: &[f32], b: &[f32], c: &mut [f32]) {
 
 fn shapes(criterion: &mut Criterion) {
     let isa = isa::current();
+    // As in training.
+    let _awake = Awake::new();
     let peak = peak::peak_gflops(isa);
     println!("{}, {} threads: measured peak {peak:.1} GFLOP/s", isa.name(), rayon::current_num_threads());
     for (inputs, outputs) in LAYERS {

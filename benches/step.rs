@@ -8,7 +8,7 @@ use ferrotune_benches::{LENGTHS, offsets};
 use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts, Sequences};
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_optim::{AdamW, Groups, Optimizer, adamw, clip};
-use ferrotune_tensor::{Cpu, Grads, Params, Pool, Tape};
+use ferrotune_tensor::{Backend, Cpu, Grads, Params, Pool, Tape};
 
 /// The sizes of all-MiniLM-L6-v2, with the dropouts of fine-tuning.
 const CONFIG: &str = r#"{
@@ -39,6 +39,7 @@ fn step(criterion: &mut Criterion) {
     let batch = batch(&config);
     let labels: Vec<u32> = (0..LENGTHS.len() as u32).map(|row| row % 2).collect();
     let mut pass = 0;
+    let _awake = Cpu.awake();
 
     let mut group = criterion.benchmark_group("step");
     group.throughput(Throughput::Elements(LENGTHS.len() as u64));

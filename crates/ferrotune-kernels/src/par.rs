@@ -6,6 +6,8 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Elements of a chunk of an elementwise kernel: 128 KiB of `f32`, some ten microseconds of work.
 pub(crate) const CHUNK: usize = 32 * 1024;
@@ -149,6 +151,52 @@ impl<'a, T> DisjointMut<'a, T> {
     }
 }
 
+/// While it lives, the other threads of the pool look for work instead of going to sleep.
+///
+/// A step forks some hundred times, with pauses of 0.1 ms and more between two forks where one thread works alone. rayon puts an idle
+/// thread to sleep after some 30 µs, and waking it takes longer than many kernels run. The price is a busy core while nothing
+/// is to be done: hold it around work that comes without pauses, never while waiting for input. A thread of somebody else gets its share,
+/// because the idle ones yield.
+#[derive(Debug)]
+pub struct Awake {
+    is_over: Option<Arc<AtomicBool>>,
+}
+
+impl Awake {
+    /// Keeps the pool of the calling thread awake; does nothing if that is not a thread of a pool, or the only one.
+    pub fn new() -> Awake {
+        let caller = rayon::current_thread_index();
+        if caller.is_none() || rayon::current_num_threads() == 1 {
+            return Awake { is_over: None };
+        }
+        let is_over = Arc::new(AtomicBool::new(false));
+        let seen = is_over.clone();
+        rayon::spawn_broadcast(move |context| {
+            // The caller itself may come here while it waits for others.
+            while Some(context.index()) != caller && !seen.load(Ordering::Relaxed) {
+                if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        Awake { is_over: Some(is_over) }
+    }
+}
+
+impl Default for Awake {
+    fn default() -> Self {
+        Awake::new()
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        if let Some(is_over) = &self.is_over {
+            is_over.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod check;
 
@@ -192,6 +240,24 @@ mod tests {
         assert_eq!(one.to_bits(), on_threads(2, sum).to_bits());
         assert_eq!(one.to_bits(), on_threads(5, sum).to_bits());
         assert_eq!(sum_chunks(0, 10, |_, _| 1.0), 0.0);
+    }
+
+    #[test]
+    fn an_awake_pool_still_runs_every_task_and_comes_to_rest() {
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for _ in 0..20 {
+                let sum = pool.install(|| {
+                    // Two at once, as nested users would hold them.
+                    let (_outer, _inner) = (Awake::new(), Awake::new());
+                    sum_chunks(1000, 7, |_, range| range.map(|i| i as f64).sum())
+                });
+                assert_eq!(sum, 499_500.0);
+            }
+            // Every thread answers: none is caught in a loop that nobody ends.
+            assert_eq!(pool.broadcast(|_| ()).len(), threads);
+        }
+        drop(Awake::new());
     }
 
     #[test]

@@ -98,6 +98,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
     type Ref<'a>: Copy + Send + Sync;
     /// Memory borrowed for writing: `&mut [f32]` on the CPU.
     type Mut<'a>: Send;
+    /// What [`Backend::awake`] gives.
+    type Awake;
+
+    /// To be held while work comes without pauses (training, evaluation): the device may keep its threads from sleeping.
+    fn awake(&self) -> Self::Awake;
 
     /// Memory for at least `len` elements, contents unspecified.
     fn alloc(&self, len: usize, role: Role) -> Self::Buf;

@@ -38,6 +38,11 @@ impl Backend for Cpu {
     type Buf = CpuBuf;
     type Ref<'a> = &'a [f32];
     type Mut<'a> = &'a mut [f32];
+    type Awake = kernels::par::Awake;
+
+    fn awake(&self) -> Self::Awake {
+        kernels::par::Awake::new()
+    }
 
     fn alloc(&self, len: usize, _role: Role) -> CpuBuf {
         CpuBuf::new(len)

@@ -18,6 +18,7 @@ pub fn logits<B: Backend>(
 ) -> Vec<f32> {
     let rows: Vec<usize> = (0..encoded.len()).collect();
     let mut all = Vec::new();
+    let _awake = backend.awake();
     for rows in rows.chunks(EVALUATION_BATCH) {
         let batch = Batch::gather(encoded, &[], rows);
         let mut tape = Tape::inference(backend, params, pool);

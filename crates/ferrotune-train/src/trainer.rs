@@ -138,6 +138,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         progress = resume::load(checkpoints, backend, epoch_steps, params, optimizer, observer)?;
     }
     let first_step = progress.step;
+    let _awake = backend.awake();
     let mut order = Vec::new();
     let mut order_of = None;
 
