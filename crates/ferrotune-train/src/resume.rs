@@ -3,7 +3,7 @@
 
 use crate::error::TrainError;
 use crate::events::{Event, Observer};
-use crate::fingerprint::{Fingerprint, compare};
+use crate::fingerprint::{Difference, Fingerprint, compare, sha256_bytes};
 use crate::metrics::ClassificationReport;
 use crate::store::{Checkpoint, Contents, Store};
 use ferrotune_optim::Optimizer;
@@ -53,11 +53,21 @@ struct StateFile {
     progress: Progress,
     optimizer: String,
     optimizer_steps: u64,
+    /// What [`trained_parameters`] gave: the files hold numbers without names.
+    #[serde(default)]
+    trained_parameters: String,
 }
 
 const STATE: &str = "state.json";
 const WEIGHTS: &str = "weights.f32";
 const BEST: &str = "best.f32";
+
+/// SHA-256 of names and shapes of the trained parameters in their order.
+fn trained_parameters<B: Backend>(params: &Params<B>) -> String {
+    let entries = params.trainable_ids().map(|id| params.layout().entry(id));
+    let lines: String = entries.map(|entry| format!("{} {:?}\n", entry.name, entry.shape.dims())).collect();
+    sha256_bytes(lines.as_bytes())
+}
 
 /// The trained parameters, in order.
 pub fn download<B: Backend>(backend: &B, params: &Params<B>) -> Vec<f32> {
@@ -89,8 +99,12 @@ pub fn save<B: Backend>(
 ) -> Result<(), TrainError> {
     let clock = Instant::now();
     let state = optimizer.state(backend, params);
-    let file =
-        StateFile { progress: progress.clone(), optimizer: optimizer.name().to_string(), optimizer_steps: state.steps };
+    let file = StateFile {
+        progress: progress.clone(),
+        optimizer: optimizer.name().to_string(),
+        optimizer_steps: state.steps,
+        trained_parameters: trained_parameters(params),
+    };
     let json = serde_json::to_vec_pretty(&file).expect("progress has no map with keys that are not strings");
     let mut files = vec![(STATE.to_string(), json), (WEIGHTS.to_string(), to_bytes(&download(backend, params)))];
     files.extend(state.moments.iter().map(|(name, values)| (format!("{name}.f32"), to_bytes(values))));
@@ -133,6 +147,12 @@ pub fn load<B: Backend>(
 
     let file: StateFile =
         serde_json::from_slice(&checkpoint.read(STATE)?).map_err(|error| damaged(STATE, error.to_string()))?;
+    let parameters = trained_parameters(params);
+    if file.trained_parameters != parameters {
+        let key = "names, shapes and order of the trained parameters".to_string();
+        let difference = Difference { key, saved: Some(file.trained_parameters), now: Some(parameters) };
+        return Err(TrainError::ResumeMismatch { differences: vec![difference] });
+    }
     let trained: usize = params.trainable_ids().map(|id| params.layout().entry(id).shape.len()).sum();
     let weights = floats(&checkpoint, WEIGHTS, trained)?;
     upload(backend, params, &weights);
@@ -172,4 +192,55 @@ fn floats(checkpoint: &Checkpoint, name: &str, len: usize) -> Result<Vec<f32>, T
     }
     let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     Ok(bytes.chunks_exact(4).map(value).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::RunLock;
+    use ferrotune_optim::{Groups, Sgd};
+    use ferrotune_tensor::init::Init;
+    use ferrotune_tensor::{Cpu, Layout};
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn on(&mut self, _: &Event) {}
+    }
+
+    fn params(names: [(&str, usize); 2]) -> Params<Cpu> {
+        let mut layout = Layout::new();
+        for (name, len) in names {
+            layout.root().param(name, [len], Init::Normal(1.0));
+        }
+        Params::init(&Cpu, layout, 1)
+    }
+
+    /// Numbers without names would go to other parameters, in silence.
+    #[test]
+    fn a_checkpoint_of_the_same_size_with_another_order_or_other_names_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = RunLock::acquire(folder.path()).unwrap();
+        let (mut store, fingerprint) = (Store::open(&lock, 1).unwrap(), Fingerprint::default());
+        let mut checkpoints = Checkpoints { store: &mut store, fingerprint: &fingerprint };
+        let saved = params([("query", 2), ("key", 3)]);
+        let optimizer = Sgd::new(&Cpu, &saved, Groups::standard(&saved, 0.0), 0.9);
+        save(&mut checkpoints, &Cpu, &saved, &optimizer, &Progress::default(), &mut Silent).unwrap();
+        for (names, fits) in [
+            ([("query", 2), ("key", 3)], true),
+            ([("key", 3), ("query", 2)], false),
+            ([("query", 3), ("key", 2)], false),
+            ([("query", 2), ("value", 3)], false),
+        ] {
+            let mut now = params(names);
+            let before = download(&Cpu, &now);
+            let mut optimizer = Sgd::new(&Cpu, &now, Groups::standard(&now, 0.0), 0.9);
+            let loaded = load(&mut checkpoints, &Cpu, 1, &mut now, &mut optimizer, &mut Silent);
+            match loaded {
+                Ok(_) => assert!(fits && download(&Cpu, &now) == download(&Cpu, &saved)),
+                Err(TrainError::ResumeMismatch { .. }) => assert!(!fits && download(&Cpu, &now) == before),
+                Err(other) => panic!("{names:?}: {other}"),
+            }
+        }
+    }
 }
