@@ -29,7 +29,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             offsets: batch.offsets.as_slice().into(),
         };
         let mut tape = Tape::inference(&Cpu, &loaded.params, &mut pool);
-        let logits = loaded.model.forward(&mut tape, &sequences, &Dropouts::off()).logits;
+        let logits = loaded.model.logits(&mut tape, &sequences, &Dropouts::off());
         tape.download(logits)
     };
 

@@ -6,7 +6,7 @@ use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{Row, Tokenizer};
 use ferrotune_optim::schedule::Kind;
 use ferrotune_optim::{AdamW, Groups, Penalty, adamw};
-use ferrotune_tensor::{Cpu, Pool};
+use ferrotune_tensor::{Cpu, Params, Pool};
 use ferrotune_tests::{BertClassifier, golden, on_threads};
 use ferrotune_train::error::TrainError;
 use ferrotune_train::events::Event;
@@ -14,6 +14,7 @@ use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::lock::RunLock;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::model::Split;
+use ferrotune_train::prefix::{PrefixCache, PrefixCaches, key, lengths};
 use ferrotune_train::resume::{Checkpoints, download};
 use ferrotune_train::store::Store;
 use ferrotune_train::trainer::{Outcome, Run, Settings, train};
@@ -74,15 +75,19 @@ fn run(
     folder: Option<(&Path, bool)>,
     stop_at: Option<u64>,
 ) -> Result<Trained, TrainError> {
-    run_with_dropout(0.1, settings, freeze_spec, folder, stop_at)
+    run_with(0.1, settings, freeze_spec, folder, stop_at, &mut |_, _, _| None)
 }
 
-fn run_with_dropout(
+/// What makes the caches of a frozen prefix for training and validation rows.
+type MakeCaches<'a> = dyn FnMut(&BertClassifier<'_>, &Params<Cpu>, &Split) -> Option<PrefixCaches> + 'a;
+
+fn run_with(
     dropout: f32,
     settings: &Settings,
     freeze_spec: &str,
     folder: Option<(&Path, bool)>,
     stop_at: Option<u64>,
+    caches: &mut MakeCaches<'_>,
 ) -> Result<Trained, TrainError> {
     let names = NAMES.map(str::to_string);
     let head = Head::For { labels: &names, seed: settings.seed };
@@ -108,14 +113,18 @@ fn run_with_dropout(
         }
     };
     let Pretrained { config, model, params, .. } = &mut loaded;
+    let frozen_layers = freeze::frozen_layers(params, config);
+    let classifier = BertClassifier { model, config, frozen_layers };
+    let mut caches = caches(&classifier, params, &train_rows);
     let outcome = train(Run {
         backend: &Cpu,
-        model: &BertClassifier { model, config },
+        model: &classifier,
         params,
         optimizer: &mut optimizer,
         pool: &mut Pool::new(Cpu),
         train: &train_rows,
         validation: Some(&validation),
+        prefix: caches.as_mut(),
         names: &names,
         settings,
         checkpoints,
@@ -168,8 +177,10 @@ fn threads_do_not_change_a_bit() {
 fn micro_batches_add_up_to_the_batch() {
     // Without dropout, whose masks differ from pass to pass. 40 rows in batches of 12: the last batch is a partial one.
     let short = Settings { batch_size: 12, max_steps: Some(4), ..settings() };
-    let losses =
-        |micro_batch| run_with_dropout(0.0, &Settings { micro_batch, ..short.clone() }, "", None, None).unwrap().losses;
+    let losses = |micro_batch| {
+        let settings = Settings { micro_batch, ..short.clone() };
+        run_with(0.0, &settings, "", None, None, &mut |_, _, _| None).unwrap().losses
+    };
     let whole = losses(12);
     for micro_batch in [1, 5] {
         for (whole, split) in whole.iter().zip(losses(micro_batch)) {
@@ -199,4 +210,31 @@ fn not_a_number_stops_before_the_optimizer_step() {
     let error = run(&hot, "", None, None).err().unwrap();
     assert_eq!(error.exit_code(), 6, "{error}");
     assert!(error.to_string().contains("weights were not updated"), "{error}");
+}
+
+#[test]
+fn a_cache_of_the_frozen_prefix_changes_no_bit() {
+    let short = Settings { epochs: 3, micro_batch: 3, ..settings() };
+    for freeze_spec in ["embeddings", "embeddings,layers.0", "encoder", "encoder,pooler"] {
+        let plain = run(&short, freeze_spec, None, None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        // In memory; in a file that fills; in a file that is full from the start.
+        for place in [None, Some(folder.path()), Some(folder.path())] {
+            let mut caches = |model: &BertClassifier<'_>, params: &Params<Cpu>, split: &Split| {
+                let lengths = lengths::<Cpu>(model, &split.encoded);
+                let cache = || match place {
+                    None => PrefixCache::in_memory(lengths.clone()),
+                    Some(folder) => {
+                        let key = key(&Cpu, params, freeze_spec, &split.encoded);
+                        PrefixCache::in_file(folder, &key, lengths.clone()).unwrap()
+                    }
+                };
+                Some(PrefixCaches { train: cache(), validation: Some(cache()) })
+            };
+            let cached = run_with(0.1, &short, freeze_spec, None, None, &mut caches).unwrap();
+            assert!(cached.weights == plain.weights, "{freeze_spec}, {place:?}");
+            assert_eq!(cached.losses, plain.losses, "{freeze_spec}, {place:?}");
+            assert_eq!(cached.outcome.validation, plain.outcome.validation);
+        }
+    }
 }

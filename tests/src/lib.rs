@@ -1,12 +1,14 @@
 //! Support for the integration tests: fixtures, comparison, a classifier for the trainer. Must not hold a test.
 #![forbid(unsafe_code)]
 
-use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts, Sequences};
-use ferrotune_data::Batch;
-use ferrotune_tensor::{Cpu, Tape, Var};
-use ferrotune_train::model::{Classifier, Mode};
+use ferrotune_bert::Sequences;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
+
+// The binary's own adapter, so that the tests train what users train.
+#[path = "../../crates/ferrotune-cli/src/model.rs"]
+mod model;
+pub use model::BertClassifier;
 
 /// A path below `tests/golden`.
 pub fn golden(name: &str) -> PathBuf {
@@ -67,28 +69,4 @@ pub fn assert_close(what: &str, got: &[f32], wanted: &[f32], tolerance: f32, flo
 /// Runs `body` in a rayon pool of so many threads.
 pub fn on_threads<R: Send>(threads: usize, body: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start").install(body)
-}
-
-/// A BERT classifier as the trainer sees it.
-pub struct BertClassifier<'a> {
-    /// The network.
-    pub model: &'a BertForSequenceClassification,
-    /// Names the dropouts.
-    pub config: &'a BertConfig,
-}
-
-impl Classifier<Cpu> for BertClassifier<'_> {
-    fn logits(&self, tape: &mut Tape<'_, Cpu>, batch: &Batch, mode: Mode) -> Var {
-        let input = Sequences {
-            ids: batch.ids.clone(),
-            type_ids: batch.type_ids.clone(),
-            positions: batch.positions.clone(),
-            offsets: batch.offsets.as_slice().into(),
-        };
-        let dropouts = match mode {
-            Mode::Training { seed, pass } => Dropouts::training(self.config, seed, pass),
-            Mode::Evaluation => Dropouts::off(),
-        };
-        self.model.logits(tape, &input, &dropouts)
-    }
 }

@@ -64,3 +64,16 @@ pub fn freeze<B: Backend>(params: &mut Params<B>, prefixes: &[String]) -> usize 
     }
     frozen
 }
+
+/// How many layers lie in the frozen bottom of the model: all of its parameters there, those of the embeddings included, are frozen.
+/// `None` if some part of the embeddings is trained.
+pub fn frozen_layers<B: Backend>(params: &Params<B>, config: &BertConfig) -> Option<usize> {
+    let frozen = |prefix: &str| {
+        let layout = params.layout();
+        let inside = |&(_, name): &(_, &str)| name.starts_with(prefix);
+        let names = layout.ids().zip(layout.entries().iter().map(|entry| entry.name.as_str()));
+        names.filter(inside).all(|(id, _)| !params.is_trainable(id))
+    };
+    let layer = |layer: &usize| frozen(&format!("bert.encoder.layer.{layer}."));
+    frozen("bert.embeddings.").then(|| (0..config.num_hidden_layers).take_while(layer).count())
+}

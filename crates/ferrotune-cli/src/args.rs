@@ -69,6 +69,16 @@ pub enum Precision {
     F32,
 }
 
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
 /// The metric that chooses the best epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -201,6 +211,16 @@ pub struct TrainSettings {
     /// What numbers are computed in [default: f32].
     #[arg(long, value_enum, help_heading = "Run")]
     pub precision: Option<Precision>,
+    /// Outputs of frozen layers at the bottom are computed once and kept; off computes them in each epoch, with the same result
+    /// [default: on].
+    #[arg(long, value_enum, help_heading = "Run")]
+    pub prefix_cache: Option<Switch>,
+    /// MiB of memory for them at most; what is larger lies in a file in --output until the run ends [default: 2048].
+    #[arg(long, value_name = "MIB", help_heading = "Run")]
+    pub prefix_cache_memory: Option<u64>,
+    /// Keep them in files of this folder, for later runs with the same rows, model, --freeze and --max-length.
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub prefix_cache_dir: Option<PathBuf>,
     /// Write a row to metrics.jsonl every so many steps [default: 10].
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub log_every: Option<u64>,

@@ -8,6 +8,7 @@ mod exit;
 mod fingerprint;
 mod hub;
 mod model;
+mod prefix;
 mod progress;
 mod report;
 mod run_folder;

@@ -3,7 +3,7 @@
 use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts, Sequences};
 use ferrotune_data::Batch;
 use ferrotune_tensor::{Backend, Tape, Var};
-use ferrotune_train::model::{Classifier, Mode};
+use ferrotune_train::model::{Classifier, FrozenPrefix, Mode};
 
 /// A BERT classifier with the dropouts of its configuration.
 pub struct BertClassifier<'a> {
@@ -11,20 +11,59 @@ pub struct BertClassifier<'a> {
     pub model: &'a BertForSequenceClassification,
     /// Names the dropouts.
     pub config: &'a BertConfig,
+    /// Embeddings and so many layers are frozen; they run without dropout. `None`: the embeddings are trained.
+    pub frozen_layers: Option<usize>,
+}
+
+impl BertClassifier<'_> {
+    fn dropouts(&self, mode: Mode) -> Dropouts {
+        match mode {
+            Mode::Training { seed, pass } => Dropouts::training(self.config, seed, pass),
+            Mode::Evaluation => Dropouts::off(),
+        }
+    }
+}
+
+fn sequences(batch: &Batch) -> Sequences {
+    Sequences {
+        ids: batch.ids.clone(),
+        type_ids: batch.type_ids.clone(),
+        positions: batch.positions.clone(),
+        offsets: batch.offsets.as_slice().into(),
+    }
 }
 
 impl<B: Backend> Classifier<B> for BertClassifier<'_> {
     fn logits(&self, tape: &mut Tape<'_, B>, batch: &Batch, mode: Mode) -> Var {
-        let sequences = Sequences {
-            ids: batch.ids.clone(),
-            type_ids: batch.type_ids.clone(),
-            positions: batch.positions.clone(),
-            offsets: batch.offsets.as_slice().into(),
-        };
-        let dropouts = match mode {
-            Mode::Training { seed, pass } => Dropouts::training(self.config, seed, pass),
-            Mode::Evaluation => Dropouts::off(),
-        };
-        self.model.logits(tape, &sequences, &dropouts)
+        match self.frozen_layers {
+            Some(_) => {
+                let hidden = FrozenPrefix::hidden(self, tape, batch);
+                self.logits_from(tape, hidden, batch, mode)
+            }
+            None => self.model.logits(tape, &sequences(batch), &self.dropouts(mode)),
+        }
+    }
+
+    fn frozen_prefix(&self) -> Option<&dyn FrozenPrefix<B>> {
+        self.frozen_layers.is_some().then_some(self)
+    }
+}
+
+impl<B: Backend> FrozenPrefix<B> for BertClassifier<'_> {
+    fn width(&self) -> usize {
+        self.config.hidden_size
+    }
+
+    fn first_token_only(&self) -> bool {
+        self.frozen_layers == Some(self.config.num_hidden_layers)
+    }
+
+    fn hidden(&self, tape: &mut Tape<'_, B>, batch: &Batch) -> Var {
+        self.model.prefix(tape, &sequences(batch), &Dropouts::off(), self.frozen_layers.unwrap_or(0))
+    }
+
+    fn logits_from(&self, tape: &mut Tape<'_, B>, hidden: Var, batch: &Batch, mode: Mode) -> Var {
+        let (layers, dropouts) = (self.frozen_layers.unwrap_or(0), self.dropouts(mode));
+        self.model.logits_from(tape, hidden, layers, &sequences(batch), &dropouts)
     }
 }

@@ -1,7 +1,7 @@
 //! From what was typed to what will be run: flags over ferrotune.toml over defaults, every value checked.
 //! It must not train, and opens no file but the settings file.
 
-use crate::args::{Metric, OptimizerName, Precision, ScheduleName, TrainSettings};
+use crate::args::{Metric, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
 use ferrotune_data::Columns;
 use ferrotune_optim::Penalty;
@@ -107,6 +107,8 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         seed: Some(0),
         precision: Some(Precision::F32),
         log_every: Some(10),
+        prefix_cache: Some(Switch::On),
+        prefix_cache_memory: Some(2048),
         ..TrainSettings::default()
     };
     merge(s, defaults)
@@ -153,6 +155,11 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     within("micro-batch", micro_batch, micro_batch <= batch_size, "at most --batch-size")?;
     let max_length = s.max_length.unwrap_or_default();
     within("max-length", max_length, max_length >= 3, "at least 3")?;
+    if s.prefix_cache == Some(Switch::Off) && s.prefix_cache_dir.is_some() {
+        return Err(usage(
+            "--prefix-cache-dir names a folder for what --prefix-cache off does not keep; leave one of them out",
+        ));
+    }
     if let Some(threads) = s.threads {
         within("threads", threads, (1..=4096).contains(&threads), "between 1 and 4096")?;
     }
@@ -274,6 +281,7 @@ mod tests {
             ("cycles = 2", "--cycles belongs to --schedule cosine"),
             ("momentum = 0.5", "--momentum belongs to --optimizer sgd"),
             ("patience = 2", "--patience needs --validation"),
+            ("prefix-cache = 'off'\nprefix-cache-dir = 'd'", "--prefix-cache-dir names a folder"),
             ("lr = 'fast'", "f.toml: invalid type"),
             ("lr = ", "f.toml is not valid TOML"),
         ] {

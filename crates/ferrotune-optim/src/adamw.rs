@@ -1,7 +1,7 @@
 //! AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>).
 
 use crate::Groups;
-use crate::optimizer::{Optimizer, State, download, upload, zeros};
+use crate::optimizer::{Optimizer, State, upload, zeros};
 use ferrotune_tensor::{Backend, Grads, Params, backend::AdamW as Settings};
 
 /// Per step `t`, counted from 1, with gradient `g`:
@@ -56,10 +56,12 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
         }
     }
 
-    fn state(&self, backend: &B, params: &Params<B>) -> State {
-        let moments =
-            vec![("adamw.m", download(backend, params, &self.m)), ("adamw.v", download(backend, params, &self.v))];
-        State { steps: self.steps, moments }
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn moments(&self) -> Vec<(&'static str, &B::Buf)> {
+        vec![("adamw.m", &self.m), ("adamw.v", &self.v)]
     }
 
     fn restore(&mut self, backend: &B, params: &Params<B>, state: &State) -> Result<(), String> {

@@ -11,8 +11,17 @@ pub trait Optimizer<B: Backend>: Send {
     /// `grad_scale` first (clipping).
     fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: f64);
 
-    /// The state: number of steps done, and per kind of moment its values for the trainable parameters in order.
-    fn state(&self, backend: &B, params: &Params<B>) -> State;
+    /// Steps done.
+    fn steps(&self) -> u64;
+
+    /// Name and memory of each kind of moment, laid out as the parameters are; only those of trainable parameters have values.
+    fn moments(&self) -> Vec<(&'static str, &B::Buf)>;
+
+    /// The state in host memory: number of steps done, and per kind of moment its values for the trainable parameters in order.
+    fn state(&self, backend: &B, params: &Params<B>) -> State {
+        let moments = self.moments().into_iter().map(|(name, buf)| (name, download(backend, params, buf)));
+        State { steps: self.steps(), moments: moments.collect() }
+    }
 
     /// Puts a state back.
     ///
@@ -39,7 +48,7 @@ pub(crate) fn zeros<B: Backend>(backend: &B, params: &Params<B>) -> B::Buf {
     buf
 }
 
-pub(crate) fn download<B: Backend>(backend: &B, params: &Params<B>, buf: &B::Buf) -> Vec<f32> {
+fn download<B: Backend>(backend: &B, params: &Params<B>, buf: &B::Buf) -> Vec<f32> {
     let part = |id| backend.download(B::slice(buf, params.layout().entry(id).range.clone()));
     params.trainable_ids().flat_map(part).collect()
 }

@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with momentum, as `torch.optim.SGD` has it.
 
 use crate::Groups;
-use crate::optimizer::{Optimizer, State, download, upload, zeros};
+use crate::optimizer::{Optimizer, State, upload, zeros};
 use ferrotune_tensor::{Backend, Grads, Params};
 
 /// `g += decay·p`, `velocity = momentum·velocity + g`, `p −= lr·velocity`.
@@ -34,8 +34,12 @@ impl<B: Backend> Optimizer<B> for Sgd<B> {
         }
     }
 
-    fn state(&self, backend: &B, params: &Params<B>) -> State {
-        State { steps: self.steps, moments: vec![("sgd.velocity", download(backend, params, &self.velocity))] }
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn moments(&self) -> Vec<(&'static str, &B::Buf)> {
+        vec![("sgd.velocity", &self.velocity)]
     }
 
     fn restore(&mut self, backend: &B, params: &Params<B>, state: &State) -> Result<(), String> {

@@ -1,34 +1,44 @@
 //! Logits of rows without dropout, and what they are worth. It changes nothing and must not know training.
 
+use crate::error::TrainError;
 use crate::metrics::{ClassificationReport, Confusion};
 use crate::model::{Classifier, Mode, Split};
+use crate::prefix::{PrefixCache, Start};
 use ferrotune_data::{Batch, Encoded};
 use ferrotune_tensor::{Backend, Params, Pool, Tape};
 
 /// Rows of one forward pass of evaluation.
 pub const EVALUATION_BATCH: usize = 64;
 
-/// Runs the model over all rows, in order. Returns logits, row-major `(rows, classes)`.
+/// Runs the model over all rows, in order. Returns logits, row-major `(rows, classes)`, which a cache does not change.
+///
+/// # Errors
+/// The file of the cache cannot be read or written.
 pub fn logits<B: Backend>(
     backend: &B,
     model: &dyn Classifier<B>,
     params: &Params<B>,
     pool: &mut Pool<B>,
     encoded: &Encoded,
-) -> Vec<f32> {
+    mut cache: Option<&mut PrefixCache>,
+) -> Result<Vec<f32>, TrainError> {
     let rows: Vec<usize> = (0..encoded.len()).collect();
     let mut all = Vec::new();
     let _awake = backend.awake();
     for rows in rows.chunks(EVALUATION_BATCH) {
         let batch = Batch::gather(encoded, &[], rows);
+        let start = Start::of(cache.as_deref_mut(), backend, model, params, pool, encoded, rows)?;
         let mut tape = Tape::inference(backend, params, pool);
-        let logits = model.logits(&mut tape, &batch, Mode::Evaluation);
+        let logits = start.logits(&mut tape, model, &batch, Mode::Evaluation);
         all.extend(tape.download(logits));
     }
-    all
+    Ok(all)
 }
 
 /// Accuracy, F1, Matthews correlation, mean cross-entropy and confusion matrix of a split; `names` are the classes.
+///
+/// # Errors
+/// As [`logits`].
 pub fn evaluate<B: Backend>(
     backend: &B,
     model: &dyn Classifier<B>,
@@ -36,8 +46,9 @@ pub fn evaluate<B: Backend>(
     pool: &mut Pool<B>,
     split: &Split,
     names: &[String],
-) -> ClassificationReport {
-    let logits = logits(backend, model, params, pool, &split.encoded);
+    cache: Option<&mut PrefixCache>,
+) -> Result<ClassificationReport, TrainError> {
+    let logits = logits(backend, model, params, pool, &split.encoded, cache)?;
     let mut confusion = Confusion::new(names.len());
     let mut loss = 0.0;
     for (row, &label) in logits.chunks(names.len()).zip(&split.labels) {
@@ -45,7 +56,7 @@ pub fn evaluate<B: Backend>(
         loss -= probabilities[label as usize].ln();
         confusion.add(label as usize, argmax(row));
     }
-    confusion.report(loss / split.rows() as f64, names)
+    Ok(confusion.report(loss / split.rows() as f64, names))
 }
 
 /// Probabilities of one row of logits, in f64.

@@ -22,6 +22,27 @@ pub enum Mode {
 pub trait Classifier<B: Backend> {
     /// Logits `(rows, classes)`.
     fn logits(&self, tape: &mut Tape<'_, B>, batch: &Batch, mode: Mode) -> Var;
+
+    /// The bottom of the model, if no trained parameter is part of it.
+    fn frozen_prefix(&self) -> Option<&dyn FrozenPrefix<B>> {
+        None
+    }
+}
+
+/// The bottom of a model whose parameters are all frozen. It runs without dropout, in training too, so what it gives for a row never
+/// changes; a row has the same bits alone and in any batch. `logits_from` of `hidden` is [`Classifier::logits`].
+pub trait FrozenPrefix<B: Backend> {
+    /// Numbers for a position.
+    fn width(&self) -> usize;
+
+    /// Whether the rest reads the first token of each row alone.
+    fn first_token_only(&self) -> bool;
+
+    /// `(tokens, width)`, or `(rows, width)` if only first tokens are read.
+    fn hidden(&self, tape: &mut Tape<'_, B>, batch: &Batch) -> Var;
+
+    /// Goes on from [`Self::hidden`] to the logits `(rows, classes)`.
+    fn logits_from(&self, tape: &mut Tape<'_, B>, hidden: Var, batch: &Batch, mode: Mode) -> Var;
 }
 
 /// Encoded rows and their label ids.

@@ -9,6 +9,7 @@ use crate::store::{Checkpoint, Contents, Store};
 use ferrotune_optim::Optimizer;
 use ferrotune_tensor::{Backend, Params};
 use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
 use std::time::Instant;
 
 /// The checkpoints of a run and the fingerprint of what it trains on.
@@ -98,22 +99,35 @@ pub fn save<B: Backend>(
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     let clock = Instant::now();
-    let state = optimizer.state(backend, params);
     let file = StateFile {
         progress: progress.clone(),
         optimizer: optimizer.name().to_string(),
-        optimizer_steps: state.steps,
+        optimizer_steps: optimizer.steps(),
         trained_parameters: trained_parameters(params),
     };
     let json = serde_json::to_vec_pretty(&file).expect("progress has no map with keys that are not strings");
-    let mut files = vec![(STATE.to_string(), json), (WEIGHTS.to_string(), to_bytes(&download(backend, params)))];
-    files.extend(state.moments.iter().map(|(name, values)| (format!("{name}.f32"), to_bytes(values))));
+    // Written tensor by tensor: a checkpoint is several times the model and must not be in memory a second time.
+    let weights = |out: &mut dyn Write| {
+        params.trainable_ids().try_for_each(|id| put(out, &backend.download(params.get(id).data)))
+    };
+    let moments: Vec<_> = optimizer
+        .moments()
+        .into_iter()
+        .map(|(name, buf)| {
+            let range = |id| params.layout().entry(id).range.clone();
+            let write = move |out: &mut dyn Write| {
+                params.trainable_ids().try_for_each(|id| put(out, &backend.download(B::slice(buf, range(id)))))
+            };
+            (format!("{name}.f32"), write)
+        })
+        .collect();
+    let best_weights = |out: &mut dyn Write| progress.best.iter().try_for_each(|best| put(out, &best.weights));
+    let mut files = vec![(STATE, Contents::Bytes(&json)), (WEIGHTS, Contents::Writer(&weights))];
+    files.extend(moments.iter().map(|(name, write)| (name.as_str(), Contents::Writer(write))));
     // The best weights are the current ones right after the evaluation that found them.
-    if let Some(best) = progress.best.as_ref().filter(|best| best.step != progress.step) {
-        files.push((BEST.to_string(), to_bytes(&best.weights)));
+    if progress.best.as_ref().is_some_and(|best| best.step != progress.step) {
+        files.push((BEST, Contents::Writer(&best_weights)));
     }
-    let files: Vec<(&str, Contents<'_>)> =
-        files.iter().map(|(name, bytes)| (name.as_str(), Contents::Bytes(bytes))).collect();
     let committed = checkpoints.store.commit(progress.step, checkpoints.fingerprint, &files)?;
     let (step, seconds) = (progress.step, clock.elapsed().as_secs_f64());
     if let Some(warning) = committed.warning {
@@ -177,11 +191,15 @@ pub fn load<B: Backend>(
     Ok(progress)
 }
 
-/// Little-endian bytes.
-fn to_bytes(values: &[f32]) -> Vec<u8> {
-    let mut bytes = vec![0; values.len() * 4];
-    bytes.chunks_exact_mut(4).zip(values).for_each(|(bytes, value)| bytes.copy_from_slice(&value.to_le_bytes()));
-    bytes
+/// Writes values as little-endian bytes.
+fn put(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+    let mut bytes = [0; 4 << 12];
+    for block in values.chunks(1 << 12) {
+        let bytes = &mut bytes[..4 * block.len()];
+        bytes.chunks_exact_mut(4).zip(block).for_each(|(bytes, value)| bytes.copy_from_slice(&value.to_le_bytes()));
+        out.write_all(bytes)?;
+    }
+    Ok(())
 }
 
 fn floats(checkpoint: &Checkpoint, name: &str, len: usize) -> Result<Vec<f32>, TrainError> {

@@ -6,6 +6,7 @@ use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
 use crate::metrics::{ClassificationReport, MetricName};
 use crate::model::{Classifier, Mode, Split};
+use crate::prefix::{PrefixCaches, Start};
 use crate::resume::{self, Best, Checkpoints, Progress};
 use ferrotune_data::{Batch, shuffled};
 use ferrotune_optim::losses::CrossEntropy;
@@ -78,6 +79,8 @@ pub struct Run<'a, B: Backend> {
     pub train: &'a Split,
     /// Validation rows, if there are any.
     pub validation: Option<&'a Split>,
+    /// What the model's frozen prefix gave; without it, it is computed in each epoch.
+    pub prefix: Option<&'a mut PrefixCaches>,
     /// Names of the classes.
     pub names: &'a [String],
     /// The numbers.
@@ -120,10 +123,11 @@ const PASSES_PER_STEP: u64 = 1 << 20;
 ///
 /// # Errors
 /// A loss or gradient that is not a number (before the optimizer step), parameters that get no gradient (on the first step), a
-/// checkpoint that cannot be written or does not belong to this run.
+/// checkpoint that cannot be written or does not belong to this run, a prefix cache that cannot be read or written.
 pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let Run { backend, model, params, optimizer, pool, train, validation, names, settings, .. } = run;
     let (mut checkpoints, observer) = (run.checkpoints, run.observer);
+    let mut prefix = run.prefix;
     let rows = train.rows();
     let (epoch_steps, total_steps) = settings.steps(rows);
     let schedule = settings.schedule(rows);
@@ -158,8 +162,10 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         for (pass, micro_rows) in batch_rows.chunks(settings.micro_batch).enumerate() {
             let batch = Batch::gather(&train.encoded, &train.labels, micro_rows);
             let mode = Mode::Training { seed: settings.seed, pass: step * PASSES_PER_STEP + pass as u64 };
+            let cache = prefix.as_deref_mut().map(|caches| &mut caches.train);
+            let start = Start::of(cache, backend, model, params, pool, &train.encoded, micro_rows)?;
             let mut tape = Tape::new(backend, params, pool);
-            let logits = model.logits(&mut tape, &batch, mode);
+            let logits = start.logits(&mut tape, model, &batch, mode);
             let mean = CrossEntropy::new(batch.labels.clone(), 1.0 / batch_rows.len() as f32);
             let mean = tape.apply(mean, &[logits]);
             loss += f64::from(tape.download(mean)[0]);
@@ -204,7 +210,8 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         let epoch_ends = done % epoch_steps == 0 || last;
         if let (true, Some(split)) = (epoch_ends, validation) {
             let clock = Instant::now();
-            let report = evaluate(backend, model, params, pool, split, names);
+            let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
+            let report = evaluate(backend, model, params, pool, split, names, cache)?;
             let seconds = clock.elapsed().as_secs_f64();
             let summary = report.summary();
             observer.on(&Event::Evaluated { split: "validation".into(), epoch, step: done, summary, seconds });

@@ -51,7 +51,8 @@ impl BertForSequenceClassification {
         self.logits_from(tape, hidden, 0, input, dropouts)
     }
 
-    /// The hidden state `(t, hidden)` after the embeddings and the first `layers` layers.
+    /// The hidden state after the embeddings and the first `layers` layers: `(t, hidden)`, or after all layers `(b, hidden)`, the first
+    /// token of each sequence, because nothing reads the others.
     ///
     /// # Panics
     /// If there are fewer layers.
@@ -63,6 +64,9 @@ impl BertForSequenceClassification {
         layers: usize,
     ) -> Var {
         let embedded = tape.scope(|tape| self.bert.embeddings.forward(tape, input, dropouts));
+        if layers == self.bert.encoder.layer.len() {
+            return self.bert.encoder.forward_to_first(tape, embedded, 0, &input.offsets, dropouts);
+        }
         self.bert.encoder.forward_layers(tape, embedded, 0..layers, &input.offsets, dropouts)
     }
 
@@ -78,7 +82,9 @@ impl BertForSequenceClassification {
         input: &Sequences,
         dropouts: &Dropouts,
     ) -> Var {
-        let first = self.bert.encoder.forward_to_first(tape, hidden, layers, &input.offsets, dropouts);
+        let all = layers == self.bert.encoder.layer.len();
+        let rest = |tape: &mut _| self.bert.encoder.forward_to_first(tape, hidden, layers, &input.offsets, dropouts);
+        let first = if all { hidden } else { rest(tape) };
         let pooled = self.bert.pooler.forward(tape, first);
         self.classify(tape, pooled, dropouts)
     }

@@ -26,8 +26,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let encoded = tokenizer.encode(&table.rows)?;
     let truncated = encoded.truncated.len();
     let split = Split { encoded, labels: ids };
-    let model = BertClassifier { model: &loaded.model, config: &loaded.config };
-    let result = on_pool(|| evaluate(&Cpu, &model, &loaded.params, &mut Pool::new(Cpu), &split, &loaded.labels));
+    let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
+    let result = on_pool(|| evaluate(&Cpu, &model, &loaded.params, &mut Pool::new(Cpu), &split, &loaded.labels, None))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&result).expect("a report is plain numbers"));
     } else {

@@ -92,9 +92,9 @@ impl Predictor<'_> {
     fn logits(&mut self, rows: &[Row]) -> Result<Vec<f32>, Failure> {
         let encoded = self.tokenizer.encode(rows)?;
         self.truncated += encoded.truncated.len();
-        let model = BertClassifier { model: &self.loaded.model, config: &self.loaded.config };
+        let model = BertClassifier { model: &self.loaded.model, config: &self.loaded.config, frozen_layers: None };
         let (params, pool) = (&self.loaded.params, &mut self.pool);
-        Ok(on_pool(|| logits(&Cpu, &model, params, pool, &encoded)))
+        Ok(on_pool(|| logits(&Cpu, &model, params, pool, &encoded, None))?)
     }
 }
 

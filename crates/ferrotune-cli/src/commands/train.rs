@@ -7,7 +7,7 @@ use crate::model::BertClassifier;
 use crate::progress::Progress;
 use crate::run_folder::{BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
-use crate::{audit, fingerprint, report};
+use crate::{audit, fingerprint, prefix, report};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{BertConfig, freeze};
 use ferrotune_data::{Labels, Need, Table, Tokenizer, encode_labels, read_table_with};
@@ -58,7 +58,10 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let stop = stop_on_signal();
     let mut pool = Pool::new(Cpu);
     let Pretrained { config, labels, model, params, .. } = &mut loaded;
-    let classifier = BertClassifier { model, config };
+    let frozen_layers = freeze::frozen_layers(params, config);
+    let classifier = BertClassifier { model, config, frozen_layers };
+    let validation = data.validation.as_ref();
+    let mut prefix = prefix::open(&resolved.settings, folder.path(), &classifier, params, &data.train, validation)?;
     let outcome = on_pool(|| {
         train(Run {
             backend: &Cpu,
@@ -67,7 +70,8 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
             optimizer: optimizer.as_mut(),
             pool: &mut pool,
             train: &data.train,
-            validation: data.validation.as_ref(),
+            validation,
+            prefix: prefix.caches.as_mut(),
             names: labels,
             settings: &resolved.numbers,
             checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
@@ -82,12 +86,15 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         return Err(Failure { message, code: STOPPED });
     }
 
+    // What follows needs the model alone.
+    drop(optimizer);
+    prefix.close()?;
     let best = folder.path().join(BEST);
     pretrained::save(&Cpu, &best, config, labels, params, Some(&model_folder.folder), true)?;
     let limit = best.join(TOKEN_LIMIT_FILE);
     std::fs::write(&limit, format!("{}\n", json!({"max_length": resolved.max_length}))).map_err(io(limit.display()))?;
-    let test =
-        data.test.as_ref().map(|split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, labels)));
+    let measure = |split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, labels, None));
+    let test = data.test.as_ref().map(measure).transpose()?;
     folder.write_results(&results(&resolved, &outcome, test.as_ref()))?;
     finish(&outcome, test.as_ref(), folder.path());
     Ok(())

@@ -1,0 +1,80 @@
+//! Where the outputs of frozen layers are kept during a run: in memory, in the run folder, or in a folder that later runs share.
+//! It must not know how they are computed.
+
+use crate::args::{Switch, TrainSettings};
+use crate::exit::{Failure, io, usage};
+use crate::model::BertClassifier;
+use ferrotune_data::Encoded;
+use ferrotune_kernels::isa;
+use ferrotune_tensor::{Cpu, Params};
+use ferrotune_train::model::{FrozenPrefix, Split};
+use ferrotune_train::prefix::{PrefixCache, PrefixCaches, bytes, key, lengths};
+use std::path::{Path, PathBuf};
+
+/// Folder inside the run folder, for what does not fit in memory.
+const SPILL: &str = "prefix-cache";
+
+/// The caches of a run, and what to clear away after it.
+pub struct Prefix {
+    /// None if nothing is frozen from the bottom, or the cache is off.
+    pub caches: Option<PrefixCaches>,
+    spill: Option<PathBuf>,
+}
+
+/// Chooses the place and says it.
+pub fn open(
+    settings: &TrainSettings,
+    run: &Path,
+    model: &BertClassifier<'_>,
+    params: &Params<Cpu>,
+    train: &Split,
+    validation: Option<&Split>,
+) -> Result<Prefix, Failure> {
+    let none = Prefix { caches: None, spill: None };
+    let Some(layers) = model.frozen_layers else {
+        if settings.prefix_cache_dir.is_some() {
+            let why = "keeps outputs of frozen layers, and the embeddings are trained; freeze from the bottom, such as --freeze \
+                       embeddings,layers.0-3, or leave it out";
+            return Err(usage(format!("--prefix-cache-dir {why}")));
+        }
+        return Ok(none);
+    };
+    let parts = match layers {
+        0 => "the embeddings are".to_string(),
+        1 => "embeddings and layer 0 are".to_string(),
+        _ => format!("embeddings and layers 0-{} are", layers - 1),
+    };
+    eprint!("frozen     {parts} at the bottom and frozen: no dropout there; ");
+    if settings.prefix_cache == Some(Switch::Off) {
+        eprintln!("computed again in each epoch");
+        return Ok(none);
+    }
+    let frozen: &dyn FrozenPrefix<Cpu> = model;
+    let lengths = |split: &Split| lengths(frozen, &split.encoded);
+    let total = bytes(&lengths(train)) + validation.map_or(0, |split| bytes(&lengths(split)));
+    let limit = settings.prefix_cache_memory.unwrap_or_default() << 20;
+    let spill = run.join(SPILL);
+    let folder = settings.prefix_cache_dir.as_deref().or((total > limit).then_some(spill.as_path()));
+    let place = folder.map_or("memory".to_string(), |folder| folder.display().to_string());
+    eprintln!("computed once, {:.0} MiB in {place}", total as f64 / f64::from(1 << 20));
+    let identity = format!("{:?}\n{layers} layers\n{:?}\n{}", model.config, isa::current(), env!("CARGO_PKG_VERSION"));
+    let cache = |split: &Split| -> Result<PrefixCache, Failure> {
+        let encoded: &Encoded = &split.encoded;
+        Ok(match folder {
+            None => PrefixCache::in_memory(lengths(split)),
+            Some(folder) => PrefixCache::in_file(folder, &key(&Cpu, params, &identity, encoded), lengths(split))?,
+        })
+    };
+    let caches = PrefixCaches { train: cache(train)?, validation: validation.map(cache).transpose()? };
+    Ok(Prefix { caches: Some(caches), spill: (folder == Some(&spill)).then_some(spill) })
+}
+
+impl Prefix {
+    /// Frees memory and removes files that were for this run only.
+    pub fn close(self) -> Result<(), Failure> {
+        let Prefix { caches, spill } = self;
+        drop(caches);
+        let Some(folder) = spill else { return Ok(()) };
+        std::fs::remove_dir_all(&folder).map_err(io(format!("cannot remove {}", folder.display())))
+    }
+}

@@ -1,0 +1,191 @@
+//! What the frozen bottom of a model gave for each row, kept for later epochs and runs: it never changes, so computing it once is
+//! enough. Must not know which layers those are, and never changes a result: what is missing or damaged is computed again.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use crate::error::TrainError;
+use crate::fingerprint::hex;
+use crate::model::{Classifier, FrozenPrefix, Mode};
+use ferrotune_data::{Batch, Encoded};
+use ferrotune_tensor::{Backend, Params, Pool, Tape, Var};
+use file::RowFile;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// The caches of a run, one for each split that is read more than once.
+pub struct PrefixCaches {
+    /// Of the training rows.
+    pub train: PrefixCache,
+    /// Of the validation rows.
+    pub validation: Option<PrefixCache>,
+}
+
+/// Hidden states of the rows of one split, as far as they have been computed.
+pub struct PrefixCache {
+    lengths: Vec<usize>,
+    rows: Rows,
+}
+
+enum Rows {
+    Memory(Vec<Option<Box<[f32]>>>),
+    File(RowFile),
+}
+
+/// Numbers that the prefix gives for each row.
+pub fn lengths<B: Backend>(prefix: &dyn FrozenPrefix<B>, encoded: &Encoded) -> Vec<usize> {
+    let positions = |tokens: usize| if prefix.first_token_only() { 1 } else { tokens };
+    (0..encoded.len()).map(|row| prefix.width() * positions(encoded.row(row).0.len())).collect()
+}
+
+/// Bytes that a full cache needs.
+pub fn bytes(lengths: &[usize]) -> u64 {
+    lengths.iter().map(|&length| 4 * length as u64).sum()
+}
+
+/// A name for what the cached numbers are a function of: the tokens, the frozen parameters by name and bits, and what `model` says
+/// (architecture, depth, instruction set). SHA-256 in hexadecimal.
+pub fn key<B: Backend>(backend: &B, params: &Params<B>, model: &str, encoded: &Encoded) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("prefix 1\n{model}\n{} rows\n", encoded.len()));
+    for words in [&encoded.ids, &encoded.type_ids, &encoded.offsets] {
+        words.chunks(1 << 14).for_each(|block| {
+            hash.update(block.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
+        });
+    }
+    for id in params.layout().ids().filter(|&id| !params.is_trainable(id)) {
+        let entry = params.layout().entry(id);
+        hash.update(format!("\n{} {:?}\n", entry.name, entry.shape.dims()));
+        for block in backend.download(params.get(id).data).chunks(1 << 14) {
+            hash.update(block.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        }
+    }
+    hex(&hash.finalize())
+}
+
+impl PrefixCache {
+    /// An empty cache that grows in memory up to [`bytes`].
+    pub fn in_memory(lengths: Vec<usize>) -> PrefixCache {
+        let rows = Rows::Memory(vec![None; lengths.len()]);
+        PrefixCache { lengths, rows }
+    }
+
+    /// A cache in the file `KEY.prefix` of `folder`, with what an earlier run left there under the same key. Its memory does not grow.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be made or read.
+    pub fn in_file(folder: &Path, key: &str, lengths: Vec<usize>) -> Result<PrefixCache, TrainError> {
+        let rows = Rows::File(RowFile::open(folder, key, &lengths)?);
+        Ok(PrefixCache { lengths, rows })
+    }
+
+    /// Copies a row to `out` and says whether it is there.
+    fn read(&mut self, row: usize, out: &mut [f32]) -> Result<bool, TrainError> {
+        match &mut self.rows {
+            Rows::Memory(rows) => Ok(rows[row].as_ref().is_some_and(|values| {
+                out.copy_from_slice(values);
+                true
+            })),
+            Rows::File(file) => file.read(row, out),
+        }
+    }
+
+    fn write(&mut self, row: usize, values: &[f32]) -> Result<(), TrainError> {
+        match &mut self.rows {
+            Rows::Memory(rows) => {
+                rows[row] = Some(values.into());
+                Ok(())
+            }
+            Rows::File(file) => file.write(row, values),
+        }
+    }
+
+    /// The hidden states of `rows`, one below the other: what is there, and the rest computed and kept.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn hidden<B: Backend>(
+        &mut self,
+        backend: &B,
+        prefix: &dyn FrozenPrefix<B>,
+        params: &Params<B>,
+        pool: &mut Pool<B>,
+        encoded: &Encoded,
+        rows: &[usize],
+    ) -> Result<Vec<f32>, TrainError> {
+        let mut hidden = vec![0.0; rows.iter().map(|&row| self.lengths[row]).sum()];
+        let (mut missing, mut places) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        for &row in rows {
+            let place = at..at + self.lengths[row];
+            at = place.end;
+            if !self.read(row, &mut hidden[place.clone()])? {
+                missing.push(row);
+                places.push(place);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(hidden);
+        }
+        let mut tape = Tape::inference(backend, params, pool);
+        let computed = prefix.hidden(&mut tape, &Batch::gather(encoded, &[], &missing));
+        let mut computed = &tape.download(computed)[..];
+        for (row, place) in missing.into_iter().zip(places) {
+            let (values, rest) = computed.split_at(place.len());
+            self.write(row, values)?;
+            hidden[place].copy_from_slice(values);
+            computed = rest;
+        }
+        Ok(hidden)
+    }
+}
+
+/// What a forward pass starts from.
+pub enum Start {
+    /// The tokens.
+    Tokens,
+    /// What the frozen prefix gave for the batch's rows.
+    Hidden(Vec<f32>),
+}
+
+impl Start {
+    /// From the cache, if there is one and the model has a frozen prefix.
+    ///
+    /// # Errors
+    /// As [`PrefixCache::hidden`].
+    pub fn of<B: Backend>(
+        cache: Option<&mut PrefixCache>,
+        backend: &B,
+        model: &dyn Classifier<B>,
+        params: &Params<B>,
+        pool: &mut Pool<B>,
+        encoded: &Encoded,
+        rows: &[usize],
+    ) -> Result<Start, TrainError> {
+        match (cache, model.frozen_prefix()) {
+            (Some(cache), Some(prefix)) => {
+                cache.hidden(backend, prefix, params, pool, encoded, rows).map(Start::Hidden)
+            }
+            _ => Ok(Start::Tokens),
+        }
+    }
+
+    /// The logits of the batch; the same bits from either start.
+    pub fn logits<B: Backend>(
+        self,
+        tape: &mut Tape<'_, B>,
+        model: &dyn Classifier<B>,
+        batch: &Batch,
+        mode: Mode,
+    ) -> Var {
+        match (self, model.frozen_prefix()) {
+            (Start::Hidden(hidden), Some(prefix)) => {
+                let positions = hidden.len() / prefix.width();
+                let hidden = tape.constant_from([positions, prefix.width()], &hidden);
+                prefix.logits_from(tape, hidden, batch, mode)
+            }
+            _ => model.logits(tape, batch, mode),
+        }
+    }
+}
