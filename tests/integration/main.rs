@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod golden;
+mod memory;
 mod minilm;
 mod training;

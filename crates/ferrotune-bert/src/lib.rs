@@ -10,6 +10,7 @@ pub mod config;
 pub mod error;
 pub mod freeze;
 mod json;
+pub mod memory;
 pub mod model;
 pub mod pretrained;
 

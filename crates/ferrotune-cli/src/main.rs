@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod fingerprint;
 mod hub;
+mod memory;
 mod model;
 mod prefix;
 mod progress;

@@ -18,6 +18,8 @@ const SPILL: &str = "prefix-cache";
 pub struct Prefix {
     /// None if nothing is frozen from the bottom, or the cache is off.
     pub caches: Option<PrefixCaches>,
+    /// Bytes that the caches will take in memory.
+    pub memory: u64,
     spill: Option<PathBuf>,
 }
 
@@ -30,7 +32,7 @@ pub fn open(
     train: &Split,
     validation: Option<&Split>,
 ) -> Result<Prefix, Failure> {
-    let none = Prefix { caches: None, spill: None };
+    let none = Prefix { caches: None, memory: 0, spill: None };
     let Some(layers) = model.frozen_layers else {
         if settings.prefix_cache_dir.is_some() {
             let why = "keeps outputs of frozen layers, and the embeddings are trained; freeze from the bottom, such as --freeze \
@@ -66,13 +68,14 @@ pub fn open(
         })
     };
     let caches = PrefixCaches { train: cache(train)?, validation: validation.map(cache).transpose()? };
-    Ok(Prefix { caches: Some(caches), spill: (folder == Some(&spill)).then_some(spill) })
+    let memory = if folder.is_none() { total } else { 0 };
+    Ok(Prefix { caches: Some(caches), memory, spill: (folder == Some(&spill)).then_some(spill) })
 }
 
 impl Prefix {
     /// Frees memory and removes files that were for this run only.
     pub fn close(self) -> Result<(), Failure> {
-        let Prefix { caches, spill } = self;
+        let Prefix { caches, spill, .. } = self;
         drop(caches);
         let Some(folder) = spill else { return Ok(()) };
         std::fs::remove_dir_all(&folder).map_err(io(format!("cannot remove {}", folder.display())))

@@ -89,11 +89,3 @@ fn remove(path: &Path, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result
         _ => Ok(()),
     }
 }
-
-/// The largest resident memory of this process so far, where the system tells (Linux); else none.
-pub fn peak_memory_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some((kib / 1024.0 * 10.0).round() / 10.0)
-}

@@ -26,12 +26,23 @@ impl<B: Backend> Pool<B> {
         let buf = match fit.and_then(|capacity| self.free.get_mut(&capacity)?.pop()) {
             Some(buf) => buf,
             None => {
+                self.make_room(wanted);
                 self.misses += 1;
                 self.held += wanted;
                 self.backend.alloc(wanted, Role::Activation)
             }
         };
         Tensor { shape, buf }
+    }
+
+    /// Before a larger buffer is allocated, the nearest smaller free one is given back to the device: where batches grow, it is the one
+    /// whose place the larger takes. Memory then follows the largest batch and not the sum of all sizes.
+    fn make_room(&mut self, wanted: usize) {
+        let near = self.free.range(wanted / 2..wanted).rev().find(|(_, stock)| !stock.is_empty());
+        let Some(capacity) = near.map(|(&capacity, _)| capacity) else { return };
+        if self.free.get_mut(&capacity).is_some_and(|stock| stock.pop().is_some()) {
+            self.held -= capacity;
+        }
     }
 
     /// A vector of `len` elements with unspecified contents: working memory for a kernel.
@@ -77,6 +88,28 @@ mod tests {
         let much_smaller = pool.take([3]);
         assert_eq!(pool.misses(), 2, "a tiny tensor must not occupy a large buffer");
         pool.give(much_smaller);
+    }
+
+    #[test]
+    fn memory_follows_the_largest_batch_and_not_the_sum_of_sizes() {
+        let mut pool = Pool::new(Cpu);
+        let mut step = |tokens: usize| {
+            let taken: Vec<_> = [384, 1152, 384, 1536, 1536, 384].map(|width| pool.take([tokens, width])).into();
+            taken.into_iter().for_each(|tensor| pool.give(tensor));
+            (pool.held(), pool.misses())
+        };
+        let sizes = [700, 620, 810, 755, 930, 1010, 840, 1100];
+        let mut largest = 0;
+        for tokens in sizes.into_iter().chain(sizes) {
+            let (held, _) = step(tokens);
+            largest = largest.max(tokens);
+            let needed = largest * (3 * 384 + 1152 + 2 * 1536);
+            assert!(held <= needed * 5 / 4, "{tokens} tokens: {held} held, {needed} needed");
+        }
+        let seen = step(1100).1;
+        sizes
+            .into_iter()
+            .for_each(|tokens| assert_eq!(step(tokens).1, seen, "{tokens} tokens: sizes were all seen twice"));
     }
 
     #[test]

@@ -72,7 +72,10 @@ fn trained_parameters<B: Backend>(params: &Params<B>) -> String {
 
 /// The trained parameters, in order.
 pub fn download<B: Backend>(backend: &B, params: &Params<B>) -> Vec<f32> {
-    params.trainable_ids().flat_map(|id| backend.download(params.get(id).data)).collect()
+    let elements = params.trainable_ids().map(|id| params.layout().entry(id).shape.len()).sum();
+    let mut weights = Vec::with_capacity(elements);
+    params.trainable_ids().for_each(|id| weights.extend(backend.download(params.get(id).data)));
+    weights
 }
 
 /// Puts back what [`download`] gave.

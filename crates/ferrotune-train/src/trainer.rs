@@ -219,6 +219,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             let improved = progress.best.as_ref().is_none_or(|best| settings.metric.better(value, best.value));
             if improved {
                 observer.on(&Event::NewBest { epoch, step: done, metric: settings.metric, value });
+                progress.best = None; // The old weights go before the new ones come.
                 progress.best =
                     Some(Best { epoch, step: done, value, report, weights: resume::download(backend, params) });
                 progress.evaluations_without_improvement = 0;

@@ -7,7 +7,7 @@ use crate::model::BertClassifier;
 use crate::progress::Progress;
 use crate::run_folder::{BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
-use crate::{audit, fingerprint, prefix, report};
+use crate::{audit, fingerprint, memory, prefix, report};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{BertConfig, freeze};
 use ferrotune_data::{Labels, Need, Table, Tokenizer, encode_labels, read_table_with};
@@ -62,6 +62,11 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let classifier = BertClassifier { model, config, frozen_layers };
     let validation = data.validation.as_ref();
     let mut prefix = prefix::open(&resolved.settings, folder.path(), &classifier, params, &data.train, validation)?;
+    let predicted =
+        memory::predicted_mib(&resolved, config, params, frozen_layers, &data.train, validation, prefix.memory);
+    if let Some(mib) = predicted {
+        eprintln!("memory     about {mib:.0} MiB at the peak of training");
+    }
     let outcome = on_pool(|| {
         train(Run {
             backend: &Cpu,
@@ -203,7 +208,7 @@ fn results(resolved: &Resolved, outcome: &Outcome, test: Option<&ClassificationR
             "steps": outcome.steps,
             "seconds": outcome.seconds,
         },
-        "peak_memory_mib": crate::run_folder::peak_memory_mib(),
+        "peak_memory_mib": memory::peak_mib(),
     })
 }
 
@@ -213,6 +218,9 @@ fn finish(outcome: &Outcome, test: Option<&ClassificationReport>, folder: &Path)
             "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
             outcome.samples_per_second, outcome.tokens_per_second
         );
+    }
+    if let Some(mib) = memory::peak_mib() {
+        println!("memory: {mib:.0} MiB at the peak");
     }
     if let Some(validation) = &outcome.validation {
         println!("{}   best epoch {}", report::line("validation", validation), outcome.best_epoch);

@@ -1,0 +1,66 @@
+//! What a run needs of memory, before it starts and after it ended. It must not know how a step works.
+
+use crate::settings::Resolved;
+use ferrotune_bert::BertConfig;
+use ferrotune_bert::memory::activation_numbers;
+use ferrotune_data::shuffled;
+use ferrotune_tensor::{Cpu, Params};
+use ferrotune_train::evaluate::EVALUATION_BATCH;
+use ferrotune_train::model::Split;
+
+/// Epochs whose batches are looked at for the largest one.
+const EPOCHS: u64 = 3;
+
+/// MiB that the process holds now.
+fn resident_mib() -> Option<f64> {
+    status_mib("VmRSS:")
+}
+
+/// The largest resident memory of this process so far, where the system tells (Linux); else none.
+pub fn peak_mib() -> Option<f64> {
+    status_mib("VmHWM:")
+}
+
+fn status_mib(field: &str) -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some((kib / 1024.0 * 10.0).round() / 10.0)
+}
+
+/// About how many MiB the run will hold at its peak: what is there now (rows, weights, moments), and what training adds to it:
+/// gradients, the largest tensor on its way into a checkpoint, activations of the largest batch, best weights and activations of an
+/// evaluation, and the rows that a cache keeps in memory.
+/// None where the system does not say what is there now.
+pub fn predicted_mib(
+    resolved: &Resolved,
+    config: &BertConfig,
+    params: &Params<Cpu>,
+    frozen_layers: Option<usize>,
+    train: &Split,
+    validation: Option<&Split>,
+    cached_bytes: u64,
+) -> Option<f64> {
+    let sizes = || params.trainable_ids().map(|id| params.layout().entry(id).shape.len());
+    let (trained, largest): (usize, usize) = (sizes().sum(), sizes().max().unwrap_or(0));
+    let numbers = &resolved.numbers;
+    let length = |row: &usize| train.encoded.row(*row).0.len();
+    let passes = |epoch| -> usize {
+        let order = shuffled(train.rows(), numbers.seed, epoch);
+        let steps = order.chunks(numbers.batch_size);
+        let tokens = steps.flat_map(|step| step.chunks(numbers.micro_batch)).map(|rows| rows.iter().map(length).sum());
+        tokens.max().unwrap_or(0)
+    };
+    let tokens = (0..numbers.epochs.min(EPOCHS)).map(passes).max().unwrap_or(0);
+    let rows = numbers.micro_batch.min(train.rows());
+    // The pool's buffers are up to an eighth larger than what they hold.
+    let step = activation_numbers(config, frozen_layers, tokens, rows) / 8 * 9;
+    let evaluation = validation.map_or(0, |split| {
+        let offsets: Vec<u32> = split.encoded.offsets.iter().copied().step_by(EVALUATION_BATCH).collect();
+        let tokens =
+            offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(split.encoded.tokens());
+        trained + activation_numbers(config, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH)
+    });
+    let added = trained + largest + step + evaluation;
+    Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))
+}
