@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 /// A stock of free buffers by capacity. `take` gives the smallest free buffer that fits, within twice the length.
 pub struct Pool<B: Backend = Cpu> {
     backend: B,
-    free: BTreeMap<usize, Vec<B::Buf>>,
+    /// By capacity; each with the pass in which it came back, the oldest first.
+    free: BTreeMap<usize, Vec<(u64, B::Buf)>>,
+    pass: u64,
     misses: usize,
     held: usize,
 }
@@ -14,7 +16,7 @@ pub struct Pool<B: Backend = Cpu> {
 impl<B: Backend> Pool<B> {
     /// An empty pool.
     pub fn new(backend: B) -> Pool<B> {
-        Pool { backend, free: BTreeMap::new(), misses: 0, held: 0 }
+        Pool { backend, free: BTreeMap::new(), pass: 0, misses: 0, held: 0 }
     }
 
     /// A tensor of this shape with unspecified contents.
@@ -24,7 +26,7 @@ impl<B: Backend> Pool<B> {
         let fit =
             self.free.range(wanted..=wanted * 2).find(|(_, stock)| !stock.is_empty()).map(|(&capacity, _)| capacity);
         let buf = match fit.and_then(|capacity| self.free.get_mut(&capacity)?.pop()) {
-            Some(buf) => buf,
+            Some((_, buf)) => buf,
             None => {
                 self.make_room(wanted);
                 self.misses += 1;
@@ -35,12 +37,19 @@ impl<B: Backend> Pool<B> {
         Tensor { shape, buf }
     }
 
-    /// Before a larger buffer is allocated, the nearest smaller free one is given back to the device: where batches grow, it is the one
-    /// whose place the larger takes. Memory then follows the largest batch and not the sum of all sizes.
+    /// Says that another forward pass begins: what lies here now was of use to earlier ones.
+    pub(crate) fn next_pass(&mut self) {
+        self.pass += 1;
+    }
+
+    /// Before a larger buffer is allocated, the nearest smaller one that this pass has not used is given back to the device: where
+    /// batches grow, it is the one whose place the larger takes. Memory then follows the largest batch and not the sum of all sizes.
     fn make_room(&mut self, wanted: usize) {
-        let near = self.free.range(wanted / 2..wanted).rev().find(|(_, stock)| !stock.is_empty());
-        let Some(capacity) = near.map(|(&capacity, _)| capacity) else { return };
-        if self.free.get_mut(&capacity).is_some_and(|stock| stock.pop().is_some()) {
+        let pass = self.pass;
+        let unused = |stock: &Vec<(u64, B::Buf)>| stock.first().is_some_and(|(last, _)| *last < pass);
+        if let Some((&capacity, stock)) = self.free.range_mut(wanted / 2..wanted).rev().find(|(_, stock)| unused(stock))
+        {
+            stock.remove(0);
             self.held -= capacity;
         }
     }
@@ -52,7 +61,7 @@ impl<B: Backend> Pool<B> {
 
     /// Takes a tensor back for later use.
     pub fn give(&mut self, tensor: Tensor<B>) {
-        self.free.entry(B::capacity(&tensor.buf)).or_default().push(tensor.buf);
+        self.free.entry(B::capacity(&tensor.buf)).or_default().push((self.pass, tensor.buf));
     }
 
     /// How many buffers had to be allocated so far.
@@ -94,6 +103,7 @@ mod tests {
     fn memory_follows_the_largest_batch_and_not_the_sum_of_sizes() {
         let mut pool = Pool::new(Cpu);
         let mut step = |tokens: usize| {
+            pool.next_pass();
             let taken: Vec<_> = [384, 1152, 384, 1536, 1536, 384].map(|width| pool.take([tokens, width])).into();
             taken.into_iter().for_each(|tensor| pool.give(tensor));
             (pool.held(), pool.misses())

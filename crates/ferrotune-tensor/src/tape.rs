@@ -57,6 +57,7 @@ impl<'p, B: Backend> Tape<'p, B> {
     }
 
     fn with(backend: &'p B, params: &'p Params<B>, pool: &'p mut Pool<B>, recording: bool) -> Self {
+        pool.next_pass();
         let param_vars = vec![None; params.layout().entries().len()];
         Tape {
             backend,
