@@ -13,4 +13,5 @@ pub mod model;
 pub mod prefix;
 pub mod resume;
 pub mod store;
+pub mod tasks;
 pub mod trainer;
