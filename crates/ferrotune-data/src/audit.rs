@@ -1,7 +1,7 @@
 //! [`audit`]: what is suspicious in the splits of a data set, as plain data; the caller prints it.
 //! It knows nothing of files but the lines that rows carry, and nothing of tokens.
 
-use crate::{Row, Table};
+use crate::{Need, Row, Table, label_set, parse_score};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
@@ -94,14 +94,16 @@ impl Finding {
 /// Looks for empty texts, duplicates within and across splits, contradicting labels and classes that a split lacks.
 ///
 /// Two texts are the same when they agree up to case and runs of white space; both texts of a pair must agree.
-/// Rows with an empty text are counted as such and take no further part in the comparison.
-pub fn audit(train: &Table, validation: Option<&Table>, test: Option<&Table>) -> Audit {
+/// Rows with an empty text are counted as such and take no further part in the comparison. `need` is what the tables were read with: it
+/// says whether a label is one name, several or a number. Sets of labels are the same in any order, and numbers if they are equal;
+/// numbers are not counted.
+pub fn audit(train: &Table, validation: Option<&Table>, test: Option<&Table>, need: Need) -> Audit {
     let splits = [("train", Some(train)), ("validation", validation), ("test", test)];
     let splits: Vec<(&'static str, &Table)> =
         splits.into_iter().filter_map(|(name, table)| Some((name, table?))).collect();
-    let train_counts = label_counts(train);
+    let train_counts = label_counts(train, need);
     let mut audit = Audit { splits: Vec::new(), overlaps: Vec::new(), conflicting_texts: 0, conflicts: Vec::new() };
-    let mut labelled: HashMap<String, (Place, bool)> = HashMap::new();
+    let mut labelled: HashMap<String, (Place, String, bool)> = HashMap::new();
     let mut seen: Vec<HashMap<String, u64>> = Vec::new();
     for (n, &(split, table)) in splits.iter().enumerate() {
         let mut empty_texts = Finding::default();
@@ -126,8 +128,10 @@ pub fn audit(train: &Table, validation: Option<&Table>, test: Option<&Table>) ->
             }
             if let Some(label) = &row.label {
                 let place = Place { split, line: row.line, label: label.clone() };
-                let (first, contradicted) = labelled.entry(text.clone()).or_insert_with(|| (place.clone(), false));
-                if first.label != *label && !*contradicted {
+                let said = meaning(row, need);
+                let (first, meant, contradicted) =
+                    labelled.entry(text.clone()).or_insert_with(|| (place.clone(), said.clone(), false));
+                if *meant != said && !*contradicted {
                     *contradicted = true;
                     audit.conflicting_texts += 1;
                     if audit.conflicts.len() < EXAMPLES {
@@ -142,7 +146,7 @@ pub fn audit(train: &Table, validation: Option<&Table>, test: Option<&Table>) ->
                 }
             }
         }
-        let counts = label_counts(table);
+        let counts = label_counts(table, need);
         audit.splits.push(SplitAudit {
             split,
             rows: table.rows.len(),
@@ -179,9 +183,33 @@ fn normalised(row: &Row) -> Option<String> {
     Some(joined)
 }
 
-fn label_counts(table: &Table) -> BTreeMap<&str, usize> {
+/// The names of a row's labels. A set that is malformed counts as one name: whoever encodes it refuses it.
+fn names(row: &Row, need: Need) -> Vec<&str> {
+    match need {
+        Need::Scores => Vec::new(),
+        Need::LabelSets { separator } => {
+            label_set(row, separator, "").unwrap_or_else(|_| row.label.as_deref().into_iter().collect())
+        }
+        Need::Labels | Need::TextOnly => row.label.as_deref().into_iter().collect(),
+    }
+}
+
+/// Equal for labels that say the same.
+fn meaning(row: &Row, need: Need) -> String {
+    let label = row.label.as_deref().unwrap_or_default();
+    match need {
+        Need::Scores => parse_score(label).map_or(label.to_owned(), |score| score.to_string()),
+        _ => {
+            let mut names = names(row, need);
+            names.sort_unstable();
+            names.join("\n")
+        }
+    }
+}
+
+fn label_counts(table: &Table, need: Need) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
-    for label in table.rows.iter().filter_map(|row| row.label.as_deref()) {
+    for label in table.rows.iter().flat_map(|row| names(row, need)) {
         *counts.entry(label).or_insert(0) += 1;
     }
     counts

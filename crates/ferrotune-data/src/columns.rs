@@ -57,12 +57,10 @@ impl Columns {
             None if has("text_b") => return Err(missing("text_a")),
             None => return Err(missing("text")),
         };
-        let label = columns.label.clone().unwrap_or_else(|| "label".to_owned());
-        if need == Need::TextOnly && !has(&label) {
-            columns.label = None;
-        } else if columns.label.is_none() && need == Need::Labels {
-            columns.label = Some(label);
-        }
+        let named = wanted.and_then(|wanted| wanted.label.clone());
+        let usual = || need.label_columns().iter().find(|name| has(name)).unwrap_or(&need.label_columns()[0]);
+        let label = named.unwrap_or_else(|| (*usual()).to_owned());
+        columns.label = (need != Need::TextOnly || has(&label)).then_some(label);
         for name in [Some(&columns.text), columns.text_b.as_ref(), columns.label.as_ref()].into_iter().flatten() {
             if !has(name) {
                 return Err(missing(name));

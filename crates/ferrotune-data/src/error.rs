@@ -68,6 +68,21 @@ pub enum DataError {
     AmbiguousColumns { file: String },
     #[error("empty label in {file}, line {line}: give the row a label or delete it")]
     EmptyLabel { file: String, line: u64 },
+    #[error(
+        "empty name among the labels in {file}, line {line}: put one {separator:?} between two names (or give an array of them), \
+         and leave the whole field empty for a row without labels"
+    )]
+    EmptyLabelInSet { file: String, line: u64, separator: char },
+    #[error("label {} twice in one row of {file}, line {line}: keep one", quoted(.label))]
+    RepeatedLabel { file: String, line: u64, label: String },
+    #[error("label {} in {file}, line {line} holds the separator {separator:?}: choose another separator", quoted(.label))]
+    SeparatorInLabel { file: String, line: u64, label: String, separator: char },
+    #[error("no row of {file} has any label: nothing can be learned from it")]
+    NoLabels { file: String },
+    #[error("{} is no number in {file}, line {line} (such rows: {rows}): write a finite number such as 3.5", quoted(.value))]
+    NotANumber { file: String, line: u64, value: String, rows: usize },
+    #[error("{file} has the classes {classes}: a binary task has exactly two")]
+    NotBinary { file: String, classes: String },
     #[error("label over several lines in {file}, line {line}: look for an unclosed quote")]
     LabelSpansLines { file: String, line: u64 },
     #[error("{what} over {limit} bytes in {file}, line {line}: shorten it, or look for an unclosed quote")]

@@ -95,13 +95,20 @@ pub fn encode_labels(table: &Table, labels: &Labels) -> Result<Vec<u32>, DataErr
             }
         }
     }
-    let Some((line, label)) = unknown else { return Ok(ids) };
-    Err(DataError::UnknownLabel {
-        file: file(),
+    match unknown {
+        Some((line, label)) => Err(unknown_label(table, labels, line, label, unknown_rows)),
+        None => Ok(ids),
+    }
+}
+
+/// The refusal of `rows` rows with labels that are not known, of which this is the first.
+pub(crate) fn unknown_label(table: &Table, labels: &Labels, line: u64, label: &str, rows: usize) -> DataError {
+    DataError::UnknownLabel {
+        file: table.path.display().to_string(),
         line,
-        label: label.clone(),
-        rows: unknown_rows,
+        label: label.to_owned(),
+        rows,
         known: listed(labels.names.iter().map(String::as_str)),
         nearest: nearest(label, labels.names.iter().map(String::as_str)),
-    })
+    }
 }

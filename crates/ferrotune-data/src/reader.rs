@@ -129,7 +129,7 @@ impl<R: BufRead> RowReader<R> {
         row.label = row.label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
         match &row.label {
             Some(label) if label.contains(['\n', '\r']) => Err(DataError::LabelSpansLines { file: file(), line }),
-            None if self.need == Need::Labels => Err(DataError::EmptyLabel { file: file(), line }),
+            None if matches!(self.need, Need::Labels | Need::Scores) => Err(DataError::EmptyLabel { file: file(), line }),
             _ => Ok(row),
         }
     }
@@ -148,7 +148,8 @@ impl<R: BufRead> Iterator for RowReader<R> {
     }
 }
 
-/// The row that a JSON object holds. The label may be a string, an integer or a boolean; null counts as empty.
+/// The row that a JSON object holds. A label may be a string, an integer or a boolean; a set of labels also an array of those, a score any
+/// number; null counts as empty.
 fn json_row(file: &str, line: u64, object: &Object, columns: &Columns, need: Need) -> Result<Row, DataError> {
     let wrong_type = |key: &str, value: &Value, expected| DataError::JsonType {
         file: file.to_owned(),
@@ -172,16 +173,29 @@ fn json_row(file: &str, line: u64, object: &Object, columns: &Columns, need: Nee
         Some(other) => Err(wrong_type(key, other, "a string")),
         None => Err(missing(key)),
     };
-    let label = |key: &String| match jsonl::get(object, key) {
-        Some(value @ (Value::Array(_) | Value::Object(_))) => {
-            Err(wrong_type(key, value, "a string, an integer or a boolean"))
+    let name = |key: &String, value: &Value| match value {
+        Value::Array(_) | Value::Object(_) => Err(wrong_type(key, value, "a string, an integer or a boolean")),
+        Value::Number(number) if number.is_f64() => Err(wrong_type(key, value, "a string, an integer or a boolean")),
+        _ => checked(key, jsonl::plain(value)),
+    };
+    let label = |key: &String| match (jsonl::get(object, key), need) {
+        (Some(Value::Array(values)), Need::LabelSets { separator }) => {
+            let names: Vec<String> = values.iter().map(|value| name(key, value)).collect::<Result<_, _>>()?;
+            if names.iter().any(|name| name.trim().is_empty()) {
+                return Err(DataError::EmptyLabelInSet { file: file.to_owned(), line, separator });
+            }
+            if let Some(label) = names.iter().find(|name| name.contains(separator)) {
+                let (file, label) = (file.to_owned(), label.clone());
+                return Err(DataError::SeparatorInLabel { file, line, label, separator });
+            }
+            Ok(Some(names.join(&separator.to_string())))
         }
-        Some(Value::Number(number)) if number.is_f64() => {
-            Err(wrong_type(key, &Value::Number(number.clone()), "a string, an integer or a boolean"))
-        }
-        Some(value) => checked(key, jsonl::plain(value)).map(Some),
-        None if need == Need::TextOnly => Ok(None),
-        None => Err(missing(key)),
+        (Some(value @ Value::Number(_)), Need::Scores) => checked(key, jsonl::plain(value)).map(Some),
+        // Not needed and only shown: anything is fine.
+        (Some(value), Need::TextOnly) => checked(key, jsonl::plain(value)).map(Some),
+        (Some(value), _) => name(key, value).map(Some),
+        (None, Need::TextOnly) => Ok(None),
+        (None, _) => Err(missing(key)),
     };
     Ok(Row {
         text: text(&columns.text)?,

@@ -16,7 +16,7 @@ pub struct Row {
     pub text: String,
     /// The second text, in every row of a pair task.
     pub text_b: Option<String>,
-    /// The label by name, trimmed and never empty.
+    /// The label by name, several names joined by the separator, or a number; trimmed and never empty.
     pub label: Option<String>,
     /// The line, from 1, on which the record starts.
     pub line: u64,
@@ -62,8 +62,26 @@ impl Format {
 pub enum Need {
     /// A label in every row.
     Labels,
+    /// Any number of labels in every row, joined by this character; in JSON Lines also an array of them.
+    LabelSets {
+        /// Stands between two names, and in none.
+        separator: char,
+    },
+    /// A number in every row.
+    Scores,
     /// Text; a label is read where it is there.
     TextOnly,
+}
+
+impl Need {
+    /// The columns that hold the label unless others are named; the first that a file has counts.
+    pub fn label_columns(self) -> &'static [&'static str] {
+        match self {
+            Need::Labels | Need::TextOnly => &["label"],
+            Need::LabelSets { .. } => &["labels", "label"],
+            Need::Scores => &["score", "label"],
+        }
+    }
 }
 
 /// Reads a whole file with the usual columns, in the format of its extension.

@@ -2,6 +2,7 @@
 
 mod auditing;
 mod batching;
+mod kinds;
 mod labelling;
 mod malformed;
 mod malformed_tokenizer;
