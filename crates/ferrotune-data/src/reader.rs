@@ -129,7 +129,9 @@ impl<R: BufRead> RowReader<R> {
         row.label = row.label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
         match &row.label {
             Some(label) if label.contains(['\n', '\r']) => Err(DataError::LabelSpansLines { file: file(), line }),
-            None if matches!(self.need, Need::Labels | Need::Scores) => Err(DataError::EmptyLabel { file: file(), line }),
+            None if matches!(self.need, Need::Labels | Need::Scores) => {
+                Err(DataError::EmptyLabel { file: file(), line })
+            }
             _ => Ok(row),
         }
     }

@@ -250,6 +250,76 @@ pub trait Backend: Send + Sync + Sized + 'static {
         k: f32,
     );
 
+    /// `loss[0] = k·Σ` cross-entropy with a weight for each class and label smoothing.
+    fn weighted_cross_entropy(
+        &self,
+        loss: Self::Mut<'_>,
+        logits: Self::Ref<'_>,
+        labels: &[u32],
+        weights: &[f32],
+        smoothing: f32,
+        k: f32,
+    );
+    /// Gradient of weighted cross-entropy.
+    fn weighted_cross_entropy_backward(
+        &self,
+        dlogits: Target<'_, Self>,
+        dloss: Self::Ref<'_>,
+        logits: Self::Ref<'_>,
+        labels: &[u32],
+        weights: &[f32],
+        smoothing: f32,
+        k: f32,
+    );
+    /// `loss[0] = k·Σ weight·(1 − p)^gamma·(−log p)` with `p = softmax(logits)[label]`.
+    fn focal(&self, loss: Self::Mut<'_>, logits: Self::Ref<'_>, labels: &[u32], weights: &[f32], gamma: f32, k: f32);
+    /// Gradient of the focal loss.
+    fn focal_backward(
+        &self,
+        dlogits: Target<'_, Self>,
+        dloss: Self::Ref<'_>,
+        logits: Self::Ref<'_>,
+        labels: &[u32],
+        weights: &[f32],
+        gamma: f32,
+        k: f32,
+    );
+    /// `loss[0] = k·Σ (1 − p)^gamma·(−log p)` with `p` the probability of each target, 0 or 1, from one logit.
+    fn binary_focal(&self, loss: Self::Mut<'_>, logits: Self::Ref<'_>, targets: &[f32], gamma: f32, k: f32);
+    /// Gradient of the binary focal loss.
+    fn binary_focal_backward(
+        &self,
+        dlogits: Target<'_, Self>,
+        dloss: Self::Ref<'_>,
+        logits: Self::Ref<'_>,
+        targets: &[f32],
+        gamma: f32,
+        k: f32,
+    );
+    /// `loss[0] = k·Σ (x − target)²`.
+    fn squared_error(&self, loss: Self::Mut<'_>, x: Self::Ref<'_>, targets: &[f32], k: f32);
+    /// Gradient of the squared error.
+    fn squared_error_backward(
+        &self,
+        dx: Target<'_, Self>,
+        dloss: Self::Ref<'_>,
+        x: Self::Ref<'_>,
+        targets: &[f32],
+        k: f32,
+    );
+    /// `loss[0] = k·Σ` of Huber's error: `½r²` for residuals `r` up to `delta`, linear beyond.
+    fn huber(&self, loss: Self::Mut<'_>, x: Self::Ref<'_>, targets: &[f32], delta: f32, k: f32);
+    /// Gradient of Huber's error.
+    fn huber_backward(
+        &self,
+        dx: Target<'_, Self>,
+        dloss: Self::Ref<'_>,
+        x: Self::Ref<'_>,
+        targets: &[f32],
+        delta: f32,
+        k: f32,
+    );
+
     /// One AdamW step in one pass; the gradient is multiplied by `grad_scale` first (clipping).
     fn adamw(
         &self,

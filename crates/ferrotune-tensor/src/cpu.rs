@@ -277,6 +277,71 @@ impl Backend for Cpu {
         kernels::binary_cross_entropy::backward(dlogits, logits, targets, k * dloss[0]);
     }
 
+    fn weighted_cross_entropy(
+        &self,
+        loss: &mut [f32],
+        logits: &[f32],
+        labels: &[u32],
+        weights: &[f32],
+        smoothing: f32,
+        k: f32,
+    ) {
+        loss[0] = kernels::weighted_cross_entropy::forward(logits, labels, weights, smoothing, k);
+    }
+    fn weighted_cross_entropy_backward(
+        &self,
+        dlogits: Target<'_, Self>,
+        dloss: &[f32],
+        logits: &[f32],
+        labels: &[u32],
+        weights: &[f32],
+        smoothing: f32,
+        k: f32,
+    ) {
+        kernels::weighted_cross_entropy::backward(dlogits, logits, labels, weights, smoothing, k * dloss[0]);
+    }
+    fn focal(&self, loss: &mut [f32], logits: &[f32], labels: &[u32], weights: &[f32], gamma: f32, k: f32) {
+        loss[0] = kernels::focal::forward(logits, labels, weights, gamma, k);
+    }
+    fn focal_backward(
+        &self,
+        dlogits: Target<'_, Self>,
+        dloss: &[f32],
+        logits: &[f32],
+        labels: &[u32],
+        weights: &[f32],
+        gamma: f32,
+        k: f32,
+    ) {
+        kernels::focal::backward(dlogits, logits, labels, weights, gamma, k * dloss[0]);
+    }
+    fn binary_focal(&self, loss: &mut [f32], logits: &[f32], targets: &[f32], gamma: f32, k: f32) {
+        loss[0] = kernels::binary_focal::forward(logits, targets, gamma, k);
+    }
+    fn binary_focal_backward(
+        &self,
+        dlogits: Target<'_, Self>,
+        dloss: &[f32],
+        logits: &[f32],
+        targets: &[f32],
+        gamma: f32,
+        k: f32,
+    ) {
+        kernels::binary_focal::backward(dlogits, logits, targets, gamma, k * dloss[0]);
+    }
+    fn squared_error(&self, loss: &mut [f32], x: &[f32], targets: &[f32], k: f32) {
+        loss[0] = kernels::squared_error::forward(x, targets, k);
+    }
+    fn squared_error_backward(&self, dx: Target<'_, Self>, dloss: &[f32], x: &[f32], targets: &[f32], k: f32) {
+        kernels::squared_error::backward(dx, x, targets, k * dloss[0]);
+    }
+    fn huber(&self, loss: &mut [f32], x: &[f32], targets: &[f32], delta: f32, k: f32) {
+        loss[0] = kernels::huber::forward(x, targets, delta, k);
+    }
+    fn huber_backward(&self, dx: Target<'_, Self>, dloss: &[f32], x: &[f32], targets: &[f32], delta: f32, k: f32) {
+        kernels::huber::backward(dx, x, targets, delta, k * dloss[0]);
+    }
+
     fn adamw(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], settings: &AdamW, grad_scale: f32) {
         kernels::adamw::step(p, m, v, g, settings, grad_scale);
     }
