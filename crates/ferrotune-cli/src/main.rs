@@ -11,9 +11,11 @@ mod memory;
 mod model;
 mod prefix;
 mod progress;
+mod recipes;
 mod report;
 mod run_folder;
 mod settings;
+mod tuning;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -41,7 +41,7 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
         let layout = params.layout().clone();
         for id in grads.written_ids() {
             let settings = Settings {
-                lr,
+                lr: lr * self.groups.rate(id),
                 beta1: self.beta1,
                 beta2: self.beta2,
                 eps: self.eps,

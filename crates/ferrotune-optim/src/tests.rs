@@ -184,3 +184,29 @@ fn groups_count_what_decays_among_the_trainable() {
     bowl.params.set_trainable(bias, false);
     assert_eq!(elements(Groups::counts(&bowl.params)), [(1, 21), (0, 0)]);
 }
+
+#[test]
+fn a_rate_of_its_own_is_a_learning_rate_of_its_own() {
+    for sgd in [false, true] {
+        let train = |rate: f64, lr: f64| {
+            let mut bowl = Bowl::new();
+            let groups = Groups::standard(&bowl.params, 0.1)
+                .with_rates(&bowl.params, |name| if name == "bias" { rate } else { 1.0 });
+            let mut optimizer: Box<dyn Optimizer<Cpu>> = if sgd {
+                Box::new(Sgd::new(&Cpu, &bowl.params, groups, 0.9))
+            } else {
+                Box::new(AdamW::new(&Cpu, &bowl.params, groups, adamw::BETAS, adamw::EPS))
+            };
+            for _ in 0..3 {
+                bowl.backward();
+                optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, lr, 1.0);
+            }
+            bowl.values()
+        };
+        let (plain, half, slower) = (train(1.0, 0.01), train(0.5, 0.01), train(1.0, 0.005));
+        let (weight, bias) = (..21, 21..);
+        assert_eq!(half[weight], plain[weight], "weights keep the rate of the step");
+        assert_eq!(half[bias.clone()], slower[bias.clone()], "half of 0.01 is 0.005");
+        assert_ne!(half[bias.clone()], plain[bias]);
+    }
+}

@@ -7,7 +7,7 @@ use crate::model::BertClassifier;
 use crate::progress::Progress;
 use crate::run_folder::{BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
-use crate::{audit, fingerprint, memory, prefix, report};
+use crate::{audit, fingerprint, memory, prefix, recipes, report, tuning};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{BertConfig, freeze};
 use ferrotune_data::{Labels, Need, Table, Tokenizer, encode_labels, read_table_with};
@@ -28,6 +28,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let resolved = resolve(args.settings, args.config.as_deref())?;
     use_threads(resolved.settings.threads)?;
+    if let Some(recipe) = resolved.settings.recipe {
+        eprintln!("recipe     {}", recipes::line(recipe, &resolved.settings));
+    }
     let model_folder = find_model(&resolved.model)?;
     eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
     let config = BertConfig::from_folder(&model_folder.folder)?;
@@ -44,12 +47,15 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     if let Some(why) = &loaded.head_replaced {
         eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
     }
+    tuning::override_dropouts(&resolved, &mut loaded.config);
+    tuning::restart_top(&resolved, &mut loaded.params, &config)?;
     freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
+    tuning::keep_biases(&resolved, &mut loaded.params);
     let fingerprint = fingerprint::of(&resolved, &model_folder.folder)?;
 
     let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
     folder.write_settings(&resolved.settings)?;
-    let mut optimizer = optimizer(&resolved, &loaded.params);
+    let mut optimizer = optimizer(&resolved, &loaded.params, &config);
     let mut observer = Tee::new();
     observer.add(Progress::new());
     observer.add(folder.metrics_log()?);
@@ -167,8 +173,8 @@ pub fn check_vocabulary(tokenizer: &Tokenizer, config: &BertConfig, folder: &Pat
     Err(Failure { message, code: MODEL })
 }
 
-fn optimizer(resolved: &Resolved, params: &Params<Cpu>) -> Box<dyn Optimizer<Cpu>> {
-    let groups = Groups::standard(params, resolved.weight_decay);
+fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &BertConfig) -> Box<dyn Optimizer<Cpu>> {
+    let groups = tuning::with_rates(resolved, Groups::standard(params, resolved.weight_decay), params, config);
     let [weights, vectors] = Groups::counts(params);
     eprintln!(
         "optimizer  weight decay {} on {} tensors ({} parameters), none on {} biases and layer norms ({} parameters)",
