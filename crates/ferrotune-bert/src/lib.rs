@@ -2,7 +2,7 @@
 //!
 //! [`config`] reads config.json, [`checkpoint`] speaks safetensors, [`model`] is the network as plain structs whose field paths are
 //! the checkpoint's names, [`pretrained`] joins the three, [`freeze`] and [`parts`] name
-//! parts of the model. It opens model folders and
+//! parts of the model, [`lora`] adds adapters. It opens model folders and
 //! nothing else, and knows neither tokens nor training.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 pub mod freeze;
 mod json;
+pub mod lora;
 pub mod memory;
 pub mod model;
 pub mod parts;

@@ -93,6 +93,8 @@ pub enum RecipeName {
     FewSample,
     /// The encoder stays as it is; pooler and head learn.
     HeadOnly,
+    /// Low-rank products beside frozen weights (Hu et al. 2021).
+    Lora,
 }
 
 /// The metric that chooses the best epoch.
@@ -229,6 +231,15 @@ pub struct TrainSettings {
     /// Dropout before the head, instead of the model's own.
     #[arg(long, value_name = "P", help_heading = "Regularization")]
     pub classifier_dropout: Option<f64>,
+    /// Train low-rank products of this rank beside the frozen weights, and the head (LoRA).
+    #[arg(long, value_name = "R", help_heading = "Regularization")]
+    pub lora_rank: Option<usize>,
+    /// The products are multiplied by this over the rank [default: twice the rank].
+    #[arg(long, value_name = "ALPHA", help_heading = "Regularization")]
+    pub lora_alpha: Option<f64>,
+    /// Linear layers that get one: query, key, value, attention-output, intermediate, output, or all [default: query,value].
+    #[arg(long, value_name = "NAMES", help_heading = "Regularization")]
+    pub lora_targets: Option<String>,
     /// Train biases and the head alone (BitFit) [default: off].
     #[arg(long, value_enum, help_heading = "Regularization")]
     pub bitfit: Option<Switch>,

@@ -1,8 +1,8 @@
 //! What a run needs of memory, before it starts and after it ended. It must not know how a step works.
 
 use crate::settings::Resolved;
-use ferrotune_bert::BertConfig;
 use ferrotune_bert::memory::activation_numbers;
+use ferrotune_bert::{BertConfig, lora};
 use ferrotune_data::shuffled;
 use ferrotune_tensor::{Cpu, Params};
 use ferrotune_train::evaluate::EVALUATION_BATCH;
@@ -55,12 +55,16 @@ pub fn predicted_mib(
     let rows = numbers.micro_batch.min(train.rows());
     // The pool's buffers are up to an eighth larger than what they hold.
     let step = activation_numbers(config, frozen_layers, tokens, rows) / 8 * 9;
+    let adapters = resolved.lora.as_ref().map_or(0, |spec| {
+        let layers = config.num_hidden_layers - frozen_layers.unwrap_or(0);
+        lora::activation_numbers(spec, config.hidden_size, config.intermediate_size, layers, tokens)
+    });
     let evaluation = validation.map_or(0, |split| {
         let offsets: Vec<u32> = split.encoded.offsets.iter().copied().step_by(EVALUATION_BATCH).collect();
         let tokens =
             offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(split.encoded.tokens());
         trained + activation_numbers(config, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH)
     });
-    let added = trained + largest + step + evaluation;
+    let added = trained + largest + step + adapters + evaluation;
     Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))
 }

@@ -42,6 +42,17 @@ pub fn settings(recipe: RecipeName) -> TrainSettings {
             freeze: Some("encoder".to_string()),
             ..adamw
         },
+        // Rank, alpha and targets of the paper's RoBERTa runs (its table 9); the rate is theirs too.
+        RecipeName::Lora => TrainSettings {
+            lr: Some(5e-4),
+            batch_size: Some(32),
+            epochs: Some(5),
+            weight_decay: Some(0.01),
+            lora_rank: Some(8),
+            lora_alpha: Some(16.0),
+            lora_targets: Some("query,value".to_string()),
+            ..adamw
+        },
     }
 }
 
@@ -50,6 +61,7 @@ fn source(recipe: RecipeName) -> &'static str {
     match recipe {
         RecipeName::Stable => "Mosbach et al. 2021, https://arxiv.org/abs/2006.04884",
         RecipeName::FewSample => "Zhang et al. 2021, https://arxiv.org/abs/2006.05987",
+        RecipeName::Lora => "Hu et al. 2021, https://arxiv.org/abs/2106.09685",
         RecipeName::HeadOnly => "the usual probe of a frozen encoder",
     }
 }

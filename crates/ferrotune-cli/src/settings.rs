@@ -4,6 +4,7 @@
 use crate::args::{Metric, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
 use crate::recipes;
+use ferrotune_bert::lora::{LoraSpec, Target};
 use ferrotune_data::Columns;
 use ferrotune_optim::Penalty;
 use ferrotune_optim::schedule::Kind;
@@ -42,6 +43,8 @@ pub struct Resolved {
     pub reinit_layers: usize,
     /// Train biases and the head alone.
     pub bitfit: bool,
+    /// Train adapters and the head alone.
+    pub lora: Option<LoraSpec>,
     /// The numbers of the loop.
     pub numbers: Settings,
 }
@@ -209,6 +212,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         head_rate: head_lr / lr,
         reinit_layers: s.reinit_layers.unwrap_or_default(),
         bitfit: s.bitfit == Some(Switch::On),
+        lora: lora(&s)?,
         numbers: Settings {
             batch_size,
             micro_batch,
@@ -260,6 +264,35 @@ fn schedule(s: &TrainSettings) -> Result<Kind, Failure> {
     };
     kind.check().map_err(|e| usage(e.to_string()))?;
     Ok(kind)
+}
+
+/// The adapters that were asked for.
+fn lora(s: &TrainSettings) -> Result<Option<LoraSpec>, Failure> {
+    let Some(rank) = s.lora_rank else {
+        if s.lora_alpha.is_some() || s.lora_targets.is_some() {
+            return Err(usage("--lora-alpha and --lora-targets belong to --lora-rank, which is not set"));
+        }
+        return Ok(None);
+    };
+    within("lora-rank", rank, (1..=1024).contains(&rank), "between 1 and 1024")?;
+    let alpha = s.lora_alpha.unwrap_or(2.0 * rank as f64);
+    within("lora-alpha", alpha, alpha.is_finite() && alpha > 0.0 && alpha <= 1e6, "above 0 and at most 1000000")?;
+    if s.bitfit == Some(Switch::On) {
+        return Err(usage("--lora-rank trains adapters and --bitfit biases; leave one of them out"));
+    }
+    let mut targets = Vec::new();
+    for name in s.lora_targets.as_deref().unwrap_or("query,value").split(',').map(str::trim) {
+        let found = Target::ALL.iter().filter(|target| name == "all" || name == target.name());
+        let before = targets.len();
+        targets.extend(found);
+        if targets.len() == before {
+            let known: Vec<_> = Target::ALL.iter().map(|target| target.name()).collect();
+            return Err(usage(format!("--lora-targets: `{name}` is none of {}, all", known.join(", "))));
+        }
+    }
+    // In the order of the layer, each once: the order of names does not change a run.
+    let targets = Target::ALL.into_iter().filter(|target| targets.contains(target)).collect();
+    Ok(Some(LoraSpec { rank, alpha: alpha as f32, targets }))
 }
 
 fn metric(s: &TrainSettings) -> Result<MetricName, Failure> {
@@ -327,6 +360,10 @@ mod tests {
             ("layer-lr-decay = 1.1", "--layer-lr-decay is 1.1; it must be above 0 and at most 1"),
             ("head-lr = 0", "--head-lr is 0; it must be above 0"),
             ("minimum-lr = 0.1\nschedule = 'one-cycle'", "--minimum-lr belongs to --schedule cosine or polynomial"),
+            ("lora-alpha = 2", "--lora-alpha and --lora-targets belong to --lora-rank"),
+            ("lora-rank = 0", "--lora-rank is 0; it must be between 1 and 1024"),
+            ("lora-rank = 4\nlora-targets = 'query,keys'", "--lora-targets: `keys` is none of query, key,"),
+            ("lora-rank = 4\nbitfit = 'on'", "--lora-rank trains adapters and --bitfit biases"),
             ("dropout = 1.0", "--dropout is 1; it must be at least 0 and below 1"),
             ("warmup = 1.5", "--warmup is 1.5; it must be a share"),
             ("epochs = 0", "--epochs is 0; it must be a whole number of at least 1"),

@@ -2,8 +2,8 @@
 
 use crate::exit::{Failure, usage};
 use crate::settings::Resolved;
-use ferrotune_bert::BertConfig;
 use ferrotune_bert::parts::{self, LayerwiseRates, Part};
+use ferrotune_bert::{BertConfig, lora};
 use ferrotune_optim::Groups;
 use ferrotune_tensor::{Cpu, Params};
 
@@ -40,14 +40,20 @@ pub fn override_dropouts(resolved: &Resolved, config: &mut BertConfig) {
     }
 }
 
-/// `--bitfit`: freezes all but biases and the head.
-pub fn keep_biases(resolved: &Resolved, params: &mut Params<Cpu>) {
+/// `--bitfit` and `--lora-rank`: freezes all but biases, or adapters, and the head.
+pub fn keep_few(resolved: &Resolved, params: &mut Params<Cpu>) {
+    if resolved.lora.is_some() {
+        lora::freeze_all_but_adapters(params);
+    }
     if resolved.bitfit {
         parts::freeze_all_but_biases(params);
+    }
+    if resolved.lora.is_some() || resolved.bitfit {
+        let which = if resolved.bitfit { "biases" } else { "adapters" };
         let moving: usize = params.trainable_ids().map(|id| params.layout().entry(id).shape.len()).sum();
         let all = params.layout().parameter_count();
         let percent = 100.0 * moving as f64 / all as f64;
-        eprintln!("weights    biases and the head alone are trained: {moving} of {all} parameters ({percent:.2} %)");
+        eprintln!("weights    {which} and the head alone are trained: {moving} of {all} parameters ({percent:.2} %)");
     }
 }
 

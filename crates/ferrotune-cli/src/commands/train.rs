@@ -5,11 +5,11 @@ use crate::args::{OptimizerName, TrainArgs};
 use crate::exit::{Failure, MODEL, STOPPED, io, usage};
 use crate::model::BertClassifier;
 use crate::progress::Progress;
-use crate::run_folder::{BEST, RunFolder};
+use crate::run_folder::{ADAPTER, BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
 use crate::{audit, fingerprint, memory, prefix, recipes, report, tuning};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_bert::{BertConfig, freeze};
+use ferrotune_bert::{BertConfig, freeze, lora};
 use ferrotune_data::{Labels, Need, Table, Tokenizer, encode_labels, read_table_with};
 use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool};
@@ -42,7 +42,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
 
     let data = Data::read(&resolved, &model_folder.folder, &config)?;
     let head = Head::For { labels: data.labels.names(), seed: resolved.numbers.seed };
-    let mut loaded = pretrained::load(&Cpu, &model_folder.folder, head)?;
+    let mut loaded = pretrained::load_with_adapters(&Cpu, &model_folder.folder, head, resolved.lora.as_ref())?;
     eprintln!("weights    {}", loaded.report.summary());
     if let Some(why) = &loaded.head_replaced {
         eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
@@ -50,7 +50,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     tuning::override_dropouts(&resolved, &mut loaded.config);
     tuning::restart_top(&resolved, &mut loaded.params, &config)?;
     freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
-    tuning::keep_biases(&resolved, &mut loaded.params);
+    tuning::keep_few(&resolved, &mut loaded.params);
     let fingerprint = fingerprint::of(&resolved, &model_folder.folder)?;
 
     let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
@@ -101,6 +101,11 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     drop(optimizer);
     prefix.close()?;
     let best = folder.path().join(BEST);
+    if let Some(spec) = &resolved.lora {
+        folder.clear_adapter()?;
+        lora::save(&Cpu, &folder.path().join(ADAPTER), params, spec, &resolved.model)?;
+        lora::merge(&Cpu, params, spec);
+    }
     pretrained::save(&Cpu, &best, config, labels, params, Some(&model_folder.folder), true)?;
     let limit = best.join(TOKEN_LIMIT_FILE);
     std::fs::write(&limit, format!("{}\n", json!({"max_length": resolved.max_length}))).map_err(io(limit.display()))?;
@@ -235,6 +240,9 @@ fn finish(outcome: &Outcome, test: Option<&ClassificationReport>, folder: &Path)
         println!("{}\n\n{}\n{}", report::line("test", test), report::classes(test), report::confusion(test));
     }
     println!("model      {}", folder.join(BEST).display());
+    if folder.join(ADAPTER).is_dir() {
+        println!("adapter    {}", folder.join(ADAPTER).display());
+    }
     println!("results    {}", folder.join("results.json").display());
     println!("log        {}", folder.join("metrics.jsonl").display());
 }
