@@ -173,6 +173,9 @@ pub struct TrainSettings {
     /// Rows of a forward pass, if fewer than --batch-size: gradients add up, memory shrinks.
     #[arg(long, value_name = "N", help_heading = "Optimization")]
     pub micro_batch: Option<usize>,
+    /// Tokens of a forward pass at most; a batch with more is cut into several passes, to the same result with less memory.
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    pub max_tokens: Option<usize>,
     /// Passes over the training rows [default: 3].
     #[arg(long, value_name = "N", help_heading = "Optimization")]
     pub epochs: Option<u64>,

@@ -18,7 +18,9 @@ pub struct BertClassifier<'a> {
 impl BertClassifier<'_> {
     fn dropouts(&self, mode: Mode) -> Dropouts {
         match mode {
-            Mode::Training { seed, pass } => Dropouts::training(self.config, seed, pass),
+            Mode::Training { seed, step, first_token, first_row } => {
+                Dropouts::training(self.config, seed, step).starting_at(first_token, first_row)
+            }
             Mode::Evaluation => Dropouts::off(),
         }
     }

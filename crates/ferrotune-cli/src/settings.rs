@@ -9,6 +9,7 @@ use ferrotune_data::Columns;
 use ferrotune_optim::Penalty;
 use ferrotune_optim::schedule::Kind;
 use ferrotune_train::metrics::MetricName;
+use ferrotune_train::passes::PassLimit;
 use ferrotune_train::trainer::Settings;
 use std::path::{Path, PathBuf};
 
@@ -215,7 +216,10 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         lora: lora(&s)?,
         numbers: Settings {
             batch_size,
-            micro_batch,
+            pass_limit: PassLimit {
+                rows: micro_batch,
+                tokens: s.max_tokens.map(|n| count("max-tokens", Some(n as u64))).transpose()?.map(|n| n as usize),
+            },
             epochs: count("epochs", s.epochs)?,
             max_steps: s.max_steps.map(|n| count("max-steps", Some(n))).transpose()?,
             learning_rate: lr,
@@ -367,6 +371,7 @@ mod tests {
             ("dropout = 1.0", "--dropout is 1; it must be at least 0 and below 1"),
             ("warmup = 1.5", "--warmup is 1.5; it must be a share"),
             ("epochs = 0", "--epochs is 0; it must be a whole number of at least 1"),
+            ("max-tokens = 0", "--max-tokens is 0; it must be a whole number of at least 1"),
             ("micro-batch = 64", "--micro-batch is 64; it must be at most --batch-size"),
             ("cycles = 2", "--cycles belongs to --schedule cosine"),
             ("momentum = 0.5", "--momentum belongs to --optimizer sgd"),

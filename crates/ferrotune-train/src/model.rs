@@ -7,12 +7,17 @@ use ferrotune_tensor::{Backend, Tape, Var};
 /// Why a forward pass runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// Training: dropout is on. Its masks are a pure function of the seed and of `pass`, the number of this forward pass.
+    /// Training: dropout is on. Its masks are a pure function of the seed, of the optimizer step and of each element's place in the
+    /// step's batch, however that is cut into passes.
     Training {
         /// The run's seed.
         seed: u64,
-        /// Distinct for each forward pass of the run.
-        pass: u64,
+        /// The optimizer step, from 0.
+        step: u64,
+        /// Tokens of the step's batch before this pass.
+        first_token: usize,
+        /// Rows of the step's batch before this pass.
+        first_row: usize,
     },
     /// Evaluation and prediction: dropout is off.
     Evaluation,

@@ -6,6 +6,7 @@ use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
 use crate::metrics::{ClassificationReport, MetricName};
 use crate::model::{Classifier, Mode, Split};
+use crate::passes::{Pass, PassLimit, passes};
 use crate::prefix::{PrefixCaches, Start};
 use crate::resume::{self, Best, Checkpoints, Progress};
 use ferrotune_data::{Batch, shuffled};
@@ -21,8 +22,8 @@ use std::time::Instant;
 pub struct Settings {
     /// Rows of an optimizer step.
     pub batch_size: usize,
-    /// Rows of a forward pass; gradients of several passes add up to a step.
-    pub micro_batch: usize,
+    /// How large a forward pass may be; gradients of several passes add up to a step.
+    pub pass_limit: PassLimit,
     /// Passes over the training rows.
     pub epochs: u64,
     /// Ends the run earlier, after this many optimizer steps in all.
@@ -116,8 +117,6 @@ pub struct Outcome {
 
 /// Steps that do not count for the speed: memory is being allocated and caches are cold.
 const WARM_UP_STEPS: u64 = 3;
-/// Forward passes of one optimizer step have numbers below this, so that each pass of a run has its own dropout.
-const PASSES_PER_STEP: u64 = 1 << 20;
 
 /// Trains, and leaves the best parameters in `run.params`.
 ///
@@ -159,18 +158,19 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
 
         grads.clear();
         let (mut loss, mut tokens) = (0.0, 0);
-        for (pass, micro_rows) in batch_rows.chunks(settings.micro_batch).enumerate() {
-            let batch = Batch::gather(&train.encoded, &train.labels, micro_rows);
-            let mode = Mode::Training { seed: settings.seed, pass: step * PASSES_PER_STEP + pass as u64 };
+        for pass in passes(batch_rows, settings.pass_limit, |row| train.encoded.row(row).0.len()) {
+            let batch = Batch::gather(&train.encoded, &train.labels, pass.rows);
+            let Pass { first_token, first_row, .. } = pass;
+            let mode = Mode::Training { seed: settings.seed, step, first_token, first_row };
             let cache = prefix.as_deref_mut().map(|caches| &mut caches.train);
-            let start = Start::of(cache, backend, model, params, pool, &train.encoded, micro_rows)?;
+            let start = Start::of(cache, backend, model, params, pool, &train.encoded, pass.rows)?;
             let mut tape = Tape::new(backend, params, pool);
             let logits = start.logits(&mut tape, model, &batch, mode);
             let mean = CrossEntropy::new(batch.labels.clone(), 1.0 / batch_rows.len() as f32);
             let mean = tape.apply(mean, &[logits]);
             loss += f64::from(tape.download(mean)[0]);
             tape.backward(mean, 1.0, &mut grads);
-            tokens += batch.tokens();
+            tokens += pass.tokens;
         }
         if step == first_step {
             let missing = grads.uncovered(params);

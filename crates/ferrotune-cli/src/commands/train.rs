@@ -59,6 +59,9 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let mut observer = Tee::new();
     observer.add(Progress::new());
     observer.add(folder.metrics_log()?);
+    if let Some(warning) = longer_than_a_pass(&resolved, &data.train) {
+        observer.on(&Event::warning(warning));
+    }
     data.audit.iter().for_each(|line| observer.on(&Event::warning(line.clone())));
 
     let stop = stop_on_signal();
@@ -157,6 +160,13 @@ impl Data {
         eprintln!("labels     {}: {}", data.labels.len(), first(data.labels.names(), 12));
         Ok(data)
     }
+}
+
+/// What `--max-tokens` cannot cut.
+fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
+    let most = resolved.numbers.pass_limit.tokens?;
+    let longer = (0..train.rows()).filter(|&row| train.encoded.row(row).0.len() > most).count();
+    (longer > 0).then(|| format!("{longer} rows have more than --max-tokens {most}; each gets a pass of its own"))
 }
 
 fn first(names: &[String], most: usize) -> String {
