@@ -2,7 +2,7 @@
 //! model computes them.
 
 use ferrotune_data::{Batch, Encoded};
-use ferrotune_tensor::{Backend, Tape, Var};
+use ferrotune_tensor::{Backend, ParamId, Tape, Var};
 
 /// Why a forward pass runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +27,10 @@ pub enum Mode {
 pub trait Classifier<B: Backend> {
     /// Logits `(rows, classes)`.
     fn logits(&self, tape: &mut Tape<'_, B>, batch: &Batch, mode: Mode) -> Var;
+
+    /// The rows of trained tables (embeddings) that a forward pass of this batch reads: all of them, in any order, repeats allowed. An
+    /// optimizer may put off updates of the others.
+    fn reads(&self, batch: &Batch) -> Vec<(ParamId, Vec<u32>)>;
 
     /// The bottom of the model, if no trained parameter is part of it.
     fn frozen_prefix(&self) -> Option<&dyn FrozenPrefix<B>> {

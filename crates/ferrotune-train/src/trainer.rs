@@ -130,7 +130,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let rows = train.rows();
     let (epoch_steps, total_steps) = settings.steps(rows);
     let schedule = settings.schedule(rows);
-    let mut grads = Grads::new(backend, params);
+    // A penalty moves every row of a table in every step.
+    let by_rows = optimizer.takes_rows() && settings.penalty.is_none();
+    let mut grads = if by_rows { Grads::by_rows(backend, params) } else { Grads::new(backend, params) };
     let mut progress = Progress::default();
     let mut speed = Speed::default();
     let mut stopped = false;
@@ -160,6 +162,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         let (mut loss, mut tokens) = (0.0, 0);
         for pass in passes(batch_rows, settings.pass_limit, |row| train.encoded.row(row).0.len()) {
             let batch = Batch::gather(&train.encoded, &train.labels, pass.rows);
+            if by_rows {
+                optimizer.prepare(backend, params, &model.reads(&batch));
+            }
             let Pass { first_token, first_row, .. } = pass;
             let mode = Mode::Training { seed: settings.seed, step, first_token, first_row };
             let cache = prefix.as_deref_mut().map(|caches| &mut caches.train);
@@ -208,6 +213,12 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         }
 
         let epoch_ends = done % epoch_steps == 0 || last;
+        stopped = run.stop.load(Ordering::Relaxed) && !last;
+        let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
+        if epoch_ends || due || stopped {
+            // From here on all parameters are read: by the evaluation, the checkpoint, or whoever comes after the run.
+            optimizer.settle(backend, params);
+        }
         if let (true, Some(split)) = (epoch_ends, validation) {
             let clock = Instant::now();
             let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
@@ -233,8 +244,6 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             }
         }
 
-        stopped = run.stop.load(Ordering::Relaxed) && !last;
-        let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
         if let (true, Some(checkpoints)) = (epoch_ends || due || stopped, &mut checkpoints) {
             resume::save(checkpoints, backend, params, optimizer, &progress, observer)?;
         }
