@@ -4,11 +4,13 @@
 mod args;
 mod audit;
 mod commands;
+mod data;
 mod exit;
 mod fingerprint;
 mod hub;
 mod memory;
 mod model;
+mod notes;
 mod prefix;
 mod progress;
 mod recipes;

@@ -1,5 +1,6 @@
 //! What a person sees while training runs: a bar with speed and remaining time, and a line for each evaluation.
 
+use crate::report::metric;
 use ferrotune_train::events::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -42,12 +43,10 @@ impl Observer for Progress {
                 self.bar.set_position(*step);
                 self.bar.set_message(format!("{speed:.0} tokens/s, loss {loss:.4}"));
             }
-            Event::Evaluated { split, epoch, summary, .. } => self.say(format!(
-                "epoch {epoch:<4} {split}: accuracy {:.2} %, macro F1 {:.4}, loss {:.4}",
-                100.0 * summary.accuracy,
-                summary.f1_macro,
-                summary.loss
-            )),
+            Event::Evaluated { split, epoch, summary, .. } => {
+                let metrics: Vec<String> = summary.values.iter().map(|&(name, value)| metric(name, value)).collect();
+                self.say(format!("epoch {epoch:<4} {split}: {}", metrics.join(", ")));
+            }
             Event::NewBest { .. } | Event::CheckpointSaved { .. } => {}
             Event::Restored { epoch, metric, value, .. } => {
                 self.say(format!("best       epoch {epoch} is put back ({} {value:.4})", metric.name()));

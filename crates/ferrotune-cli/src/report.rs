@@ -1,22 +1,35 @@
 //! What a person reads about a result: one line of metrics, a table of classes, a confusion matrix.
 
-use ferrotune_train::metrics::ClassificationReport;
+use ferrotune_train::metrics::{ClassificationReport, MetricName, Report};
 use std::fmt::Write;
 
 /// One line: the metrics of a split.
-pub fn line(split: &str, report: &ClassificationReport) -> String {
-    format!(
-        "{split}: accuracy {:.2} %   macro F1 {:.4}   MCC {:.4}   loss {:.4}   ({} rows)",
-        100.0 * report.accuracy,
-        report.f1_macro,
-        report.mcc,
-        report.loss,
-        report.rows
-    )
+pub fn line(split: &str, report: &Report) -> String {
+    let summary = report.summary();
+    let metrics: Vec<String> = summary.values.iter().map(|&(name, value)| metric(name, value)).collect();
+    format!("{split}: {}   ({} rows)", metrics.join("   "), summary.rows)
+}
+
+/// A metric as a person reads it.
+pub fn metric(name: MetricName, value: f64) -> String {
+    match name {
+        MetricName::Loss => format!("loss {value:.4}"),
+        MetricName::Accuracy => format!("accuracy {:.2} %", 100.0 * value),
+        MetricName::F1Macro => format!("macro F1 {value:.4}"),
+        MetricName::Mcc => format!("MCC {value:.4}"),
+    }
+}
+
+/// The line, and the tables that belong to the task.
+pub fn text(split: &str, report: &Report) -> String {
+    let tables = match report {
+        Report::Classification(report) => format!("\n\n{}\n{}", classes(report), confusion(report)),
+    };
+    line(split, report) + &tables
 }
 
 /// A table with precision, recall and F1 of each class.
-pub fn classes(report: &ClassificationReport) -> String {
+fn classes(report: &ClassificationReport) -> String {
     let width = report.per_class.iter().map(|class| class.name.chars().count()).max().unwrap_or(0).max(5);
     let mut text = format!("{:<width$}  precision  recall  F1      rows\n", "class");
     for class in &report.per_class {
@@ -33,7 +46,7 @@ pub fn classes(report: &ClassificationReport) -> String {
 const MATRIX_CLASSES: usize = 20;
 
 /// The confusion matrix, true classes down and predictions across; for many classes the most confused pairs.
-pub fn confusion(report: &ClassificationReport) -> String {
+fn confusion(report: &ClassificationReport) -> String {
     let names: Vec<&str> = report.per_class.iter().map(|class| class.name.as_str()).collect();
     if names.len() > MATRIX_CLASSES {
         return confused_pairs(report, &names);

@@ -14,4 +14,5 @@ pub mod passes;
 pub mod prefix;
 pub mod resume;
 pub mod store;
+pub mod tasks;
 pub mod trainer;

@@ -1,6 +1,7 @@
-//! What training asks of a model, and of data: logits for a ragged batch, encoded rows with labels. It must not know how the
+//! What training asks of a model, and of data: logits for a ragged batch, encoded rows with targets. It must not know how the
 //! model computes them.
 
+use crate::tasks::Targets;
 use ferrotune_data::{Batch, Encoded};
 use ferrotune_tensor::{Backend, ParamId, Tape, Var};
 
@@ -23,9 +24,9 @@ pub enum Mode {
     Evaluation,
 }
 
-/// A model that gives each sequence of a batch one score per class.
+/// A model that gives each sequence of a batch one number for each output of the task.
 pub trait Classifier<B: Backend> {
-    /// Logits `(rows, classes)`.
+    /// Logits `(rows, outputs)`.
     fn logits(&self, tape: &mut Tape<'_, B>, batch: &Batch, mode: Mode) -> Var;
 
     /// The rows of trained tables (embeddings) that a forward pass of this batch reads: all of them, in any order, repeats allowed. An
@@ -50,21 +51,21 @@ pub trait FrozenPrefix<B: Backend> {
     /// `(tokens, width)`, or `(rows, width)` if only first tokens are read.
     fn hidden(&self, tape: &mut Tape<'_, B>, batch: &Batch) -> Var;
 
-    /// Goes on from [`Self::hidden`] to the logits `(rows, classes)`.
+    /// Goes on from [`Self::hidden`] to the logits `(rows, outputs)`.
     fn logits_from(&self, tape: &mut Tape<'_, B>, hidden: Var, batch: &Batch, mode: Mode) -> Var;
 }
 
-/// Encoded rows and their label ids.
+/// Encoded rows and what a task wants to hear about them.
 pub struct Split {
     /// The tokens.
     pub encoded: Encoded,
-    /// One label for each row.
-    pub labels: Vec<u32>,
+    /// One target for each row.
+    pub targets: Targets,
 }
 
 impl Split {
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.labels.len()
+        self.encoded.len()
     }
 }

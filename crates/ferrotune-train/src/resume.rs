@@ -4,7 +4,7 @@
 use crate::error::TrainError;
 use crate::events::{Event, Observer};
 use crate::fingerprint::{Difference, Fingerprint, compare, sha256_bytes};
-use crate::metrics::ClassificationReport;
+use crate::metrics::Report;
 use crate::store::{Checkpoint, Contents, Store};
 use ferrotune_optim::Optimizer;
 use ferrotune_tensor::{Backend, Params};
@@ -43,7 +43,7 @@ pub struct Best {
     /// The metric's value.
     pub value: f64,
     /// All of it.
-    pub report: ClassificationReport,
+    pub report: Report,
     /// The trained parameters of that moment, in order.
     #[serde(skip)]
     pub weights: Vec<f32>,

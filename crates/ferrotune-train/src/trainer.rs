@@ -1,16 +1,16 @@
 //! The training loop: accumulate, clip, step, log, evaluate, keep the best, stop. It reads from top to bottom and must not know
-//! which model, optimizer or loss curve it runs.
+//! which model, task, optimizer or loss curve it runs.
 
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
-use crate::metrics::{ClassificationReport, MetricName};
+use crate::metrics::{MetricName, Report};
 use crate::model::{Classifier, Mode, Split};
 use crate::passes::{Pass, PassLimit, passes};
 use crate::prefix::{PrefixCaches, Start};
 use crate::resume::{self, Best, Checkpoints, Progress};
+use crate::tasks::Task;
 use ferrotune_data::{Batch, shuffled};
-use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_optim::schedule::{Kind, Schedule, warmup_steps};
 use ferrotune_optim::{Optimizer, Penalty, clip};
 use ferrotune_tensor::{Backend, Grads, Params, Pool, Tape};
@@ -82,8 +82,8 @@ pub struct Run<'a, B: Backend> {
     pub validation: Option<&'a Split>,
     /// What the model's frozen prefix gave; without it, it is computed in each epoch.
     pub prefix: Option<&'a mut PrefixCaches>,
-    /// Names of the classes.
-    pub names: &'a [String],
+    /// What is learned.
+    pub task: &'a dyn Task<B>,
     /// The numbers.
     pub settings: &'a Settings,
     /// Where checkpoints go; none are saved without it.
@@ -104,7 +104,7 @@ pub struct Outcome {
     /// The epoch whose weights were kept, counted from 1.
     pub best_epoch: u64,
     /// The report of that epoch on validation.
-    pub validation: Option<ClassificationReport>,
+    pub validation: Option<Report>,
     /// Rows a second in training steps alone, after the first three.
     pub samples_per_second: f64,
     /// Tokens a second, likewise.
@@ -124,7 +124,7 @@ const WARM_UP_STEPS: u64 = 3;
 /// A loss or gradient that is not a number (before the optimizer step), parameters that get no gradient (on the first step), a
 /// checkpoint that cannot be written or does not belong to this run, a prefix cache that cannot be read or written.
 pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
-    let Run { backend, model, params, optimizer, pool, train, validation, names, settings, .. } = run;
+    let Run { backend, model, params, optimizer, pool, train, validation, task, settings, .. } = run;
     let (mut checkpoints, observer) = (run.checkpoints, run.observer);
     let mut prefix = run.prefix;
     let rows = train.rows();
@@ -160,8 +160,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
 
         grads.clear();
         let (mut loss, mut tokens) = (0.0, 0);
+        let scale = (1.0 / task.weight(&train.targets, batch_rows)) as f32;
         for pass in passes(batch_rows, settings.pass_limit, |row| train.encoded.row(row).0.len()) {
-            let batch = Batch::gather(&train.encoded, &train.labels, pass.rows);
+            let batch = Batch::gather(&train.encoded, &[], pass.rows);
             if by_rows {
                 optimizer.prepare(backend, params, &model.reads(&batch));
             }
@@ -171,8 +172,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             let start = Start::of(cache, backend, model, params, pool, &train.encoded, pass.rows)?;
             let mut tape = Tape::new(backend, params, pool);
             let logits = start.logits(&mut tape, model, &batch, mode);
-            let mean = CrossEntropy::new(batch.labels.clone(), 1.0 / batch_rows.len() as f32);
-            let mean = tape.apply(mean, &[logits]);
+            let mean = task.loss(&mut tape, logits, &train.targets, pass.rows, scale);
             loss += f64::from(tape.download(mean)[0]);
             tape.backward(mean, 1.0, &mut grads);
             tokens += pass.tokens;
@@ -222,11 +222,11 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         if let (true, Some(split)) = (epoch_ends, validation) {
             let clock = Instant::now();
             let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
-            let report = evaluate(backend, model, params, pool, split, names, cache)?;
+            let report = evaluate(backend, model, params, pool, split, task, cache)?;
             let seconds = clock.elapsed().as_secs_f64();
             let summary = report.summary();
             observer.on(&Event::Evaluated { split: "validation".into(), epoch, step: done, summary, seconds });
-            let value = settings.metric.value(&report.summary());
+            let value = report.summary().value(settings.metric);
             let improved = progress.best.as_ref().is_none_or(|best| settings.metric.better(value, best.value));
             if improved {
                 observer.on(&Event::NewBest { epoch, step: done, metric: settings.metric, value });

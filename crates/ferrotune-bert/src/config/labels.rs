@@ -26,6 +26,15 @@ pub(super) fn read(raw: &Map<String, Value>) -> Result<Option<Vec<String>>, Stri
     }
 }
 
+/// What the labels are for, if the document says it.
+pub(super) fn problem_type(raw: &Map<String, Value>) -> Result<Option<String>, String> {
+    match raw.get("problem_type") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(kind)) => Ok(Some(kind.clone())),
+        Some(other) => Err(format!("problem_type must be a string, found {}", brief(other))),
+    }
+}
+
 fn read_id2label(value: &Value) -> Result<Vec<String>, String> {
     let Value::Object(map) = value else {
         return Err(format!("id2label must be an object of id: label, found {}", brief(value)));

@@ -88,6 +88,8 @@ pub struct BertConfig {
     pub pad_token_id: usize,
     /// The labels of the classifier in the order of their ids, if the file names them.
     pub id2label: Option<Vec<String>>,
+    /// What the classifier is for, such as `regression`, if the file says so.
+    pub problem_type: Option<String>,
     /// The document as it was read, so that saving keeps fields that are not known here.
     pub raw: Map<String, Value>,
 }
@@ -147,6 +149,7 @@ fn parse(bytes: &[u8]) -> Result<BertConfig, String> {
         initializer_range: or("initializer_range", 0.02, Range::PositiveUpTo(1.0))?,
         pad_token_id: whole(&raw, "pad_token_id", 0..=vocab_size - 1)?.unwrap_or(0),
         id2label: labels::read(&raw)?,
+        problem_type: labels::problem_type(&raw)?,
         raw,
     };
     if !config.hidden_size.is_multiple_of(config.num_attention_heads) {

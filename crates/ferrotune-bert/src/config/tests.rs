@@ -331,6 +331,7 @@ fn labels_that_disagree() {
         json!({"num_labels": 100_001}),
         expect!["config.json: num_labels must be a whole number from 0 to 100000, found 100001"],
     );
+    check(json!({"problem_type": 1}), expect!["config.json: problem_type must be a string, found 1"]);
     let many: Map<String, Value> = (0..=LABEL_CAP).map(|id| (id.to_string(), json!(format!("l{id}")))).collect();
     check(json!({"id2label": many}), expect!["config.json: id2label has 100001 labels, at most 100000 are supported"]);
 }

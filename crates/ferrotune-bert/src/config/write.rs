@@ -12,8 +12,8 @@ const DROPPED: [&str; 3] = ["num_labels", "_num_labels", "auto_map"];
 impl BertConfig {
     /// The text of config.json for a model of class `architecture`, for example `BertForSequenceClassification`.
     ///
-    /// With `labels` (in the order of their ids), id2label, label2id and problem_type `single_label_classification`
-    /// are set; without, what the document said about labels is kept. Fields that are not known here are kept. The
+    /// With `labels` (in the order of their ids), id2label, label2id and problem_type (`single_label_classification` if
+    /// [`Self::problem_type`] does not say) are set; without, what the document said about labels is kept. Fields that are not known here are kept. The
     /// element type is float32, since that is what is saved.
     ///
     /// # Panics
@@ -64,8 +64,8 @@ impl BertConfig {
             document.insert("label2id".to_string(), Field::Ordered(by_name));
         }
         if labels.is_some() {
-            let kind = Field::Plain(json!("single_label_classification"));
-            document.insert("problem_type".to_string(), kind);
+            let kind = self.problem_type.as_deref().unwrap_or("single_label_classification");
+            document.insert("problem_type".to_string(), Field::Plain(json!(kind)));
         }
         let mut text = serde_json::to_string_pretty(&document).expect("a map with string keys is always JSON");
         text.push('\n');

@@ -8,10 +8,6 @@ pub mod train;
 
 use crate::exit::{Failure, usage};
 use crate::hub::{HubSettings, Manifest, Resolved, resolve};
-use std::path::Path;
-
-/// The file in a saved model folder that remembers how rows were cut.
-pub const TOKEN_LIMIT_FILE: &str = "ferrotune.json";
 
 /// Turns a model argument into a folder, with progress on standard error.
 pub fn find_model(model: &str) -> Result<Resolved, Failure> {
@@ -30,20 +26,13 @@ pub fn on_pool<R: Send>(body: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| body())
 }
 
-/// The row length that a model was trained with, if its folder says so.
-pub fn trained_max_length(folder: &Path) -> Option<usize> {
-    let text = std::fs::read_to_string(folder.join(TOKEN_LIMIT_FILE)).ok()?;
-    let value: serde_json::Value = serde_json::from_str(&text).ok()?;
-    value.get("max_length")?.as_u64().map(|n| n as usize)
-}
-
 /// Row length limit for a model: what was asked, else what it was trained with, else 128; at most the model's positions.
-pub fn max_length(asked: Option<usize>, folder: &Path, positions: usize) -> Result<usize, Failure> {
+pub fn max_length(asked: Option<usize>, trained: Option<usize>, positions: usize) -> Result<usize, Failure> {
     match asked {
         Some(n) if n > positions || n < 3 => {
             Err(usage(format!("--max-length is {n}; this model reads between 3 and {positions} tokens")))
         }
         Some(n) => Ok(n),
-        None => Ok(trained_max_length(folder).unwrap_or(128).clamp(3, positions)),
+        None => Ok(trained.unwrap_or(128).clamp(3, positions)),
     }
 }

@@ -2,14 +2,17 @@
 
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{InputFormat, OutputFormat, PredictArgs};
+use crate::data::check_vocabulary;
 use crate::exit::{Failure, io, usage};
 use crate::model::BertClassifier;
+use crate::notes::Notes;
 use crate::settings;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{Format, Need, Row, Tokenizer, stream_with};
 use ferrotune_tensor::{Cpu, Pool};
-use ferrotune_train::evaluate::{argmax, logits, softmax};
-use serde_json::{Map, Value, json};
+use ferrotune_train::evaluate::logits;
+use ferrotune_train::tasks::Prediction;
+use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
 use std::path::Path;
@@ -29,16 +32,18 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     }
     let folder = find_model(&args.model)?.folder;
     let loaded = pretrained::load(&Cpu, &folder, Head::Stored)?;
-    let limit = max_length(args.max_length, &folder, loaded.config.max_position_embeddings)?;
+    let notes = Notes::read(&folder)?;
+    let task = notes.stored_task(&folder, &loaded.config, &loaded.labels)?;
+    let limit = max_length(args.max_length, notes.max_length, loaded.config.max_position_embeddings)?;
     let tokenizer = Tokenizer::from_folder(&folder, limit)?;
-    super::train::check_vocabulary(&tokenizer, &loaded.config, &folder)?;
+    check_vocabulary(&tokenizer, &loaded.config, &folder)?;
 
     let (reader, name, input_format) = open(args)?;
     let columns = settings::columns(&args.text_column, &args.text_b_column, &None);
     let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), Need::TextOnly)?;
     let mut writer = Output::new(&args.output, format, args.logits)?;
     if format == OutputFormat::Csv {
-        writer.header(rows.headers(), &loaded.labels)?;
+        writer.header(rows.headers(), task.columns())?;
     }
     let mut predictor = Predictor { loaded: &loaded, tokenizer: &tokenizer, pool: Pool::new(Cpu), truncated: 0 };
     let mut done = 0;
@@ -55,7 +60,7 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
         }
         let scores = predictor.logits(&block)?;
         for (fields, scores) in fields.iter().zip(scores.chunks(loaded.labels.len())) {
-            writer.row(fields, scores, &loaded.labels)?;
+            writer.row(fields, scores, task.predict(scores))?;
         }
         done += block.len();
     }
@@ -124,30 +129,20 @@ impl Output {
         writeln!(self.writer, "{line}").map_err(io("cannot write predictions"))
     }
 
-    fn header(&mut self, headers: &[String], labels: &[String]) -> Result<(), Failure> {
-        let own = ["predicted_label".to_string(), "score".to_string()];
-        let probabilities = labels.iter().map(|label| format!("p_{label}"));
-        let all: Vec<String> = headers.iter().cloned().chain(own).chain(probabilities).collect();
+    fn header(&mut self, headers: &[String], own: Vec<String>) -> Result<(), Failure> {
+        let all: Vec<String> = headers.iter().cloned().chain(own).collect();
         self.line(&csv_line(&all))
     }
 
-    fn row(&mut self, fields: &[String], scores: &[f32], labels: &[String]) -> Result<(), Failure> {
-        let probabilities = softmax(scores);
-        let best = argmax(scores);
+    fn row(&mut self, fields: &[String], scores: &[f32], prediction: Prediction) -> Result<(), Failure> {
         let line = match self.format {
-            OutputFormat::Csv => {
-                let own = [labels[best].clone(), format!("{:.6}", probabilities[best])];
-                let numbers = probabilities.iter().map(|p| format!("{p:.6}"));
-                csv_line(&fields.iter().cloned().chain(own).chain(numbers).collect::<Vec<_>>())
-            }
+            OutputFormat::Csv => csv_line(&fields.iter().cloned().chain(prediction.fields).collect::<Vec<_>>()),
             OutputFormat::Jsonl => {
-                let by_name: Map<String, Value> =
-                    labels.iter().cloned().zip(probabilities.iter().map(|p| json!(p))).collect();
-                let mut value = json!({"label": labels[best], "score": probabilities[best], "probabilities": by_name});
+                let mut json = prediction.json;
                 if self.logits {
-                    value["logits"] = json!(scores);
+                    json.insert("logits".to_string(), scores.into());
                 }
-                value.to_string()
+                Value::from(json).to_string()
             }
         };
         self.line(&line)

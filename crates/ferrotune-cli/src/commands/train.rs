@@ -1,21 +1,22 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
-use super::{TOKEN_LIMIT_FILE, find_model, on_pool, use_threads};
+use super::{find_model, on_pool, use_threads};
 use crate::args::{OptimizerName, TrainArgs};
-use crate::exit::{Failure, MODEL, STOPPED, io, usage};
+use crate::data::Data;
+use crate::exit::{Failure, STOPPED, usage};
 use crate::model::BertClassifier;
+use crate::notes::Notes;
 use crate::progress::Progress;
 use crate::run_folder::{ADAPTER, BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
-use crate::{audit, fingerprint, memory, prefix, recipes, report, tuning};
+use crate::{fingerprint, memory, prefix, recipes, report, tuning};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{BertConfig, freeze, lora};
-use ferrotune_data::{Labels, Need, Table, Tokenizer, encode_labels, read_table_with};
 use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool};
 use ferrotune_train::evaluate::evaluate;
 use ferrotune_train::events::{Event, Observer, Tee};
-use ferrotune_train::metrics::ClassificationReport;
+use ferrotune_train::metrics::Report;
 use ferrotune_train::model::Split;
 use ferrotune_train::resume::Checkpoints;
 use ferrotune_train::trainer::{Outcome, Run, train};
@@ -41,7 +42,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
 
     let data = Data::read(&resolved, &model_folder.folder, &config)?;
-    let head = Head::For { labels: data.labels.names(), seed: resolved.numbers.seed };
+    let head = Head::For { labels: data.task.labels(), seed: resolved.numbers.seed };
     let mut loaded = pretrained::load_with_adapters(&Cpu, &model_folder.folder, head, resolved.lora.as_ref())?;
     eprintln!("weights    {}", loaded.report.summary());
     if let Some(why) = &loaded.head_replaced {
@@ -66,7 +67,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
 
     let stop = stop_on_signal();
     let mut pool = Pool::new(Cpu);
-    let Pretrained { config, labels, model, params, .. } = &mut loaded;
+    let Pretrained { config, model, params, .. } = &mut loaded;
     let frozen_layers = freeze::frozen_layers(params, config);
     let classifier = BertClassifier { model, config, frozen_layers };
     let validation = data.validation.as_ref();
@@ -86,7 +87,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
             train: &data.train,
             validation,
             prefix: prefix.caches.as_mut(),
-            names: labels,
+            task: data.task.as_ref(),
             settings: &resolved.numbers,
             checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
             resume: args.resume,
@@ -109,57 +110,15 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         lora::save(&Cpu, &folder.path().join(ADAPTER), params, spec, &resolved.model)?;
         lora::merge(&Cpu, params, spec);
     }
-    pretrained::save(&Cpu, &best, config, labels, params, Some(&model_folder.folder), true)?;
-    let limit = best.join(TOKEN_LIMIT_FILE);
-    std::fs::write(&limit, format!("{}\n", json!({"max_length": resolved.max_length}))).map_err(io(limit.display()))?;
-    let measure = |split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, labels, None));
+    let task = data.task.as_ref();
+    let saved_config = BertConfig { problem_type: Some(task.problem_type().to_string()), ..config.clone() };
+    pretrained::save(&Cpu, &best, &saved_config, task.labels(), params, Some(&model_folder.folder), true)?;
+    Notes::of(resolved.max_length, task).write(&best)?;
+    let measure = |split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
     folder.write_results(&results(&resolved, &outcome, test.as_ref()))?;
     finish(&outcome, test.as_ref(), folder.path());
     Ok(())
-}
-
-/// The rows of a run, encoded, and what is odd about them.
-struct Data {
-    labels: Labels,
-    train: Split,
-    validation: Option<Split>,
-    test: Option<Split>,
-    audit: Vec<String>,
-}
-
-impl Data {
-    fn read(resolved: &Resolved, model: &Path, config: &BertConfig) -> Result<Data, Failure> {
-        let read = |path: &Path| read_table_with(path, None, resolved.columns.as_ref(), Need::Labels);
-        let train = read(&resolved.train)?;
-        let validation = resolved.settings.validation.as_deref().map(read).transpose()?;
-        let test = resolved.settings.test.as_deref().map(read).transpose()?;
-        let labels = Labels::from_table(&train)?;
-        let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?;
-        check_vocabulary(&tokenizer, config, model)?;
-        let audit = audit::lines(&train, validation.as_ref(), test.as_ref());
-        let encode = |name: &str, table: &Table| -> Result<Split, Failure> {
-            let labels = encode_labels(table, &labels)?;
-            let encoded = tokenizer.encode(&table.rows)?;
-            let (rows, tokens, cut) = (encoded.len(), encoded.tokens(), encoded.truncated.len());
-            let mean = tokens as f64 / rows as f64;
-            let cut = match cut {
-                0 => String::new(),
-                n => format!(", {n} cut to {} (longest {})", resolved.max_length, encoded.longest_untruncated),
-            };
-            eprintln!("{name:<10} {rows} rows, {mean:.1} tokens on average{cut}");
-            Ok(Split { encoded, labels })
-        };
-        let data = Data {
-            train: encode("train", &train)?,
-            validation: validation.as_ref().map(|table| encode("validation", table)).transpose()?,
-            test: test.as_ref().map(|table| encode("test", table)).transpose()?,
-            labels,
-            audit,
-        };
-        eprintln!("labels     {}: {}", data.labels.len(), first(data.labels.names(), 12));
-        Ok(data)
-    }
 }
 
 /// What `--max-tokens` cannot cut.
@@ -167,25 +126,6 @@ fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
     let most = resolved.numbers.pass_limit.tokens?;
     let longer = (0..train.rows()).filter(|&row| train.encoded.row(row).0.len() > most).count();
     (longer > 0).then(|| format!("{longer} rows have more than --max-tokens {most}; each gets a pass of its own"))
-}
-
-fn first(names: &[String], most: usize) -> String {
-    let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > most { format!("{shown}, … ({} more)", names.len() - most) } else { shown }
-}
-
-/// The tokenizer's ids must all have a row in the word embeddings.
-pub fn check_vocabulary(tokenizer: &Tokenizer, config: &BertConfig, folder: &Path) -> Result<(), Failure> {
-    if tokenizer.vocab_size() <= config.vocab_size {
-        return Ok(());
-    }
-    let message = format!(
-        "{}: the tokenizer has ids up to {}, the model embeds {}; tokenizer.json and config.json are not of one model",
-        folder.display(),
-        tokenizer.vocab_size() - 1,
-        config.vocab_size
-    );
-    Err(Failure { message, code: MODEL })
 }
 
 fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &BertConfig) -> Box<dyn Optimizer<Cpu>> {
@@ -217,7 +157,7 @@ fn stop_on_signal() -> Arc<AtomicBool> {
     stop
 }
 
-fn results(resolved: &Resolved, outcome: &Outcome, test: Option<&ClassificationReport>) -> serde_json::Value {
+fn results(resolved: &Resolved, outcome: &Outcome, test: Option<&Report>) -> serde_json::Value {
     json!({
         "validation": outcome.validation,
         "test": test,
@@ -233,7 +173,7 @@ fn results(resolved: &Resolved, outcome: &Outcome, test: Option<&ClassificationR
     })
 }
 
-fn finish(outcome: &Outcome, test: Option<&ClassificationReport>, folder: &Path) {
+fn finish(outcome: &Outcome, test: Option<&Report>, folder: &Path) {
     if outcome.samples_per_second > 0.0 {
         println!(
             "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
@@ -247,7 +187,7 @@ fn finish(outcome: &Outcome, test: Option<&ClassificationReport>, folder: &Path)
         println!("{}   best epoch {}", report::line("validation", validation), outcome.best_epoch);
     }
     if let Some(test) = test {
-        println!("{}\n\n{}\n{}", report::line("test", test), report::classes(test), report::confusion(test));
+        println!("{}", report::text("test", test));
     }
     println!("model      {}", folder.join(BEST).display());
     if folder.join(ADAPTER).is_dir() {

@@ -1,7 +1,7 @@
 //! A resumed log equals an uninterrupted one, wherever the kill fell; a full disk is told once.
 
 use super::*;
-use crate::metrics::Summary;
+use crate::metrics::{MetricName, Summary};
 
 fn step_event(step: u64, seconds: f64) -> Event {
     Event::Step {
@@ -22,7 +22,7 @@ fn run_steps(log: &mut MetricsLog, steps: std::ops::RangeInclusive<u64>, seconds
     for step in steps {
         log.on(&step_event(step, seconds));
         if step % 4 == 0 {
-            let summary = Summary { accuracy: 0.5, f1_macro: 0.4, mcc: 0.1, loss: 1.0, rows: 20 };
+            let summary = Summary { values: vec![(MetricName::Accuracy, 0.5), (MetricName::Loss, 1.0)], rows: 20 };
             log.on(&Event::Evaluated { split: "validation".into(), epoch: step / 4, step, summary, seconds });
         }
         log.on(&Event::CheckpointSaved { step, directory: "x".into(), bytes: 1, seconds });

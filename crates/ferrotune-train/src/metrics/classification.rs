@@ -1,10 +1,8 @@
-//! Classification metrics from a confusion matrix, defined as scikit-learn defines them. Must not know models, batches or
+//! Metrics of one class a row, from a confusion matrix, defined as scikit-learn defines them. Must not know models, batches or
 //! files: it counts pairs of class numbers.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize};
+use super::{MetricName, Summary, nan_if_null, ratio};
+use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 mod tests;
@@ -150,10 +148,6 @@ impl Confusion {
     }
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
 /// The result of one evaluation of a classifier on one split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationReport {
@@ -177,95 +171,12 @@ pub struct ClassificationReport {
 impl ClassificationReport {
     /// The numbers of the report that fit on one line.
     pub fn summary(&self) -> Summary {
-        Summary { accuracy: self.accuracy, f1_macro: self.f1_macro, mcc: self.mcc, loss: self.loss, rows: self.rows }
-    }
-}
-
-/// A [`ClassificationReport`] without its per-class part.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// See [`Confusion::accuracy`].
-    pub accuracy: f64,
-    /// See [`Confusion::f1_macro`].
-    pub f1_macro: f64,
-    /// See [`Confusion::matthews`].
-    pub mcc: f64,
-    /// Mean loss a row; not finite is `null` in JSON.
-    #[serde(deserialize_with = "nan_if_null")]
-    pub loss: f64,
-    /// Rows evaluated.
-    pub rows: u64,
-}
-
-fn nan_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-/// The number by which the best epoch is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MetricName {
-    /// Mean loss; lower is better.
-    Loss,
-    /// Share of rows predicted right.
-    Accuracy,
-    /// Macro F1.
-    F1Macro,
-    /// Matthews correlation.
-    Mcc,
-}
-
-/// A metric name that is none of the four.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown metric {0:?}; use loss, accuracy, f1_macro or mcc")]
-pub struct UnknownMetric(pub String);
-
-impl MetricName {
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            MetricName::Loss => "loss",
-            MetricName::Accuracy => "accuracy",
-            MetricName::F1Macro => "f1_macro",
-            MetricName::Mcc => "mcc",
-        }
-    }
-
-    /// This metric's value in a summary.
-    pub fn value(self, summary: &Summary) -> f64 {
-        match self {
-            MetricName::Loss => summary.loss,
-            MetricName::Accuracy => summary.accuracy,
-            MetricName::F1Macro => summary.f1_macro,
-            MetricName::Mcc => summary.mcc,
-        }
-    }
-
-    /// Is `candidate` strictly better than `best`? NaN is never better; every number is better than NaN.
-    pub fn better(self, candidate: f64, best: f64) -> bool {
-        if candidate.is_nan() || best.is_nan() {
-            return !candidate.is_nan();
-        }
-        match self {
-            MetricName::Loss => candidate < best,
-            MetricName::Accuracy | MetricName::F1Macro | MetricName::Mcc => candidate > best,
-        }
-    }
-}
-
-impl fmt::Display for MetricName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for MetricName {
-    type Err = UnknownMetric;
-
-    fn from_str(name: &str) -> Result<Self, UnknownMetric> {
-        [MetricName::Loss, MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc]
-            .into_iter()
-            .find(|metric| metric.name() == name)
-            .ok_or_else(|| UnknownMetric(name.to_string()))
+        let values = vec![
+            (MetricName::Accuracy, self.accuracy),
+            (MetricName::F1Macro, self.f1_macro),
+            (MetricName::Mcc, self.mcc),
+            (MetricName::Loss, self.loss),
+        ];
+        Summary { values, rows: self.rows }
     }
 }

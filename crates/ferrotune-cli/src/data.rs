@@ -1,0 +1,77 @@
+//! The rows of a run: read, given targets by the task, cut into tokens, audited. It must not know the model or the loop.
+
+use crate::audit;
+use crate::exit::{Failure, MODEL};
+use crate::settings::Resolved;
+use ferrotune_bert::BertConfig;
+use ferrotune_data::{Need, Table, Tokenizer, read_table_with};
+use ferrotune_tensor::Cpu;
+use ferrotune_train::model::Split;
+use ferrotune_train::tasks::{SingleLabel, Task};
+use std::path::Path;
+
+/// The rows of a run, encoded, and what is odd about them.
+pub struct Data {
+    /// What is learned.
+    pub task: Box<dyn Task<Cpu>>,
+    /// Rows that are learned from.
+    pub train: Split,
+    /// Rows that choose the best epoch.
+    pub validation: Option<Split>,
+    /// Rows that are measured at the end.
+    pub test: Option<Split>,
+    /// Lines for a person.
+    pub audit: Vec<String>,
+}
+
+impl Data {
+    /// Reads all files of a run.
+    pub fn read(resolved: &Resolved, model: &Path, config: &BertConfig) -> Result<Data, Failure> {
+        let read = |path: &Path| read_table_with(path, None, resolved.columns.as_ref(), Need::Labels);
+        let train = read(&resolved.train)?;
+        let validation = resolved.settings.validation.as_deref().map(read).transpose()?;
+        let test = resolved.settings.test.as_deref().map(read).transpose()?;
+        let task: Box<dyn Task<Cpu>> = Box::new(SingleLabel::from_table(&train)?);
+        let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?;
+        check_vocabulary(&tokenizer, config, model)?;
+        let audit = audit::lines(&train, validation.as_ref(), test.as_ref());
+        let encode = |name: &str, table: &Table| -> Result<Split, Failure> {
+            let targets = task.targets(table)?;
+            let encoded = tokenizer.encode(&table.rows)?;
+            let (rows, tokens, cut) = (encoded.len(), encoded.tokens(), encoded.truncated.len());
+            let mean = tokens as f64 / rows as f64;
+            let cut = match cut {
+                0 => String::new(),
+                n => format!(", {n} cut to {} (longest {})", resolved.max_length, encoded.longest_untruncated),
+            };
+            eprintln!("{name:<10} {rows} rows, {mean:.1} tokens on average{cut}");
+            Ok(Split { encoded, targets })
+        };
+        let (train, validation, test) = (
+            encode("train", &train)?,
+            validation.as_ref().map(|table| encode("validation", table)).transpose()?,
+            test.as_ref().map(|table| encode("test", table)).transpose()?,
+        );
+        eprintln!("labels     {}: {}", task.labels().len(), first(task.labels(), 12));
+        Ok(Data { task, train, validation, test, audit })
+    }
+}
+
+fn first(names: &[String], most: usize) -> String {
+    let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > most { format!("{shown}, … ({} more)", names.len() - most) } else { shown }
+}
+
+/// The tokenizer's ids must all have a row in the word embeddings.
+pub fn check_vocabulary(tokenizer: &Tokenizer, config: &BertConfig, folder: &Path) -> Result<(), Failure> {
+    if tokenizer.vocab_size() <= config.vocab_size {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: the tokenizer has ids up to {}, the model embeds {}; tokenizer.json and config.json are not of one model",
+        folder.display(),
+        tokenizer.vocab_size() - 1,
+        config.vocab_size
+    );
+    Err(Failure { message, code: MODEL })
+}

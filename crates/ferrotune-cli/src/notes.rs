@@ -1,0 +1,80 @@
+//! `ferrotune.json`: what a model folder remembers beside the files of Hugging Face, the row length and the task's own notes.
+
+use crate::exit::{Failure, MODEL, io};
+use ferrotune_bert::BertConfig;
+use ferrotune_tensor::Cpu;
+use ferrotune_train::tasks::{Task, stored};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// The file's name.
+const FILE: &str = "ferrotune.json";
+
+/// What it holds.
+#[derive(Serialize, Deserialize)]
+pub struct Notes {
+    /// Tokens of a row at most in training.
+    pub max_length: Option<usize>,
+    /// The task; models of other tools have none.
+    pub task: Option<TaskNotes>,
+}
+
+/// The task as the folder remembers it.
+#[derive(Serialize, Deserialize)]
+pub struct TaskNotes {
+    name: String,
+    #[serde(flatten)]
+    own: Map<String, Value>,
+}
+
+impl Notes {
+    /// The notes of a run.
+    pub fn of(max_length: usize, task: &dyn Task<Cpu>) -> Notes {
+        let task = TaskNotes { name: task.name().to_string(), own: task.notes() };
+        Notes { max_length: Some(max_length), task: Some(task) }
+    }
+
+    /// Writes them into a model folder.
+    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+        let path = folder.join(FILE);
+        let text = serde_json::to_string(self).expect("notes are plain values");
+        std::fs::write(&path, format!("{text}\n")).map_err(io(path.display()))
+    }
+
+    /// Reads them. A folder without the file has no notes.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read or understood.
+    pub fn read(folder: &Path) -> Result<Notes, Failure> {
+        let path = folder.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Notes { max_length: None, task: None });
+            }
+            Err(error) => return Err(io(path.display())(error)),
+        };
+        serde_json::from_str(&text).map_err(|error| {
+            let message = format!("{} is damaged: {error}; write the model again, or remove the file", path.display());
+            Failure { message, code: MODEL }
+        })
+    }
+
+    /// The task of the folder that these notes and this configuration are from, whose outputs have the names `labels`.
+    ///
+    /// # Errors
+    /// A task that is not built here, or files that contradict each other.
+    pub fn stored_task(
+        &self,
+        folder: &Path,
+        config: &BertConfig,
+        labels: &[String],
+    ) -> Result<Box<dyn Task<Cpu>>, Failure> {
+        let own = self.task.as_ref().map(|task| (task.name.as_str(), &task.own));
+        stored(config.problem_type.as_deref(), labels.to_vec(), own).map_err(|error| {
+            let message = format!("{}: {error}; is it a model for classification of texts?", folder.display());
+            Failure { message, code: MODEL }
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! What an evaluation measured: one report for each kind of task, the names of the metrics, and a summary that fits on a line. Must
+//! not know models, batches or files.
+
+mod classification;
+
+pub use classification::{ClassMetrics, ClassificationReport, Confusion};
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+#[cfg(test)]
+mod tests;
+
+/// The result of one evaluation on one split. In JSON the key `task` says which it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "kebab-case")]
+pub enum Report {
+    /// One class a row.
+    Classification(ClassificationReport),
+}
+
+impl Report {
+    /// The numbers of the report that fit on one line.
+    pub fn summary(&self) -> Summary {
+        match self {
+            Report::Classification(report) => report.summary(),
+        }
+    }
+}
+
+/// The metrics of a report, in the order in which they are shown. JSON: one key a metric, then `rows`; a value that is not finite is
+/// `null`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Names and values.
+    pub values: Vec<(MetricName, f64)>,
+    /// Rows evaluated.
+    pub rows: u64,
+}
+
+impl Summary {
+    /// The value of a metric.
+    ///
+    /// # Panics
+    /// If the task has no such metric; settings are checked against the task before a run.
+    pub fn value(&self, metric: MetricName) -> f64 {
+        let found = self.values.iter().find(|(name, _)| *name == metric);
+        found.unwrap_or_else(|| panic!("Summary::value: no {metric} among {:?}", self.values)).1
+    }
+}
+
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.values.len() + 1))?;
+        for (metric, value) in &self.values {
+            map.serialize_entry(metric.name(), value)?;
+        }
+        map.serialize_entry("rows", &self.rows)?;
+        map.end()
+    }
+}
+
+fn nan_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// 0 if the whole is 0.
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// The number by which the best epoch is chosen. Which ones there are depends on the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricName {
+    /// Mean loss; lower is better.
+    Loss,
+    /// Share of rows predicted right.
+    Accuracy,
+    /// Macro F1.
+    F1Macro,
+    /// Matthews correlation.
+    Mcc,
+}
+
+/// A metric name that there is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown metric {0:?}; use {known}", known = MetricName::ALL.map(MetricName::name).join(", "))]
+pub struct UnknownMetric(pub String);
+
+impl MetricName {
+    /// Every metric of every task.
+    pub const ALL: [MetricName; 4] = [MetricName::Loss, MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricName::Loss => "loss",
+            MetricName::Accuracy => "accuracy",
+            MetricName::F1Macro => "f1_macro",
+            MetricName::Mcc => "mcc",
+        }
+    }
+
+    /// Whether it measures errors.
+    pub fn lower_is_better(self) -> bool {
+        matches!(self, MetricName::Loss)
+    }
+
+    /// Is `candidate` strictly better than `best`? NaN is never better; every number is better than NaN.
+    pub fn better(self, candidate: f64, best: f64) -> bool {
+        if candidate.is_nan() || best.is_nan() {
+            return !candidate.is_nan();
+        }
+        if self.lower_is_better() { candidate < best } else { candidate > best }
+    }
+}
+
+impl fmt::Display for MetricName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for MetricName {
+    type Err = UnknownMetric;
+
+    fn from_str(name: &str) -> Result<Self, UnknownMetric> {
+        MetricName::ALL.into_iter().find(|metric| metric.name() == name).ok_or_else(|| UnknownMetric(name.to_string()))
+    }
+}

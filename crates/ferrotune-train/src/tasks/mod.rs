@@ -1,0 +1,118 @@
+//! What is learned from a row: one file for each task, found by its name. A task owns everything that depends on the kind of label: how
+//! targets are read from a table, the loss, the report and the metrics that may choose the best epoch, what config.json calls it, and
+//! what a prediction looks like. It must not know any model, and files only as tables that were read.
+//!
+//! The trainer, evaluation and prediction know the trait [`Task`] alone.
+
+mod scores;
+mod single_label;
+mod stored;
+
+pub use scores::{argmax, sigmoid, softmax};
+pub use single_label::SingleLabel;
+pub use stored::{StoredTaskError, stored};
+
+use crate::metrics::{MetricName, Report};
+use ferrotune_data::{DataError, Need, Table};
+use ferrotune_tensor::{Backend, Tape, Var};
+use serde_json::{Map, Value};
+
+/// A task. `labels` is the number of its outputs, [`Task::labels`]`.len()`.
+pub trait Task<B: Backend>: Send + Sync {
+    /// Its name on the command line and in files.
+    fn name(&self) -> &'static str;
+
+    /// The names of the numbers that the model gives for a row, in their order.
+    fn labels(&self) -> &[String];
+
+    /// The `problem_type` under which Hugging Face tools do the same.
+    fn problem_type(&self) -> &'static str;
+
+    /// The metrics of its reports, of which each may choose the best epoch. The first is the default.
+    fn metrics(&self) -> &'static [MetricName];
+
+    /// How a table of labelled rows is to be read.
+    fn need(&self) -> Need;
+
+    /// The targets of all rows of a table.
+    ///
+    /// # Errors
+    /// A row whose label this task does not know or cannot use, with its line.
+    fn targets(&self, table: &Table) -> Result<Targets, DataError>;
+
+    /// What the summed loss of these rows is divided by for the mean. A step divides by the weight of all its rows, so that
+    /// micro-batches add up to the batch.
+    fn weight(&self, _targets: &Targets, rows: &[usize]) -> f64 {
+        rows.len() as f64
+    }
+
+    /// `scale · Σ` of the losses of the given rows, whose logits are `(rows, labels)`.
+    fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var;
+
+    /// What these logits `(rows, labels)` of all rows of a split are worth. Its loss is the task's plain one, without the smoothing,
+    /// weights and focus that training may add, so that it means the same for every run.
+    fn report(&self, logits: &[f32], targets: &Targets) -> Report;
+
+    /// Learns from the logits `(rows, labels)` of the validation rows what is no weight of the model, and says whether it has.
+    fn fit(&mut self, _logits: &[f32], _targets: &Targets) -> bool {
+        false
+    }
+
+    /// The columns that a prediction adds to a table.
+    fn columns(&self) -> Vec<String>;
+
+    /// What the logits `(labels)` of one row say.
+    fn predict(&self, logits: &[f32]) -> Prediction;
+
+    /// What a model folder must remember of the task, besides `labels` and `problem_type`.
+    fn notes(&self) -> Map<String, Value> {
+        Map::new()
+    }
+}
+
+/// What the model should have said about each row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// One class id a row.
+    Classes(Vec<u32>),
+}
+
+impl Targets {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        match self {
+            Targets::Classes(ids) => ids.len(),
+        }
+    }
+
+    /// # Panics
+    /// If these are targets of another kind of task.
+    fn classes(&self) -> &[u32] {
+        let Targets::Classes(ids) = self;
+        ids
+    }
+}
+
+/// What is said about one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The fields of [`Task::columns`].
+    pub fields: Vec<String>,
+    /// The same by name, with all digits.
+    pub json: Map<String, Value>,
+}
+
+/// A probability, or any other number, as a table shows it.
+fn shown(number: f64) -> String {
+    format!("{number:.6}")
+}
+
+/// Names and numbers as a JSON object.
+fn by_name(names: &[String], numbers: &[f64]) -> Value {
+    names.iter().cloned().zip(numbers.iter().map(|&number| Value::from(number))).collect::<Map<_, _>>().into()
+}
+
+/// One `p_NAME` for each name.
+fn probability_columns(names: &[String]) -> impl Iterator<Item = String> {
+    names.iter().map(|name| format!("p_{name}"))
+}

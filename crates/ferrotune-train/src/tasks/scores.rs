@@ -1,0 +1,38 @@
+//! From logits to probabilities and decisions. Must not know tasks.
+
+/// Probabilities of one row of logits, in f64.
+pub fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f64> = logits.iter().map(|&z| (f64::from(z) - f64::from(largest)).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    exp.into_iter().map(|e| e / sum).collect()
+}
+
+/// `1 / (1 + e^−z)`.
+pub fn sigmoid(logit: f32) -> f64 {
+    1.0 / (1.0 + (-f64::from(logit)).exp())
+}
+
+/// The position of the largest score, the first of equals. NaN never wins.
+pub fn argmax(scores: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &score) in scores.iter().enumerate() {
+        if score > scores[best] || scores[best].is_nan() {
+            best = i;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_logits_and_nan_are_survived() {
+        let p = softmax(&[1000.0, 1000.0, -1000.0]);
+        assert_eq!((p[0], p[1], p[2]), (0.5, 0.5, 0.0));
+        assert_eq!((argmax(&[f32::NAN, 1.0, 2.0, 2.0]), argmax(&[3.0, 3.0])), (2, 0));
+        assert_eq!((sigmoid(0.0), sigmoid(1e4), sigmoid(-1e4)), (0.5, 1.0, 0.0));
+    }
+}

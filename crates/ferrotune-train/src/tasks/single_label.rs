@@ -1,0 +1,90 @@
+//! One class for each row: softmax over the classes.
+
+use super::{Prediction, Targets, Task, argmax, by_name, probability_columns, shown, softmax};
+use crate::metrics::{Confusion, MetricName, Report};
+use ferrotune_data::{DataError, Labels, Need, Table, encode_labels};
+use ferrotune_optim::losses::CrossEntropy;
+use ferrotune_tensor::{Backend, Tape, Var};
+use serde_json::{Map, Value};
+
+/// Classification of each row as one of its classes.
+pub struct SingleLabel {
+    labels: Labels,
+}
+
+impl SingleLabel {
+    /// Classification as one of these classes.
+    pub fn new(labels: Labels) -> SingleLabel {
+        SingleLabel { labels }
+    }
+
+    /// With the classes of a training table.
+    ///
+    /// # Errors
+    /// A row without a label, or only one class in the whole table.
+    pub fn from_table(table: &Table) -> Result<SingleLabel, DataError> {
+        Ok(SingleLabel::new(Labels::from_table(table)?))
+    }
+}
+
+impl<B: Backend> Task<B> for SingleLabel {
+    fn name(&self) -> &'static str {
+        "classification"
+    }
+
+    fn labels(&self) -> &[String] {
+        self.labels.names()
+    }
+
+    fn problem_type(&self) -> &'static str {
+        "single_label_classification"
+    }
+
+    fn metrics(&self) -> &'static [MetricName] {
+        &[MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc, MetricName::Loss]
+    }
+
+    fn need(&self) -> Need {
+        Need::Labels
+    }
+
+    fn targets(&self, table: &Table) -> Result<Targets, DataError> {
+        Ok(Targets::Classes(encode_labels(table, &self.labels)?))
+    }
+
+    fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
+        let classes = rows.iter().map(|&row| targets.classes()[row]).collect();
+        tape.apply(CrossEntropy::new(classes, scale), &[logits])
+    }
+
+    fn report(&self, logits: &[f32], targets: &Targets) -> Report {
+        let names = self.labels.names();
+        let mut confusion = Confusion::new(names.len());
+        let mut loss = 0.0;
+        for (row, &class) in logits.chunks(names.len()).zip(targets.classes()) {
+            loss -= softmax(row)[class as usize].ln();
+            confusion.add(class as usize, argmax(row));
+        }
+        Report::Classification(confusion.report(loss / targets.rows() as f64, names))
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let own = ["predicted_label".to_string(), "score".to_string()];
+        own.into_iter().chain(probability_columns(self.labels.names())).collect()
+    }
+
+    fn predict(&self, logits: &[f32]) -> Prediction {
+        let (probabilities, best) = (softmax(logits), argmax(logits));
+        class_prediction(self.labels.names(), best, &probabilities)
+    }
+}
+
+/// A class, its probability as the score, and the probabilities of all classes.
+pub(super) fn class_prediction(names: &[String], best: usize, probabilities: &[f64]) -> Prediction {
+    let own = [names[best].clone(), shown(probabilities[best])];
+    let mut json = Map::new();
+    json.insert("label".to_string(), Value::from(names[best].as_str()));
+    json.insert("score".to_string(), Value::from(probabilities[best]));
+    json.insert("probabilities".to_string(), by_name(names, probabilities));
+    Prediction { fields: own.into_iter().chain(probabilities.iter().map(|&p| shown(p))).collect(), json }
+}
