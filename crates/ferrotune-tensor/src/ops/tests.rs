@@ -130,7 +130,7 @@ fn attention() {
                     let scores = of(q).dot(&of(k).t()) / (dim as f64).sqrt();
                     let mut p = softmax(&scores);
                     for ((i, j), p) in p.indexed_iter_mut() {
-                        let row = (head * 9 + rows.start + i) as u64;
+                        let row = ((rows.start + i) * heads + head) as u64;
                         *p *= f64::from(mask.keep_scale(row << 17 | j as u64));
                     }
                     for ((i, c), value) in p.dot(&of(v)).indexed_iter() {
