@@ -33,10 +33,17 @@ fn step(criterion: &mut Criterion) {
     let config: BertConfig = CONFIG.parse().expect("the configuration above is good");
     let (model, layout) = BertForSequenceClassification::new(&config, 2);
     let mut params = Params::init(&Cpu, layout, 1);
-    let (mut grads, mut pool) = (Grads::new(&Cpu, &params), Pool::new(Cpu));
+    // By rows, as the trainer has it.
+    let (mut grads, mut pool) = (Grads::by_rows(&Cpu, &params), Pool::new(Cpu));
     let groups = Groups::standard(&params, 0.01);
     let mut optimizer = AdamW::new(&Cpu, &params, groups, adamw::BETAS, adamw::EPS);
     let batch = batch(&config);
+    let tables = &model.bert.embeddings;
+    let reads = [
+        (tables.word_embeddings, batch.ids.clone()),
+        (tables.position_embeddings, batch.positions.clone()),
+        (tables.token_type_embeddings, batch.type_ids.clone()),
+    ];
     let labels: Vec<u32> = (0..LENGTHS.len() as u32).map(|row| row % 2).collect();
     let mut pass = 0;
     let _awake = Cpu.awake();
@@ -46,6 +53,7 @@ fn step(criterion: &mut Criterion) {
     group.bench_function("MiniLM, 32 rows, 746 tokens", |bencher| {
         bencher.iter(|| {
             grads.clear();
+            optimizer.prepare(&Cpu, &mut params, &reads);
             let mut tape = Tape::new(&Cpu, &params, &mut pool);
             let logits = model.logits(&mut tape, &batch, &Dropouts::training(&config, 1, pass));
             let loss = tape.apply(CrossEntropy::new(labels.clone(), 1.0 / labels.len() as f32), &[logits]);

@@ -1,7 +1,8 @@
 //! BERT encoder and heads, loaded from and saved to Hugging Face folders.
 //!
 //! [`config`] reads config.json, [`checkpoint`] speaks safetensors, [`model`] is the network as plain structs whose field paths are
-//! the checkpoint's names, [`pretrained`] joins the three, [`freeze`] names parts of the model. It opens model folders and
+//! the checkpoint's names, [`pretrained`] joins the three, [`freeze`] and [`parts`] name
+//! parts of the model, [`lora`] adds adapters. It opens model folders and
 //! nothing else, and knows neither tokens nor training.
 #![forbid(unsafe_code)]
 
@@ -10,8 +11,10 @@ pub mod config;
 pub mod error;
 pub mod freeze;
 mod json;
+pub mod lora;
 pub mod memory;
 pub mod model;
+pub mod parts;
 pub mod pretrained;
 
 pub use config::BertConfig;

@@ -3,6 +3,7 @@
 use crate::checkpoint::{LoadReport, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
 use crate::config::BertConfig;
 use crate::error::BertError;
+use crate::lora::{self, LoraSpec};
 use crate::model::BertForSequenceClassification;
 use ferrotune_tensor::{Backend, Params};
 use std::path::Path;
@@ -37,6 +38,8 @@ pub struct Pretrained<B: Backend> {
     pub params: Params<B>,
     /// What was loaded and what was not.
     pub report: LoadReport,
+    /// The adapters, if there are any.
+    pub adapters: Option<LoraSpec>,
     /// Why the head was initialised newly although the folder has one that fits, if so.
     pub head_replaced: Option<String>,
 }
@@ -46,17 +49,32 @@ pub struct Pretrained<B: Backend> {
 /// # Errors
 /// Any fault of the folder, in one line that names the file and the tensor.
 pub fn load<B: Backend>(backend: &B, folder: &Path, head: Head<'_>) -> Result<Pretrained<B>, BertError> {
+    load_with_adapters(backend, folder, head, None)
+}
+
+/// [`load`], with new adapters beside the weights.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_adapters<B: Backend>(
+    backend: &B,
+    folder: &Path,
+    head: Head<'_>,
+    adapters: Option<&LoraSpec>,
+) -> Result<Pretrained<B>, BertError> {
     let config = BertConfig::from_folder(folder)?;
     let (labels, seed) = match head {
         Head::Stored => (stored_labels(folder, &config)?, 0),
         Head::For { labels, seed } => (labels.to_vec(), seed),
     };
-    let (model, layout) = BertForSequenceClassification::new(&config, labels.len());
-    let wanted: Vec<TensorSpec> = layout
-        .entries()
-        .iter()
-        .map(|entry| TensorSpec { name: entry.name.clone(), shape: entry.shape.dims().to_vec() })
-        .collect();
+    let (mut model, mut layout) = BertForSequenceClassification::new(&config, labels.len());
+    if let Some(spec) = adapters {
+        lora::attach(&mut model, &mut layout, spec);
+    }
+    // A folder holds no adapters of ours: they are merged before a model is saved.
+    let stored = layout.entries().iter().filter(|entry| !lora::is_adapter(&entry.name));
+    let wanted: Vec<TensorSpec> =
+        stored.map(|entry| TensorSpec { name: entry.name.clone(), shape: entry.shape.dims().to_vec() }).collect();
     let may_be_new = |name: &str| match head {
         Head::Stored => false,
         Head::For { .. } => name.starts_with("classifier.") || name.starts_with("bert.pooler."),
@@ -64,10 +82,14 @@ pub fn load<B: Backend>(backend: &B, folder: &Path, head: Head<'_>) -> Result<Pr
     let plan = plan(folder, &wanted, &may_be_new)?;
 
     let mut params = Params::zeros(backend, layout);
-    let ids: Vec<_> = params.layout().ids().collect();
+    let is_stored = |id: &_| !lora::is_adapter(&params.layout().entry(*id).name);
+    let ids: Vec<_> = params.layout().ids().filter(is_stored).collect();
     let report = plan.read(&mut |index, values| params.set(backend, ids[index], &values))?;
     let named = |name: &str| params.layout().find(name).expect("the report names parameters of the model");
     let mut fresh: Vec<_> = report.newly_initialised.iter().map(|tensor| named(&tensor.name)).collect();
+    fresh.extend(
+        params.layout().entries().iter().filter(|entry| lora::is_adapter(&entry.name)).map(|entry| named(&entry.name)),
+    );
     let head_is_loaded = report.loaded.iter().any(|name| name.starts_with("classifier."));
     let head_replaced = match &config.id2label {
         Some(stored) if head_is_loaded && *stored != labels => Some(format!("its labels are {}", stored.join(", "))),
@@ -78,7 +100,7 @@ pub fn load<B: Backend>(backend: &B, folder: &Path, head: Head<'_>) -> Result<Pr
         fresh.extend(["classifier.weight", "classifier.bias"].map(named));
     }
     fresh.into_iter().for_each(|id| params.reset(backend, id, seed));
-    Ok(Pretrained { config, labels, model, params, report, head_replaced })
+    Ok(Pretrained { config, labels, model, params, report, adapters: adapters.cloned(), head_replaced })
 }
 
 /// The labels of a fine-tuned folder: those of config.json, else `LABEL_0`, `LABEL_1` and so on for the rows of its head.
@@ -114,6 +136,9 @@ fn stored_labels(folder: &Path, config: &BertConfig) -> Result<Vec<String>, Bert
 ///
 /// # Errors
 /// I/O, values that are not finite, a difference on reading back. The folder is the old one or the new one, never half of it.
+///
+/// # Panics
+/// If there are adapters that were not merged ([`lora::merge`]).
 pub fn save<B: Backend>(
     backend: &B,
     folder: &Path,
@@ -124,10 +149,15 @@ pub fn save<B: Backend>(
     replace: bool,
 ) -> Result<(), BertError> {
     let layout = params.layout();
-    let values: Vec<Vec<f32>> = layout.ids().map(|id| backend.download(params.get(id).data)).collect();
-    let tensors: Vec<TensorToSave<'_>> = layout
-        .entries()
+    let (adapters, kept): (Vec<_>, Vec<_>) = layout.ids().partition(|&id| lora::is_adapter(&layout.entry(id).name));
+    let download = |id| backend.download(params.get(id).data);
+    for id in adapters.into_iter().filter(|&id| layout.entry(id).name.ends_with(".lora_B.weight")) {
+        assert!(download(id).iter().all(|&x| x == 0.0), "save: {} is not merged", layout.entry(id).name);
+    }
+    let values: Vec<Vec<f32>> = kept.iter().map(|&id| download(id)).collect();
+    let tensors: Vec<TensorToSave<'_>> = kept
         .iter()
+        .map(|&id| layout.entry(id))
         .zip(&values)
         .map(|(entry, values)| TensorToSave { name: &entry.name, shape: entry.shape.dims(), values })
         .collect();

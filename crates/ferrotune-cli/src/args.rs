@@ -39,7 +39,7 @@ pub enum Command {
 
 /// Shape of the learning rate after warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum ScheduleName {
     /// The peak rate for ever.
     Constant,
@@ -49,6 +49,10 @@ pub enum ScheduleName {
     Cosine,
     /// (1 - progress)^power down to --minimum-lr.
     Polynomial,
+    /// A short rise from 1/32 of the peak, a long fall back to it (ULMFiT).
+    SlantedTriangular,
+    /// Cosines up from 1/25 of the peak and down to 1/250000 of it.
+    OneCycle,
 }
 
 /// How gradients become steps.
@@ -77,6 +81,20 @@ pub enum Switch {
     On,
     /// No.
     Off,
+}
+
+/// Settings that belong together; `recipes.rs` has their values and sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecipeName {
+    /// Long and slow, for small data where some seeds fail (Mosbach et al. 2021).
+    Stable,
+    /// Longer, and the top starts anew, for a few thousand rows or less (Zhang et al. 2021).
+    FewSample,
+    /// The encoder stays as it is; pooler and head learn.
+    HeadOnly,
+    /// Low-rank products beside frozen weights (Hu et al. 2021).
+    Lora,
 }
 
 /// The metric that chooses the best epoch.
@@ -143,6 +161,9 @@ pub struct TrainSettings {
     #[arg(long, value_name = "N", help_heading = "Data and model")]
     pub max_length: Option<usize>,
 
+    /// Settings that belong together; each of them can still be set by its own flag.
+    #[arg(long, value_enum, help_heading = "Optimization")]
+    pub recipe: Option<RecipeName>,
     /// Peak learning rate. Small encoders want 1e-4 and more, BERT-base 2e-5 to 5e-5 [default: 2e-5].
     #[arg(long, value_name = "RATE", help_heading = "Optimization")]
     pub lr: Option<f64>,
@@ -152,6 +173,9 @@ pub struct TrainSettings {
     /// Rows of a forward pass, if fewer than --batch-size: gradients add up, memory shrinks.
     #[arg(long, value_name = "N", help_heading = "Optimization")]
     pub micro_batch: Option<usize>,
+    /// Tokens of a forward pass at most; a batch with more is cut into several passes, to the same result with less memory.
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    pub max_tokens: Option<usize>,
     /// Passes over the training rows [default: 3].
     #[arg(long, value_name = "N", help_heading = "Optimization")]
     pub epochs: Option<u64>,
@@ -167,9 +191,15 @@ pub struct TrainSettings {
     /// Learning rate over the run [default: linear].
     #[arg(long, value_enum, help_heading = "Optimization")]
     pub schedule: Option<ScheduleName>,
-    /// Share of all steps in which the rate rises from 0 to the peak [default: 0.1].
+    /// Share of all steps in which the rate rises to the peak [default: 0.1; 0.3 for one-cycle].
     #[arg(long, value_name = "SHARE", help_heading = "Optimization")]
     pub warmup: Option<f64>,
+    /// Each layer learns at the rate of the layer above times this; embeddings are below layer 0 [default: 1].
+    #[arg(long, value_name = "FACTOR", help_heading = "Optimization")]
+    pub layer_lr_decay: Option<f64>,
+    /// Learning rate of the classification head [default: --lr].
+    #[arg(long, value_name = "RATE", help_heading = "Optimization")]
+    pub head_lr: Option<f64>,
     /// Lowest rate of cosine and polynomial, as a share of the peak [default: 0].
     #[arg(long, value_name = "SHARE", help_heading = "Optimization")]
     pub minimum_lr: Option<f64>,
@@ -195,6 +225,30 @@ pub struct TrainSettings {
     /// Parts that stay as they are, such as embeddings,layers.0-3 or encoder (embeddings and all layers) or pooler.
     #[arg(long, value_name = "SPEC", help_heading = "Regularization")]
     pub freeze: Option<String>,
+    /// Dropout of embeddings and layers, instead of the model's own.
+    #[arg(long, value_name = "P", help_heading = "Regularization")]
+    pub dropout: Option<f64>,
+    /// Dropout of attention probabilities, instead of the model's own.
+    #[arg(long, value_name = "P", help_heading = "Regularization")]
+    pub attention_dropout: Option<f64>,
+    /// Dropout before the head, instead of the model's own.
+    #[arg(long, value_name = "P", help_heading = "Regularization")]
+    pub classifier_dropout: Option<f64>,
+    /// Train low-rank products of this rank beside the frozen weights, and the head (LoRA).
+    #[arg(long, value_name = "R", help_heading = "Regularization")]
+    pub lora_rank: Option<usize>,
+    /// The products are multiplied by this over the rank [default: twice the rank].
+    #[arg(long, value_name = "ALPHA", help_heading = "Regularization")]
+    pub lora_alpha: Option<f64>,
+    /// Linear layers that get one: query, key, value, attention-output, intermediate, output, or all [default: query,value].
+    #[arg(long, value_name = "NAMES", help_heading = "Regularization")]
+    pub lora_targets: Option<String>,
+    /// Train biases and the head alone (BitFit) [default: off].
+    #[arg(long, value_enum, help_heading = "Regularization")]
+    pub bitfit: Option<Switch>,
+    /// Give the pooler and this many top layers new random values before training [default: 0].
+    #[arg(long, value_name = "N", help_heading = "Regularization")]
+    pub reinit_layers: Option<usize>,
     /// The metric on validation rows that chooses the best epoch [default: accuracy].
     #[arg(long, value_enum, help_heading = "Regularization")]
     pub metric: Option<Metric>,

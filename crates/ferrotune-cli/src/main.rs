@@ -13,9 +13,11 @@ mod model;
 mod notes;
 mod prefix;
 mod progress;
+mod recipes;
 mod report;
 mod run_folder;
 mod settings;
+mod tuning;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -1,12 +1,13 @@
 //! What a run needs of memory, before it starts and after it ended. It must not know how a step works.
 
 use crate::settings::Resolved;
-use ferrotune_bert::BertConfig;
 use ferrotune_bert::memory::activation_numbers;
+use ferrotune_bert::{BertConfig, lora};
 use ferrotune_data::shuffled;
 use ferrotune_tensor::{Cpu, Params};
 use ferrotune_train::evaluate::EVALUATION_BATCH;
 use ferrotune_train::model::Split;
+use ferrotune_train::passes::passes;
 
 /// Epochs whose batches are looked at for the largest one.
 const EPOCHS: u64 = 3;
@@ -44,23 +45,25 @@ pub fn predicted_mib(
     let sizes = || params.trainable_ids().map(|id| params.layout().entry(id).shape.len());
     let (trained, largest): (usize, usize) = (sizes().sum(), sizes().max().unwrap_or(0));
     let numbers = &resolved.numbers;
-    let length = |row: &usize| train.encoded.row(*row).0.len();
-    let passes = |epoch| -> usize {
+    let length = |row: usize| train.encoded.row(row).0.len();
+    let largest_pass = |epoch| -> (usize, usize) {
         let order = shuffled(train.rows(), numbers.seed, epoch);
-        let steps = order.chunks(numbers.batch_size);
-        let tokens = steps.flat_map(|step| step.chunks(numbers.micro_batch)).map(|rows| rows.iter().map(length).sum());
-        tokens.max().unwrap_or(0)
+        let passes = order.chunks(numbers.batch_size).flat_map(|step| passes(step, numbers.pass_limit, length));
+        passes.map(|pass| (pass.tokens, pass.rows.len())).max().unwrap_or_default()
     };
-    let tokens = (0..numbers.epochs.min(EPOCHS)).map(passes).max().unwrap_or(0);
-    let rows = numbers.micro_batch.min(train.rows());
+    let (tokens, rows) = (0..numbers.epochs.min(EPOCHS)).map(largest_pass).max().unwrap_or_default();
     // The pool's buffers are up to an eighth larger than what they hold.
     let step = activation_numbers(config, frozen_layers, tokens, rows) / 8 * 9;
+    let adapters = resolved.lora.as_ref().map_or(0, |spec| {
+        let layers = config.num_hidden_layers - frozen_layers.unwrap_or(0);
+        lora::activation_numbers(spec, config.hidden_size, config.intermediate_size, layers, tokens)
+    });
     let evaluation = validation.map_or(0, |split| {
         let offsets: Vec<u32> = split.encoded.offsets.iter().copied().step_by(EVALUATION_BATCH).collect();
         let tokens =
             offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(split.encoded.tokens());
         trained + activation_numbers(config, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH)
     });
-    let added = trained + largest + step + evaluation;
+    let added = trained + largest + step + adapters + evaluation;
     Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))
 }

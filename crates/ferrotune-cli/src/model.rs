@@ -2,7 +2,7 @@
 
 use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts, Sequences};
 use ferrotune_data::Batch;
-use ferrotune_tensor::{Backend, Tape, Var};
+use ferrotune_tensor::{Backend, ParamId, Tape, Var};
 use ferrotune_train::model::{Classifier, FrozenPrefix, Mode};
 
 /// A BERT classifier with the dropouts of its configuration.
@@ -18,7 +18,9 @@ pub struct BertClassifier<'a> {
 impl BertClassifier<'_> {
     fn dropouts(&self, mode: Mode) -> Dropouts {
         match mode {
-            Mode::Training { seed, pass } => Dropouts::training(self.config, seed, pass),
+            Mode::Training { seed, step, first_token, first_row } => {
+                Dropouts::training(self.config, seed, step).starting_at(first_token, first_row)
+            }
             Mode::Evaluation => Dropouts::off(),
         }
     }
@@ -42,6 +44,15 @@ impl<B: Backend> Classifier<B> for BertClassifier<'_> {
             }
             None => self.model.logits(tape, &sequences(batch), &self.dropouts(mode)),
         }
+    }
+
+    fn reads(&self, batch: &Batch) -> Vec<(ParamId, Vec<u32>)> {
+        let tables = &self.model.bert.embeddings;
+        vec![
+            (tables.word_embeddings, batch.ids.clone()),
+            (tables.position_embeddings, batch.positions.clone()),
+            (tables.token_type_embeddings, batch.type_ids.clone()),
+        ]
     }
 
     fn frozen_prefix(&self) -> Option<&dyn FrozenPrefix<B>> {

@@ -42,11 +42,16 @@ pub fn open(
         return Ok(none);
     };
     let parts = match layers {
-        0 => "the embeddings are".to_string(),
+        0 => "the embeddings alone are".to_string(),
         1 => "embeddings and layer 0 are".to_string(),
         _ => format!("embeddings and layers 0-{} are", layers - 1),
     };
     eprint!("frozen     {parts} at the bottom and frozen: no dropout there; ");
+    if layers == 0 {
+        // A sum of three rows costs less than reading it back.
+        eprintln!("no layer is, so nothing is kept");
+        return Ok(none);
+    }
     if settings.prefix_cache == Some(Switch::Off) {
         eprintln!("computed again in each epoch");
         return Ok(none);

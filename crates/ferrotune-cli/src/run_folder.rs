@@ -2,7 +2,7 @@
 
 use crate::args::TrainSettings;
 use crate::exit::{Failure, io, usage};
-use ferrotune_bert::checkpoint::clear_interrupted_saves;
+use ferrotune_bert::checkpoint::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, clear_interrupted_saves};
 use ferrotune_train::lock::RunLock;
 use ferrotune_train::metrics_log::MetricsLog;
 use ferrotune_train::store::{CHECKPOINTS, Store, replace_file};
@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// Folder of the model, inside the folder of the run.
 pub const BEST: &str = "best";
+
+/// Folder of the adapters, inside the folder of the run.
+pub const ADAPTER: &str = "adapter";
 
 /// How many checkpoints are kept.
 const KEEP: usize = 1;
@@ -49,9 +52,15 @@ impl RunFolder {
                 remove(&path.join(name), |path| std::fs::remove_file(path))?;
             }
             remove(&path.join(CHECKPOINTS), |path| std::fs::remove_dir_all(path))?;
+            clear_adapter(path)?;
         }
         let store = Store::open(&lock, KEEP)?;
         Ok(RunFolder { path: path.to_path_buf(), store, resume, _lock: lock })
+    }
+
+    /// Removes the adapters of an earlier run, so that new ones can be saved.
+    pub fn clear_adapter(&self) -> Result<(), Failure> {
+        clear_adapter(&self.path)
     }
 
     /// The folder.
@@ -79,6 +88,15 @@ impl RunFolder {
     pub fn write_results(&self, results: &serde_json::Value) -> Result<(), Failure> {
         Ok(replace_file(&self.path.join("results.json"), format!("{results:#}\n").as_bytes())?)
     }
+}
+
+/// Removes the two files of an adapter folder, and the folder if it is empty then.
+fn clear_adapter(path: &Path) -> Result<(), Failure> {
+    let folder = path.join(ADAPTER);
+    for name in [ADAPTER_CONFIG, ADAPTER_WEIGHTS] {
+        remove(&folder.join(name), |path| std::fs::remove_file(path))?;
+    }
+    remove(&folder, |path| std::fs::remove_dir(path))
 }
 
 fn remove(path: &Path, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), Failure> {

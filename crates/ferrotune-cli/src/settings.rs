@@ -3,10 +3,13 @@
 
 use crate::args::{Metric, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
+use crate::recipes;
+use ferrotune_bert::lora::{LoraSpec, Target};
 use ferrotune_data::Columns;
 use ferrotune_optim::Penalty;
 use ferrotune_optim::schedule::Kind;
 use ferrotune_train::metrics::MetricName;
+use ferrotune_train::passes::PassLimit;
 use ferrotune_train::trainer::Settings;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +36,16 @@ pub struct Resolved {
     pub weight_decay: f64,
     /// Momentum of sgd.
     pub momentum: f32,
+    /// Each layer's rate over that of the layer above.
+    pub layer_lr_decay: f64,
+    /// The head's rate over the top layer's.
+    pub head_rate: f64,
+    /// Top layers that start from random values.
+    pub reinit_layers: usize,
+    /// Train biases and the head alone.
+    pub bitfit: bool,
+    /// Train adapters and the head alone.
+    pub lora: Option<LoraSpec>,
     /// The numbers of the loop.
     pub numbers: Settings,
 }
@@ -47,7 +60,7 @@ pub fn resolve(typed: TrainSettings, config: Option<&Path>) -> Result<Resolved, 
         None if Path::new(DEFAULT_FILE).is_file() => read(Path::new(DEFAULT_FILE))?,
         None => TrainSettings::default(),
     };
-    check(with_defaults(merge(typed, file)))
+    check(with_defaults(with_recipe(merge(typed, file))))
 }
 
 /// Reads a settings file.
@@ -86,6 +99,14 @@ fn merge(first: TrainSettings, second: TrainSettings) -> TrainSettings {
     toml::Value::Table(merged).try_into().expect("a table of settings is settings")
 }
 
+/// What was said, over what the recipe says.
+fn with_recipe(s: TrainSettings) -> TrainSettings {
+    match s.recipe {
+        Some(recipe) => merge(s, recipes::settings(recipe)),
+        None => s,
+    }
+}
+
 fn with_defaults(s: TrainSettings) -> TrainSettings {
     let defaults = TrainSettings {
         max_length: Some(128),
@@ -95,7 +116,10 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         optimizer: Some(OptimizerName::Adamw),
         momentum: (s.optimizer == Some(OptimizerName::Sgd)).then_some(0.9),
         schedule: Some(ScheduleName::Linear),
-        warmup: Some(0.1),
+        warmup: Some(if s.schedule == Some(ScheduleName::OneCycle) { 0.3 } else { 0.1 }),
+        layer_lr_decay: Some(1.0),
+        bitfit: Some(Switch::Off),
+        reinit_layers: Some(0),
         minimum_lr: takes_minimum(s.schedule).then_some(0.0),
         cycles: (s.schedule == Some(ScheduleName::Cosine)).then_some(1),
         power: (s.schedule == Some(ScheduleName::Polynomial)).then_some(1.0),
@@ -140,11 +164,23 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     };
     let lr = float("lr", s.lr, 0.0, 10.0, "above 0 and at most 10")?;
     within("lr", lr, lr > 0.0, "above 0 and at most 10")?;
+    let layer_lr_decay = float("layer-lr-decay", s.layer_lr_decay, 0.0, 1.0, "above 0 and at most 1")?;
+    within("layer-lr-decay", layer_lr_decay, layer_lr_decay > 0.0, "above 0 and at most 1")?;
+    let head_lr = float("head-lr", s.head_lr.or(Some(lr)), 0.0, 10.0, "above 0 and at most 10")?;
+    within("head-lr", head_lr, head_lr > 0.0, "above 0 and at most 10")?;
     let share = "a share between 0 and 1";
     let factor = "between 0 and 1000";
     let warmup = float("warmup", s.warmup, 0.0, 1.0, share)?;
     let weight_decay = float("weight-decay", s.weight_decay, 0.0, 1000.0, factor)?;
     let momentum = float("momentum", s.momentum, 0.0, 0.9999, "at least 0 and below 1")?;
+    for (flag, value) in [
+        ("dropout", s.dropout),
+        ("attention-dropout", s.attention_dropout),
+        ("classifier-dropout", s.classifier_dropout),
+    ] {
+        let value = float(flag, value, 0.0, 1.0, "at least 0 and below 1")?;
+        within(flag, value, value < 1.0, "at least 0 and below 1")?;
+    }
     let penalty = Penalty {
         l1: float("l1", s.l1, 0.0, 1000.0, factor)? as f32,
         l2: float("l2", s.l2, 0.0, 1000.0, factor)? as f32,
@@ -173,9 +209,17 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         optimizer: chosen_optimizer(&s)?,
         weight_decay,
         momentum: momentum as f32,
+        layer_lr_decay,
+        head_rate: head_lr / lr,
+        reinit_layers: s.reinit_layers.unwrap_or_default(),
+        bitfit: s.bitfit == Some(Switch::On),
+        lora: lora(&s)?,
         numbers: Settings {
             batch_size,
-            micro_batch,
+            pass_limit: PassLimit {
+                rows: micro_batch,
+                tokens: s.max_tokens.map(|n| count("max-tokens", Some(n as u64))).transpose()?.map(|n| n as usize),
+            },
             epochs: count("epochs", s.epochs)?,
             max_steps: s.max_steps.map(|n| count("max-steps", Some(n))).transpose()?,
             learning_rate: lr,
@@ -218,10 +262,41 @@ fn schedule(s: &TrainSettings) -> Result<Kind, Failure> {
         ScheduleName::Constant => Kind::Constant,
         ScheduleName::Linear => Kind::Linear,
         ScheduleName::Cosine => Kind::Cosine { minimum, cycles: s.cycles.unwrap_or(1) },
+        ScheduleName::SlantedTriangular => "slanted-triangular".parse().expect("is a schedule"),
+        ScheduleName::OneCycle => "one-cycle".parse().expect("is a schedule"),
         ScheduleName::Polynomial => Kind::Polynomial { power: s.power.unwrap_or(1.0), minimum },
     };
     kind.check().map_err(|e| usage(e.to_string()))?;
     Ok(kind)
+}
+
+/// The adapters that were asked for.
+fn lora(s: &TrainSettings) -> Result<Option<LoraSpec>, Failure> {
+    let Some(rank) = s.lora_rank else {
+        if s.lora_alpha.is_some() || s.lora_targets.is_some() {
+            return Err(usage("--lora-alpha and --lora-targets belong to --lora-rank, which is not set"));
+        }
+        return Ok(None);
+    };
+    within("lora-rank", rank, (1..=1024).contains(&rank), "between 1 and 1024")?;
+    let alpha = s.lora_alpha.unwrap_or(2.0 * rank as f64);
+    within("lora-alpha", alpha, alpha.is_finite() && alpha > 0.0 && alpha <= 1e6, "above 0 and at most 1000000")?;
+    if s.bitfit == Some(Switch::On) {
+        return Err(usage("--lora-rank trains adapters and --bitfit biases; leave one of them out"));
+    }
+    let mut targets = Vec::new();
+    for name in s.lora_targets.as_deref().unwrap_or("query,value").split(',').map(str::trim) {
+        let found = Target::ALL.iter().filter(|target| name == "all" || name == target.name());
+        let before = targets.len();
+        targets.extend(found);
+        if targets.len() == before {
+            let known: Vec<_> = Target::ALL.iter().map(|target| target.name()).collect();
+            return Err(usage(format!("--lora-targets: `{name}` is none of {}, all", known.join(", "))));
+        }
+    }
+    // In the order of the layer, each once: the order of names does not change a run.
+    let targets = Target::ALL.into_iter().filter(|target| targets.contains(target)).collect();
+    Ok(Some(LoraSpec { rank, alpha: alpha as f32, targets }))
 }
 
 fn metric(s: &TrainSettings) -> Result<MetricName, Failure> {
@@ -254,7 +329,7 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        let parsed = parse(text, "f.toml").and_then(|file| check(with_defaults(merge(file, base()))));
+        let parsed = parse(text, "f.toml").and_then(|file| check(with_defaults(with_recipe(merge(file, base())))));
         parsed.map(|_| ()).unwrap_err().message
     }
 
@@ -269,14 +344,34 @@ mod tests {
     }
 
     #[test]
+    fn a_recipe_lies_between_what_is_said_and_the_defaults() {
+        let file = parse("recipe = 'stable'\nepochs = 4", "f").map_err(|f| f.message).unwrap();
+        let run = check(with_defaults(with_recipe(merge(file, base())))).map_err(|f| f.message).unwrap();
+        assert_eq!((run.numbers.epochs, run.numbers.batch_size, run.max_length), (4, 16, 128));
+        // The file of a finished run names the recipe and every value; reading it again gives the same run.
+        let written = toml::to_string(&run.settings).unwrap();
+        let again = parse(&written, "f").map_err(|f| f.message).unwrap();
+        assert_eq!(with_defaults(with_recipe(again)), run.settings);
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, expected) in [
             ("lerning-rate = 1", "f.toml: unknown key `lerning-rate`; did you mean"),
             ("batch_size = 3", "f.toml: unknown key `batch_size`; did you mean `batch-size`?"),
             ("lr = 0", "--lr is 0; it must be above 0"),
             ("lr = nan", "--lr is NaN"),
+            ("layer-lr-decay = 1.1", "--layer-lr-decay is 1.1; it must be above 0 and at most 1"),
+            ("head-lr = 0", "--head-lr is 0; it must be above 0"),
+            ("minimum-lr = 0.1\nschedule = 'one-cycle'", "--minimum-lr belongs to --schedule cosine or polynomial"),
+            ("lora-alpha = 2", "--lora-alpha and --lora-targets belong to --lora-rank"),
+            ("lora-rank = 0", "--lora-rank is 0; it must be between 1 and 1024"),
+            ("lora-rank = 4\nlora-targets = 'query,keys'", "--lora-targets: `keys` is none of query, key,"),
+            ("lora-rank = 4\nbitfit = 'on'", "--lora-rank trains adapters and --bitfit biases"),
+            ("dropout = 1.0", "--dropout is 1; it must be at least 0 and below 1"),
             ("warmup = 1.5", "--warmup is 1.5; it must be a share"),
             ("epochs = 0", "--epochs is 0; it must be a whole number of at least 1"),
+            ("max-tokens = 0", "--max-tokens is 0; it must be a whole number of at least 1"),
             ("micro-batch = 64", "--micro-batch is 64; it must be at most --batch-size"),
             ("cycles = 2", "--cycles belongs to --schedule cosine"),
             ("momentum = 0.5", "--momentum belongs to --optimizer sgd"),

@@ -10,10 +10,12 @@
 //! p = p - lr/bias_correction1 · m / (√v/√bias_correction2 + eps)
 //! ```
 //!
-//! One pass: four streams in, three out, 28 bytes a parameter, so memory bandwidth is the limit.
+//! One pass: four streams in, three out, 28 bytes a parameter, so memory bandwidth is the limit. [`idle`] makes up for steps in which
+//! some rows of a table had no gradient: several steps while a row is in registers, with the bits of as many single ones.
 
 use crate::isa::{self, Lane, dispatch};
 use crate::par::{self, DisjointMut};
+use crate::vmath::LANES;
 
 /// The constants of a step, in `f64` because `1 - beta2` would lose four digits in `f32`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +81,67 @@ pub fn step(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], constants: &
         let (p, m, v) = unsafe { (p.range(range.clone()), m.range(range.clone()), v.range(range.clone())) };
         step_chunk(isa, p, m, v, &g[range], factors);
     });
+}
+
+/// Several steps without a gradient for some rows of a table: p, m, v: `[rows, width]`. A pair `(row, from)` takes the steps
+/// `constants[from..]`; no row may come twice. The bits are those of [`step`] with g = 0 for each of these steps.
+///
+/// # Panics
+/// If the slices differ in length or are no rows of `width`, or a row is outside.
+pub fn idle(p: &mut [f32], m: &mut [f32], v: &mut [f32], width: usize, rows: &[(u32, u32)], constants: &[AdamW]) {
+    let n = p.len();
+    assert!(m.len() == n && v.len() == n, "adamw idle: p has {n} elements, m {} and v {}", m.len(), v.len());
+    assert!(width > 0 && n.is_multiple_of(width), "adamw idle: {n} elements are no rows of {width}");
+    // A few bytes a step; the constants of a step are not worth a scratch argument.
+    let factors: Vec<Factors> = constants.iter().map(|constants| Factors::new(constants, 1.0)).collect();
+    let (p, m, v) = (DisjointMut::new(p), DisjointMut::new(m), DisjointMut::new(v));
+    let isa = isa::current();
+    par::for_each_chunk(rows.len(), IDLE_ROWS, |_, range| {
+        for &(row, from) in &rows[range] {
+            let place = row as usize * width..(row as usize + 1) * width;
+            assert!(place.end <= n, "adamw idle: row {row} of {}", n / width);
+            // SAFETY: the rows are distinct, as the caller promises, so their places do not overlap, and each is visited once.
+            let (p, m, v) = unsafe { (p.range(place.clone()), m.range(place.clone()), v.range(place)) };
+            idle_row(isa, p, m, v, &factors[from as usize..]);
+        }
+    });
+}
+
+/// Rows of one task of [`idle`].
+const IDLE_ROWS: usize = 32;
+
+dispatch! { fn idle_row(p: &mut [f32], m: &mut [f32], v: &mut [f32], factors: &[Factors]) = idle_body; }
+
+#[inline(always)]
+fn idle_body<L: Lane>(p: &mut [f32], m: &mut [f32], v: &mut [f32], factors: &[Factors]) {
+    // Moments of +0 stay +0 and the update is -0, which changes nothing: only the decay is left.
+    if m.iter().chain(v.iter()).all(|x| x.to_bits() == 0) {
+        for p in p.chunks_mut(LANES) {
+            for f in factors {
+                p.iter_mut().for_each(|p| *p *= f.decay);
+            }
+        }
+        return;
+    }
+    let zeros = [0.0; LANES];
+    let parts = p.chunks_mut(LANES).zip(m.chunks_mut(LANES)).zip(v.chunks_mut(LANES));
+    for ((p, m), v) in parts {
+        if let (Ok(p), Ok(m), Ok(v)) = (
+            <&mut [f32; LANES]>::try_from(&mut *p),
+            <&mut [f32; LANES]>::try_from(&mut *m),
+            <&mut [f32; LANES]>::try_from(&mut *v),
+        ) {
+            let mut lanes = (*p, *m, *v);
+            for &f in factors {
+                step_body::<L>(&mut lanes.0, &mut lanes.1, &mut lanes.2, &zeros, Factors { grad_scale: 1.0, ..f });
+            }
+            (*p, *m, *v) = lanes;
+        } else {
+            for &f in factors {
+                step_body::<L>(p, m, v, &zeros[..p.len()], f);
+            }
+        }
+    }
 }
 
 dispatch! { fn step_chunk(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], factors: Factors) = step_body; }
@@ -150,6 +213,37 @@ mod tests {
             });
             // About six roundings of 2^-24 a step in each of p, m, v; an update is at most lr/√(1-beta2) of p's size.
             assert_close("adamw", &all, &[p64, m64, v64].concat(), 30.0 * 2f64.powi(-24));
+        }
+    }
+
+    #[test]
+    fn idle_steps_have_the_bits_of_steps_without_a_gradient() {
+        for width in [1, 7, 16, 40, 384] {
+            let rows = 70;
+            let n = rows * width;
+            // Row 5 has never had a gradient; others have moments, some of them tiny.
+            let mut start = [values(1, n), values(2, n), values(3, n).iter().map(|x| x * x * 1e-3).collect()];
+            start[1][5 * width..6 * width].fill(0.0);
+            start[2][5 * width..6 * width].fill(0.0);
+            start[1][6 * width..7 * width].fill(-1e-44);
+            let constants: Vec<AdamW> = (1..=9).map(constants).collect();
+            let late: Vec<(u32, u32)> =
+                (0..rows as u32).filter(|row| row % 3 != 1).map(|row| (row, row % 10)).collect();
+            let all = same_bits("adamw idle", || {
+                let [mut p, mut m, mut v] = start.clone();
+                idle(&mut p, &mut m, &mut v, width, &late, &constants);
+                [p, m, v].concat()
+            });
+            let [mut p, mut m, mut v] = start.clone();
+            for &(row, from) in &late {
+                let at = row as usize * width..(row as usize + 1) * width;
+                for constants in &constants[from as usize..] {
+                    let (p, m, v) = (&mut p[at.clone()], &mut m[at.clone()], &mut v[at.clone()]);
+                    step(p, m, v, &vec![0.0; width], constants, 0.3);
+                }
+            }
+            let want = [p, m, v].concat();
+            assert!(all.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()), "width {width}");
         }
     }
 

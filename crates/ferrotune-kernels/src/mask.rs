@@ -12,6 +12,8 @@
 //! kept(element) = bits(element) >= round(p · 2³²);   a kept element is scaled by 1/(1 - p)
 //! ```
 //!
+//! A mask may start at a later element ([`Mask::starting_at`]): a batch that is cut into passes gives each pass its part of one mask.
+//!
 //! Two rounds with independent keys, because one round makes the masks of two keys permutations of each other. The term of the
 //! high half is constant over 2³² elements, so a loop pays for two finalizers an element.
 
@@ -23,11 +25,13 @@ pub struct Mask {
     /// Elements whose bits are below are dropped; 0 keeps all.
     threshold: u32,
     scale: f32,
+    /// Added to the number of every element.
+    start: u64,
 }
 
 impl Mask {
     /// Keeps everything, scale 1: evaluation, or dropout 0.
-    pub const NONE: Mask = Mask { low_key: 0, high_key: 0, threshold: 0, scale: 1.0 };
+    pub const NONE: Mask = Mask { low_key: 0, high_key: 0, threshold: 0, scale: 1.0, start: 0 };
 
     /// The mask that drops with probability `p`. Each of the others alone makes a new, independent mask; `site` numbers the
     /// dropouts within a layer.
@@ -42,7 +46,13 @@ impl Mask {
         if threshold == 0 {
             return Mask::NONE;
         }
-        Mask { low_key: key as u32, high_key: (key >> 32) as u32, threshold, scale: (1.0 / (1.0 - p)) as f32 }
+        let scale = (1.0 / (1.0 - p)) as f32;
+        Mask { low_key: key as u32, high_key: (key >> 32) as u32, threshold, scale, start: 0 }
+    }
+
+    /// The part of this mask that begins at element `first`: its element 0 is element `first` of this mask.
+    pub fn starting_at(self, first: u64) -> Mask {
+        Mask { start: if self.is_none() { 0 } else { self.start + first }, ..self }
     }
 
     /// Whether the mask keeps everything.
@@ -53,12 +63,14 @@ impl Mask {
     /// 0 if the element is dropped, `1/(1 - p)` if it is kept.
     #[inline(always)]
     pub fn keep_scale(&self, element: u64) -> f32 {
+        let element = self.start + element;
         self.keep_scale_of(element as u32, self.high_term(element))
     }
 
     /// `out[i] = keep_scale(first + i)`, written so that it vectorises inside a `dispatch!` body.
     #[inline(always)]
     pub(crate) fn fill(&self, out: &mut [f32], first: u64) {
+        let first = self.start + first;
         let before_wrap = (1 << 32) - u64::from(first as u32);
         let (head, tail) = out.split_at_mut((out.len() as u64).min(before_wrap) as usize);
         self.fill_run(head, first);
@@ -119,6 +131,21 @@ mod tests {
         let sigma = (n as f64 * p * (1.0 - p)).sqrt();
         let deviation = (count as f64 - n as f64 * p) / sigma;
         assert!(deviation.abs() < 4.0, "{what}: {count} of {n}, {deviation} sigma from {p}");
+    }
+
+    #[test]
+    fn a_part_of_a_mask_has_the_elements_of_the_whole() {
+        let mask = Mask::new(0.4, 1, 2, 3, 4);
+        for first in [0, 1, 384, (1 << 32) - 3] {
+            let part = mask.starting_at(first / 2).starting_at(first - first / 2);
+            let mut filled = [7.0; 40];
+            part.fill(&mut filled[1..], 5);
+            for i in 0..39u64 {
+                let whole = mask.keep_scale(first + 5 + i);
+                assert_eq!((part.keep_scale(5 + i), filled[1 + i as usize]), (whole, whole), "{first} {i}");
+            }
+        }
+        assert_eq!(Mask::NONE.starting_at(9), Mask::NONE);
     }
 
     #[test]

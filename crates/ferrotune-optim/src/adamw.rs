@@ -1,12 +1,16 @@
 //! AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>).
 
 use crate::Groups;
+use crate::idle::Idle;
 use crate::optimizer::{Optimizer, State, upload, zeros};
-use ferrotune_tensor::{Backend, Grads, Params, backend::AdamW as Settings};
+use ferrotune_tensor::{Backend, Grads, ParamId, Params, backend::AdamW as Settings};
+use std::collections::BTreeMap;
 
 /// Per step `t`, counted from 1, with gradient `g`:
 /// `p −= lr·decay·p`, `m = β₁m + (1−β₁)g`, `v = β₂v + (1−β₂)g²`, `p −= lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)`.
 /// The decay is multiplied by the learning rate, as in PyTorch.
+///
+/// With [`Grads::by_rows`], rows of a table without a gradient get their updates later: see `idle.rs`. The bits are the same.
 pub struct AdamW<B: Backend> {
     beta1: f64,
     beta2: f64,
@@ -15,6 +19,8 @@ pub struct AdamW<B: Backend> {
     steps: u64,
     m: B::Buf,
     v: B::Buf,
+    /// What is owed to tables, by their place in the layout.
+    idle: BTreeMap<ParamId, Idle>,
 }
 
 /// The usual decay rates of the moments, and the usual ε.
@@ -26,8 +32,37 @@ impl<B: Backend> AdamW<B> {
     /// An optimizer at step 0 for the trainable parameters.
     pub fn new(backend: &B, params: &Params<B>, groups: Groups, betas: (f64, f64), eps: f64) -> AdamW<B> {
         let (m, v) = (zeros(backend, params), zeros(backend, params));
-        AdamW { beta1: betas.0, beta2: betas.1, eps, groups, steps: 0, m, v }
+        AdamW { beta1: betas.0, beta2: betas.1, eps, groups, steps: 0, m, v, idle: BTreeMap::new() }
     }
+
+    /// Brings all rows of a table up to date.
+    fn settle_table(&mut self, backend: &B, params: &mut Params<B>, id: ParamId) {
+        if let Some(idle) = self.idle.get_mut(&id) {
+            let (owed, steps) = idle.take_all();
+            catch_up(backend, params, (&mut self.m, &mut self.v), id, &owed, &steps);
+            params.set_owed(id, false);
+        }
+    }
+}
+
+/// Gives rows of a table the steps that they missed.
+fn catch_up<B: Backend>(
+    backend: &B,
+    params: &mut Params<B>,
+    (m, v): (&mut B::Buf, &mut B::Buf),
+    id: ParamId,
+    owed: &[(u32, u32)],
+    steps: &[Settings],
+) {
+    if owed.is_empty() {
+        return;
+    }
+    let (range, width) = {
+        let entry = params.layout().entry(id);
+        (entry.range.clone(), entry.shape.width())
+    };
+    let (m, v) = (B::slice_mut(m, range.clone()), B::slice_mut(v, range));
+    backend.adamw_idle(params.get_mut(id), m, v, width, owed, steps);
 }
 
 impl<B: Backend> Optimizer<B> for AdamW<B> {
@@ -41,7 +76,7 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
         let layout = params.layout().clone();
         for id in grads.written_ids() {
             let settings = Settings {
-                lr,
+                lr: lr * self.groups.rate(id),
                 beta1: self.beta1,
                 beta2: self.beta2,
                 eps: self.eps,
@@ -49,11 +84,55 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
                 bias_correction1: 1.0 - self.beta1.powi(t),
                 bias_correction2: 1.0 - self.beta2.powi(t),
             };
-            let range = layout.entry(id).range.clone();
-            let m = B::slice_mut(&mut self.m, range.clone());
-            let v = B::slice_mut(&mut self.v, range);
-            backend.adamw(params.get_mut(id), m, v, grads.get(id).data, &settings, grad_scale as f32);
+            match grads.rows(id) {
+                None => {
+                    self.settle_table(backend, params, id);
+                    let range = layout.entry(id).range.clone();
+                    let m = B::slice_mut(&mut self.m, range.clone());
+                    let v = B::slice_mut(&mut self.v, range);
+                    backend.adamw(params.get_mut(id), m, v, grads.get(id).data, &settings, grad_scale as f32);
+                }
+                Some(rows) => {
+                    let entry = layout.entry(id);
+                    let idle = self.idle.entry(id).or_insert_with(|| Idle::new(entry.shape.rows()));
+                    idle.enter(settings, rows, &entry.name);
+                    let is_full = idle.is_full();
+                    let width = entry.shape.width();
+                    for &row in rows {
+                        let at = row as usize * width;
+                        let (_, p) = B::split_mut(params.get_mut(id), at);
+                        let (p, _) = B::split_mut(p, width);
+                        let range = entry.range.start + at..entry.range.start + at + width;
+                        let m = B::slice_mut(&mut self.m, range.clone());
+                        let v = B::slice_mut(&mut self.v, range);
+                        backend.adamw(p, m, v, grads.row(id, row), &settings, grad_scale as f32);
+                    }
+                    params.set_owed(id, true);
+                    if is_full {
+                        self.settle_table(backend, params, id);
+                    }
+                }
+            }
         }
+    }
+
+    fn takes_rows(&self) -> bool {
+        true
+    }
+
+    fn prepare(&mut self, backend: &B, params: &mut Params<B>, reads: &[(ParamId, Vec<u32>)]) {
+        for (id, rows) in reads {
+            if let Some(idle) = self.idle.get_mut(id) {
+                let owed = idle.take_owed(rows.iter().copied());
+                let steps = idle.steps();
+                catch_up(backend, params, (&mut self.m, &mut self.v), *id, &owed, steps);
+            }
+        }
+    }
+
+    fn settle(&mut self, backend: &B, params: &mut Params<B>) {
+        let tables: Vec<ParamId> = self.idle.keys().copied().collect();
+        tables.into_iter().for_each(|id| self.settle_table(backend, params, id));
     }
 
     fn steps(&self) -> u64 {
@@ -61,12 +140,14 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
     }
 
     fn moments(&self) -> Vec<(&'static str, &B::Buf)> {
+        assert!(self.idle.values().all(Idle::is_settled), "adamw: moments are read before they are settled");
         vec![("adamw.m", &self.m), ("adamw.v", &self.v)]
     }
 
     fn restore(&mut self, backend: &B, params: &Params<B>, state: &State) -> Result<(), String> {
         upload(backend, params, state, &mut [("adamw.m", &mut self.m), ("adamw.v", &mut self.v)])?;
         self.steps = state.steps;
+        self.idle.clear();
         Ok(())
     }
 }

@@ -2,9 +2,13 @@
 
 use ferrotune_tensor::{Backend, Grads};
 
-/// `√Σ g²` over all written gradients, summed in f64 in the order of the parameters.
+/// `√Σ g²` over all written gradients, summed in f64 in the order of the parameters; of those written by rows, row by row.
 pub fn global_norm<B: Backend>(backend: &B, grads: &Grads<B>) -> f64 {
-    grads.written_ids().map(|id| backend.sum_squares(grads.get(id).data)).sum::<f64>().sqrt()
+    let squares = |id| match grads.rows(id) {
+        None => backend.sum_squares(grads.get(id).data),
+        Some(rows) => rows.iter().map(|&row| backend.sum_squares(grads.row(id, row))).sum(),
+    };
+    grads.written_ids().map(squares).sum::<f64>().sqrt()
 }
 
 /// The factor that brings a gradient of this norm to at most `max_norm`: `min(1, max_norm / (norm + 1e-6))`, as

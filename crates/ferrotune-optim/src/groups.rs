@@ -1,11 +1,12 @@
-//! Parameter groups: which parameters weight decay and penalties apply to. A visible rule with printed counts.
+//! Parameter groups: which parameters decay, and which learn at a rate of their own. A visible rule with printed counts. Must not know a model.
 
 use ferrotune_tensor::{Backend, ParamId, Params};
 
-/// The weight decay of each parameter.
+/// The weight decay of each parameter, and its share of the learning rate.
 #[derive(Clone, Debug)]
 pub struct Groups {
     decay: Vec<f64>,
+    rate: Vec<f64>,
 }
 
 /// How many parameters a group holds.
@@ -22,12 +23,29 @@ impl Groups {
     /// rule of the reference scripts, which name `bias` and `LayerNorm`; in BERT the two rules choose the same tensors.
     pub fn standard<B: Backend>(params: &Params<B>, weight_decay: f64) -> Groups {
         let of = |rank: usize| if rank >= 2 { weight_decay } else { 0.0 };
-        Groups { decay: params.layout().entries().iter().map(|entry| of(entry.shape.dims().len())).collect() }
+        let decay: Vec<f64> = params.layout().entries().iter().map(|entry| of(entry.shape.dims().len())).collect();
+        Groups { rate: vec![1.0; decay.len()], decay }
+    }
+
+    /// The same, with the learning rate of each parameter multiplied by `rate` of its name.
+    ///
+    /// # Panics
+    /// If a rate is negative or not finite.
+    pub fn with_rates<B: Backend>(mut self, params: &Params<B>, rate: impl Fn(&str) -> f64) -> Groups {
+        self.rate = params.layout().entries().iter().map(|entry| rate(&entry.name)).collect();
+        let bad = self.rate.iter().position(|rate| !(rate.is_finite() && *rate >= 0.0));
+        assert!(bad.is_none(), "groups: parameter {bad:?} has a learning rate of {:?}", bad.map(|bad| self.rate[bad]));
+        self
     }
 
     /// The decay of one parameter.
     pub fn decay(&self, id: ParamId) -> f64 {
         self.decay[id.index()]
+    }
+
+    /// What the learning rate of one parameter is multiplied by.
+    pub fn rate(&self, id: ParamId) -> f64 {
+        self.rate[id.index()]
     }
 
     /// The trainable parameters of rank two and above, and the vectors: what decays and what does not.

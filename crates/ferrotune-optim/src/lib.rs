@@ -5,6 +5,7 @@
 pub mod adamw;
 pub mod clip;
 pub mod groups;
+mod idle;
 pub mod losses;
 pub mod optimizer;
 pub mod penalty;

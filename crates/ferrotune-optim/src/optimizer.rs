@@ -1,6 +1,6 @@
 //! What every optimizer does: one step over the written gradients, and its state as plain numbers for a checkpoint.
 
-use ferrotune_tensor::{Backend, Grads, Params, Role};
+use ferrotune_tensor::{Backend, Grads, ParamId, Params, Role};
 
 /// An optimizer over the parameters of one model.
 pub trait Optimizer<B: Backend>: Send {
@@ -11,10 +11,26 @@ pub trait Optimizer<B: Backend>: Send {
     /// `grad_scale` first (clipping).
     fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: f64);
 
+    /// Whether [`Grads::by_rows`] may be handed to [`Optimizer::step`]. If so, before each forward pass [`Optimizer::prepare`] is told
+    /// which rows it reads, and [`Optimizer::settle`] comes before anything else reads the parameters.
+    fn takes_rows(&self) -> bool {
+        false
+    }
+
+    /// Brings rows of tables up to date that a forward pass is about to read.
+    fn prepare(&mut self, backend: &B, params: &mut Params<B>, reads: &[(ParamId, Vec<u32>)]) {
+        let _ = (backend, params, reads);
+    }
+
+    /// Brings all rows up to date.
+    fn settle(&mut self, backend: &B, params: &mut Params<B>) {
+        let _ = (backend, params);
+    }
+
     /// Steps done.
     fn steps(&self) -> u64;
 
-    /// Name and memory of each kind of moment, laid out as the parameters are; only those of trainable parameters have values.
+    /// Name and memory of each kind of moment, settled, laid out as the parameters are; only those of trainable parameters have values.
     fn moments(&self) -> Vec<(&'static str, &B::Buf)>;
 
     /// The state in host memory: number of steps done, and per kind of moment its values for the trainable parameters in order.

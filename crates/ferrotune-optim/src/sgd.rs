@@ -30,7 +30,8 @@ impl<B: Backend> Optimizer<B> for Sgd<B> {
         for id in grads.written_ids() {
             let velocity = B::slice_mut(&mut self.velocity, layout.entry(id).range.clone());
             let (g, decay) = (grads.get(id).data, self.groups.decay(id) as f32);
-            backend.sgd(params.get_mut(id), velocity, g, lr as f32, self.momentum, decay, grad_scale as f32);
+            let lr = (lr * self.groups.rate(id)) as f32;
+            backend.sgd(params.get_mut(id), velocity, g, lr, self.momentum, decay, grad_scale as f32);
         }
     }
 

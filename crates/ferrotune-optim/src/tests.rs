@@ -4,7 +4,7 @@ use crate::losses::{BinaryCrossEntropy, CrossEntropy};
 use crate::optimizer::Optimizer;
 use crate::{AdamW, Groups, Penalty, Sgd, adamw, clip};
 use ferrotune_tensor::init::Init;
-use ferrotune_tensor::ops::{Mul, Sum};
+use ferrotune_tensor::ops::{Embeddings, Mul, Sum};
 use ferrotune_tensor::prelude::*;
 use ndarray::{Axis, arr0, arr2};
 
@@ -183,4 +183,101 @@ fn groups_count_what_decays_among_the_trainable() {
     let bias = bowl.params.layout().find("bias").unwrap();
     bowl.params.set_trainable(bias, false);
     assert_eq!(elements(Groups::counts(&bowl.params)), [(1, 21), (0, 0)]);
+}
+
+#[test]
+fn a_rate_of_its_own_is_a_learning_rate_of_its_own() {
+    for sgd in [false, true] {
+        let train = |rate: f64, lr: f64| {
+            let mut bowl = Bowl::new();
+            let groups = Groups::standard(&bowl.params, 0.1)
+                .with_rates(&bowl.params, |name| if name == "bias" { rate } else { 1.0 });
+            let mut optimizer: Box<dyn Optimizer<Cpu>> = if sgd {
+                Box::new(Sgd::new(&Cpu, &bowl.params, groups, 0.9))
+            } else {
+                Box::new(AdamW::new(&Cpu, &bowl.params, groups, adamw::BETAS, adamw::EPS))
+            };
+            for _ in 0..3 {
+                bowl.backward();
+                optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, lr, 1.0);
+            }
+            bowl.values()
+        };
+        let (plain, half, slower) = (train(1.0, 0.01), train(0.5, 0.01), train(1.0, 0.005));
+        let (weight, bias) = (..21, 21..);
+        assert_eq!(half[weight], plain[weight], "weights keep the rate of the step");
+        assert_eq!(half[bias.clone()], slower[bias.clone()], "half of 0.01 is 0.005");
+        assert_ne!(half[bias.clone()], plain[bias]);
+    }
+}
+
+/// A table of 12 rows of 5, of which a step reads three, with the gradients of a sum of squares.
+struct Reader {
+    params: Params<Cpu>,
+    grads: Grads<Cpu>,
+    optimizer: AdamW<Cpu>,
+    pool: Pool<Cpu>,
+    table: ParamId,
+}
+
+impl Reader {
+    fn new(by_rows: bool) -> Reader {
+        let mut layout = Layout::new();
+        let table = layout.root().param("table", [12, 5], Init::Normal(1.0));
+        let params = Params::init(&Cpu, layout, 3);
+        let grads = if by_rows { Grads::by_rows(&Cpu, &params) } else { Grads::new(&Cpu, &params) };
+        let groups = Groups::standard(&params, 0.1);
+        let optimizer = AdamW::new(&Cpu, &params, groups, adamw::BETAS, adamw::EPS);
+        Reader { grads, optimizer, pool: Pool::new(Cpu), table, params }
+    }
+
+    fn step(&mut self, step: u32, prepare: bool) {
+        let ids = vec![step * step % 7, 3, step % 4, 3];
+        if prepare {
+            self.optimizer.prepare(&Cpu, &mut self.params, &[(self.table, ids.clone())]);
+        }
+        self.grads.clear();
+        let mut tape = Tape::new(&Cpu, &self.params, &mut self.pool);
+        let table = tape.param(self.table);
+        let read = tape.apply(Embeddings { ids: vec![ids] }, &[table]);
+        let square = tape.apply(Mul, &[read, read]);
+        let loss = tape.apply(Sum { scale: 0.5 }, &[square]);
+        tape.backward(loss, 1.0, &mut self.grads);
+        let lr = 0.1 / f64::from(step + 1);
+        self.optimizer.step(&Cpu, &mut self.params, &self.grads, lr, 0.5);
+    }
+}
+
+#[test]
+fn late_rows_get_the_bits_of_the_dense_update() {
+    // More steps than are put off at most.
+    let (mut dense, mut late) = (Reader::new(false), Reader::new(true));
+    for step in 0..1500 {
+        dense.step(step, false);
+        late.step(step, true);
+        if [2, 700].contains(&step) {
+            late.optimizer.settle(&Cpu, &mut late.params);
+            assert_eq!(late.params.flat(), dense.params.flat(), "step {step}");
+        }
+    }
+    assert_eq!(late.grads.rows(late.table), Some(&[1499 * 1499 % 7, 3][..]));
+    late.optimizer.settle(&Cpu, &mut late.params);
+    let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(late.params.flat()), bits(dense.params.flat()));
+    assert_eq!(late.optimizer.state(&Cpu, &late.params), dense.optimizer.state(&Cpu, &dense.params));
+}
+
+#[test]
+#[should_panic(expected = "of `table` was read before it was brought up to date")]
+fn a_forward_pass_that_was_not_announced_is_found() {
+    let mut late = Reader::new(true);
+    (0..5).for_each(|step| late.step(step, false));
+}
+
+#[test]
+#[should_panic(expected = "`table` is read before the optimizer has settled it")]
+fn an_evaluation_before_settling_is_found() {
+    let mut late = Reader::new(true);
+    late.step(1, true);
+    Tape::inference(&Cpu, &late.params, &mut late.pool);
 }

@@ -330,6 +330,17 @@ pub trait Backend: Send + Sync + Sized + 'static {
         settings: &AdamW,
         grad_scale: f32,
     );
+    /// Several AdamW steps without a gradient for some rows of a table of `width`: row `rows[i].0` takes `steps[rows[i].1..]`, with the bits
+    /// of [`Backend::adamw`] with a zero gradient. The rows are distinct.
+    fn adamw_idle(
+        &self,
+        p: Self::Mut<'_>,
+        m: Self::Mut<'_>,
+        v: Self::Mut<'_>,
+        width: usize,
+        rows: &[(u32, u32)],
+        steps: &[AdamW],
+    );
     /// One SGD step with momentum: `g += decay·p; velocity = momentum·velocity + g; p −= lr·velocity`.
     fn sgd(
         &self,

@@ -345,6 +345,17 @@ impl Backend for Cpu {
     fn adamw(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], settings: &AdamW, grad_scale: f32) {
         kernels::adamw::step(p, m, v, g, settings, grad_scale);
     }
+    fn adamw_idle(
+        &self,
+        p: &mut [f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        width: usize,
+        rows: &[(u32, u32)],
+        steps: &[AdamW],
+    ) {
+        kernels::adamw::idle(p, m, v, width, rows, steps);
+    }
     fn sgd(
         &self,
         p: &mut [f32],

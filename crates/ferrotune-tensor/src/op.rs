@@ -71,6 +71,13 @@ pub trait Op<B: Backend = Cpu>: Send {
     /// Writes the gradient of every wanted input.
     fn backward(&mut self, cx: Backward<'_, '_, B>);
 
+    /// The rows of input `i` that backward adds to, if it leaves all others alone; a row may come several times. Such an op always gets
+    /// a target to add to, whose named rows hold numbers.
+    fn rows(&self, i: usize) -> Option<&[u32]> {
+        let _ = i;
+        None
+    }
+
     /// Gives saved tensors back to the pool. Called once, after backward or when no backward will come.
     fn release(&mut self, pool: &mut Pool<B>) {
         let _ = pool;

@@ -11,6 +11,8 @@ pub struct Params<B: Backend = Cpu> {
     layout: Arc<Layout>,
     flat: B::Buf,
     trainable: Vec<bool>,
+    /// Whether an optimizer owes updates to some rows.
+    owed: Vec<bool>,
 }
 
 impl<B: Backend> Params<B> {
@@ -19,7 +21,8 @@ impl<B: Backend> Params<B> {
         let mut flat = backend.alloc(layout.flat_len(), Role::Parameter);
         backend.fill(B::slice_mut(&mut flat, 0..layout.flat_len()), 0.0);
         let trainable = vec![true; layout.entries().len()];
-        Params { layout: Arc::new(layout), flat, trainable }
+        let owed = vec![false; layout.entries().len()];
+        Params { layout: Arc::new(layout), flat, trainable, owed }
     }
 
     /// Allocates the parameters of `layout` with the starting values that it names.
@@ -45,9 +48,11 @@ impl<B: Backend> Params<B> {
         &self.layout
     }
 
-    /// One parameter, borrowed.
+    /// One parameter, borrowed. Panics if an optimizer owes updates to some of its rows.
+    #[track_caller]
     pub fn get(&self, id: ParamId) -> View<'_, B> {
         let entry = self.layout.entry(id);
+        assert!(!self.owed[id.index()], "params: `{}` is read before the optimizer has settled it", entry.name);
         View { shape: entry.shape, data: B::slice(&self.flat, entry.range.clone()) }
     }
 
@@ -80,14 +85,31 @@ impl<B: Backend> Params<B> {
         backend.upload(self.get_mut(id), values);
     }
 
-    /// The whole flat allocation.
+    /// The whole flat allocation. Panics if an optimizer owes updates to some rows.
+    #[track_caller]
     pub fn flat(&self) -> B::Ref<'_> {
+        self.assert_settled();
         B::slice(&self.flat, 0..self.layout.flat_len())
     }
 
     /// The whole flat allocation for writing (restoring a checkpoint).
     pub fn flat_mut(&mut self) -> B::Mut<'_> {
         B::slice_mut(&mut self.flat, 0..self.layout.flat_len())
+    }
+
+    /// Says whether some rows of a parameter lack updates that an optimizer has put off. Only a training pass may then read it, and
+    /// only rows that were brought up to date before.
+    pub fn set_owed(&mut self, id: ParamId, owed: bool) {
+        self.owed[id.index()] = owed;
+    }
+
+    /// Panics, with a name, if an optimizer owes updates to a parameter.
+    #[track_caller]
+    pub(crate) fn assert_settled(&self) {
+        if let Some(owed) = self.owed.iter().position(|&owed| owed) {
+            let name = &self.layout.entries()[owed].name;
+            panic!("params: `{name}` is read before the optimizer has settled it");
+        }
     }
 
     /// Whether the parameter is trained.

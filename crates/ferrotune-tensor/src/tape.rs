@@ -72,7 +72,11 @@ impl<'p, B: Backend> Tape<'p, B> {
     }
 
     /// A tape that records nothing: for evaluation and prediction.
+    ///
+    /// # Panics
+    /// If an optimizer owes updates to some rows of a parameter.
     pub fn inference(backend: &'p B, params: &'p Params<B>, pool: &'p mut Pool<B>) -> Self {
+        params.assert_settled();
         Tape::with(backend, params, pool, false)
     }
 
@@ -271,7 +275,11 @@ impl<'p, B: Backend> Tape<'p, B> {
                 })
                 .collect();
             in_flat.sort_by_key(|(_, ids)| ids.start);
-            let places: Vec<_> = in_flat.iter().map(|(_, ids)| grads.open(self.backend, ids.clone())).collect();
+            let mut open = |&(i, ref ids): &(usize, Range<usize>)| {
+                let by_rows = node.op.rows(i).and_then(|rows| grads.open_rows(self.backend, ids.clone(), rows));
+                by_rows.map_or_else(|| grads.open(self.backend, ids.clone()), |range| (range, 1.0))
+            };
+            let places: Vec<_> = in_flat.iter().map(&mut open).collect();
             let mut rest = B::slice_mut(&mut grads.flat, 0..layout.flat_len());
             let mut at = 0;
             for (&(i, _), (range, beta)) in in_flat.iter().zip(places) {

@@ -10,6 +10,7 @@ pub mod lock;
 pub mod metrics;
 pub mod metrics_log;
 pub mod model;
+pub mod passes;
 pub mod prefix;
 pub mod resume;
 pub mod store;

@@ -3,17 +3,22 @@
 
 use crate::tasks::Targets;
 use ferrotune_data::{Batch, Encoded};
-use ferrotune_tensor::{Backend, Tape, Var};
+use ferrotune_tensor::{Backend, ParamId, Tape, Var};
 
 /// Why a forward pass runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// Training: dropout is on. Its masks are a pure function of the seed and of `pass`, the number of this forward pass.
+    /// Training: dropout is on. Its masks are a pure function of the seed, of the optimizer step and of each element's place in the
+    /// step's batch, however that is cut into passes.
     Training {
         /// The run's seed.
         seed: u64,
-        /// Distinct for each forward pass of the run.
-        pass: u64,
+        /// The optimizer step, from 0.
+        step: u64,
+        /// Tokens of the step's batch before this pass.
+        first_token: usize,
+        /// Rows of the step's batch before this pass.
+        first_row: usize,
     },
     /// Evaluation and prediction: dropout is off.
     Evaluation,
@@ -23,6 +28,10 @@ pub enum Mode {
 pub trait Classifier<B: Backend> {
     /// Logits `(rows, outputs)`.
     fn logits(&self, tape: &mut Tape<'_, B>, batch: &Batch, mode: Mode) -> Var;
+
+    /// The rows of trained tables (embeddings) that a forward pass of this batch reads: all of them, in any order, repeats allowed. An
+    /// optimizer may put off updates of the others.
+    fn reads(&self, batch: &Batch) -> Vec<(ParamId, Vec<u32>)>;
 
     /// The bottom of the model, if no trained parameter is part of it.
     fn frozen_prefix(&self) -> Option<&dyn FrozenPrefix<B>> {

@@ -6,6 +6,7 @@ use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
 use crate::metrics::{MetricName, Report};
 use crate::model::{Classifier, Mode, Split};
+use crate::passes::{Pass, PassLimit, passes};
 use crate::prefix::{PrefixCaches, Start};
 use crate::resume::{self, Best, Checkpoints, Progress};
 use crate::tasks::Task;
@@ -21,8 +22,8 @@ use std::time::Instant;
 pub struct Settings {
     /// Rows of an optimizer step.
     pub batch_size: usize,
-    /// Rows of a forward pass; gradients of several passes add up to a step.
-    pub micro_batch: usize,
+    /// How large a forward pass may be; gradients of several passes add up to a step.
+    pub pass_limit: PassLimit,
     /// Passes over the training rows.
     pub epochs: u64,
     /// Ends the run earlier, after this many optimizer steps in all.
@@ -116,8 +117,6 @@ pub struct Outcome {
 
 /// Steps that do not count for the speed: memory is being allocated and caches are cold.
 const WARM_UP_STEPS: u64 = 3;
-/// Forward passes of one optimizer step have numbers below this, so that each pass of a run has its own dropout.
-const PASSES_PER_STEP: u64 = 1 << 20;
 
 /// Trains, and leaves the best parameters in `run.params`.
 ///
@@ -131,7 +130,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let rows = train.rows();
     let (epoch_steps, total_steps) = settings.steps(rows);
     let schedule = settings.schedule(rows);
-    let mut grads = Grads::new(backend, params);
+    // A penalty moves every row of a table in every step.
+    let by_rows = optimizer.takes_rows() && settings.penalty.is_none();
+    let mut grads = if by_rows { Grads::by_rows(backend, params) } else { Grads::new(backend, params) };
     let mut progress = Progress::default();
     let mut speed = Speed::default();
     let mut stopped = false;
@@ -160,17 +161,21 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         grads.clear();
         let (mut loss, mut tokens) = (0.0, 0);
         let scale = (1.0 / task.weight(&train.targets, batch_rows)) as f32;
-        for (pass, micro_rows) in batch_rows.chunks(settings.micro_batch).enumerate() {
-            let batch = Batch::gather(&train.encoded, &[], micro_rows);
-            let mode = Mode::Training { seed: settings.seed, pass: step * PASSES_PER_STEP + pass as u64 };
+        for pass in passes(batch_rows, settings.pass_limit, |row| train.encoded.row(row).0.len()) {
+            let batch = Batch::gather(&train.encoded, &[], pass.rows);
+            if by_rows {
+                optimizer.prepare(backend, params, &model.reads(&batch));
+            }
+            let Pass { first_token, first_row, .. } = pass;
+            let mode = Mode::Training { seed: settings.seed, step, first_token, first_row };
             let cache = prefix.as_deref_mut().map(|caches| &mut caches.train);
-            let start = Start::of(cache, backend, model, params, pool, &train.encoded, micro_rows)?;
+            let start = Start::of(cache, backend, model, params, pool, &train.encoded, pass.rows)?;
             let mut tape = Tape::new(backend, params, pool);
             let logits = start.logits(&mut tape, model, &batch, mode);
-            let mean = task.loss(&mut tape, logits, &train.targets, micro_rows, scale);
+            let mean = task.loss(&mut tape, logits, &train.targets, pass.rows, scale);
             loss += f64::from(tape.download(mean)[0]);
             tape.backward(mean, 1.0, &mut grads);
-            tokens += batch.tokens();
+            tokens += pass.tokens;
         }
         if step == first_step {
             let missing = grads.uncovered(params);
@@ -208,6 +213,12 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         }
 
         let epoch_ends = done % epoch_steps == 0 || last;
+        stopped = run.stop.load(Ordering::Relaxed) && !last;
+        let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
+        if epoch_ends || due || stopped {
+            // From here on all parameters are read: by the evaluation, the checkpoint, or whoever comes after the run.
+            optimizer.settle(backend, params);
+        }
         if let (true, Some(split)) = (epoch_ends, validation) {
             let clock = Instant::now();
             let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
@@ -233,8 +244,6 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             }
         }
 
-        stopped = run.stop.load(Ordering::Relaxed) && !last;
-        let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
         if let (true, Some(checkpoints)) = (epoch_ends || due || stopped, &mut checkpoints) {
             resume::save(checkpoints, backend, params, optimizer, &progress, observer)?;
         }

@@ -1,6 +1,7 @@
 //! Model folders of Hugging Face: weights in safetensors, one file or shards, under their usual names.
 //! It speaks names, shapes and `Vec<f32>`; it must not know tensors of ours, modules or training.
 
+mod adapter;
 mod commit;
 mod folder;
 mod header;
@@ -15,6 +16,7 @@ mod sniff;
 mod tests;
 mod write;
 
+pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter};
 pub use commit::clear_interrupted_saves;
 pub use header::{DIMENSION_CAP, Dtype, HEADER_CAP, RANK_CAP};
 pub use inspect::{InspectedFile, InspectedTensor, Inspection, inspect};

@@ -1,7 +1,8 @@
-//! Where the model drops, and how much: the masks are pure functions of (seed, step, layer, site, element).
+//! Where the model drops, and how much: the masks are pure functions of (seed, step, layer, site, element). Elements are numbered
+//! within the batch of an optimizer step, so a batch that is cut into passes has the masks of the whole.
 
 use crate::config::BertConfig;
-use ferrotune_tensor::Mask;
+use ferrotune_tensor::{Cpu, Mask, ops};
 
 /// The dropouts of one forward pass.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,11 @@ pub struct Dropouts {
     classifier: f32,
     seed: u64,
     step: u64,
+    first_token: usize,
+    first_row: usize,
+    /// Width of hidden states.
+    width: usize,
+    heads: usize,
 }
 
 /// The places, numbered for the mask generator. The numbers are part of what a seed means: never change them.
@@ -26,10 +32,20 @@ pub(super) enum Site {
 impl Dropouts {
     /// No dropout: evaluation and prediction.
     pub fn off() -> Dropouts {
-        Dropouts { hidden: 0.0, attention: 0.0, classifier: 0.0, seed: 0, step: 0 }
+        Dropouts {
+            hidden: 0.0,
+            attention: 0.0,
+            classifier: 0.0,
+            seed: 0,
+            step: 0,
+            first_token: 0,
+            first_row: 0,
+            width: 0,
+            heads: 0,
+        }
     }
 
-    /// The dropouts that the configuration names, for one micro-batch: `step` counts forward passes of training from 0.
+    /// The dropouts that the configuration names, for the batch of one optimizer step.
     pub fn training(config: &BertConfig, seed: u64, step: u64) -> Dropouts {
         Dropouts {
             hidden: config.hidden_dropout_prob,
@@ -37,7 +53,16 @@ impl Dropouts {
             classifier: config.classifier_dropout.unwrap_or(config.hidden_dropout_prob),
             seed,
             step,
+            first_token: 0,
+            first_row: 0,
+            width: config.hidden_size,
+            heads: config.num_attention_heads,
         }
+    }
+
+    /// The same, for a pass over a part of the batch that begins at this token and this row of it.
+    pub fn starting_at(self, token: usize, row: usize) -> Dropouts {
+        Dropouts { first_token: token, first_row: row, ..self }
     }
 
     pub(super) fn mask(&self, site: Site, layer: usize) -> Mask {
@@ -46,6 +71,16 @@ impl Dropouts {
             Site::Classifier => self.classifier,
             Site::Embeddings | Site::AttentionOutput | Site::FeedForwardOutput => self.hidden,
         };
-        if p == 0.0 { Mask::NONE } else { Mask::new(p, self.seed, self.step, layer as u32, site as u32) }
+        if p == 0.0 {
+            return Mask::NONE;
+        }
+        let whole = Mask::new(p, self.seed, self.step, layer as u32, site as u32);
+        match site {
+            Site::AttentionProbabilities => ops::Attention::<Cpu>::mask_from(whole, self.first_token, self.heads),
+            Site::Classifier => whole.starting_at((self.first_row * self.width) as u64),
+            Site::Embeddings | Site::AttentionOutput | Site::FeedForwardOutput => {
+                whole.starting_at((self.first_token * self.width) as u64)
+            }
+        }
     }
 }

@@ -95,7 +95,7 @@ impl Layer {
         let SelfAttention { query, key, value } = &self.attention.self_;
         let qkv = Linear::forward_joined(tape, &[query, key, value], x);
         let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
-        let context = tape.apply(ops::Attention::new(self.heads, offsets.clone(), mask), &[qkv]);
+        let context = tape.apply(ops::Attention::new(self.heads, offsets.clone(), mask), &qkv);
         self.after_attention(tape, context, x, None, dropouts)
     }
 
@@ -111,12 +111,12 @@ impl Layer {
         let SelfAttention { query, key, value } = &self.attention.self_;
         let rows: Arc<[u32]> = offsets[..offsets.len() - 1].into();
         let first = tape.apply(ops::GatherRows { rows: rows.to_vec() }, &[x]);
-        let q = query.forward(tape, first);
-        let kv = Linear::forward_joined(tape, &[key, value], x);
+        let mut sources = vec![query.forward(tape, first)];
+        sources.extend(Linear::forward_joined(tape, &[key, value], x));
         let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
         let query_offsets: Arc<[u32]> = (0..offsets.len() as u32).collect();
         let attend = ops::Attention::with_queries(self.heads, query_offsets, offsets.clone(), mask);
-        let context = tape.apply(attend, &[q, kv]);
+        let context = tape.apply(attend, &sources);
         self.after_attention(tape, context, first, Some(&rows), dropouts)
     }
 

@@ -2,20 +2,25 @@
 
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, Mask, ParamId, Scope, Shape, Tape, Var, ops};
+// The adapter of a linear layer: `lora.rs` declares it.
+use crate::lora::Adapter;
 use std::sync::Arc;
 
-/// `y = x Wᵀ + b`.
+/// `y = x Wᵀ + b`, plus an adapter's low-rank product if there is one.
 pub struct Linear {
     /// `weight (o, i)`
     pub weight: ParamId,
     /// `bias (o)`
     pub bias: ParamId,
+    /// `lora_A (r, i)` and `lora_B (o, r)`
+    pub lora: Option<Adapter>,
 }
 
 impl Linear {
     /// Declares a layer from `i` to `o` features; a new weight starts normal with this standard deviation.
     pub fn new(mut scope: Scope<'_>, i: usize, o: usize, std: f32) -> Linear {
-        Linear { weight: scope.param("weight", [o, i], Init::Normal(std)), bias: scope.param("bias", [o], Init::Zeros) }
+        let weight = scope.param("weight", [o, i], Init::Normal(std));
+        Linear { weight, bias: scope.param("bias", [o], Init::Zeros), lora: None }
     }
 
     /// Declares layers of the same sizes, whose weights lie one below the other, and their biases too, so that
@@ -40,26 +45,38 @@ impl Linear {
         let mut layers = weights.into_iter().zip(biases);
         std::array::from_fn(|_| {
             let (weight, bias) = layers.next().expect("one for each name");
-            Linear { weight, bias }
+            Linear { weight, bias, lora: None }
         })
     }
 
-    /// `x (n, i)` through neighbours of [`Linear::declare_joined`]: their outputs side by side, `(n, o·layers)`.
-    pub(super) fn forward_joined<B: Backend>(tape: &mut Tape<'_, B>, layers: &[&Linear], x: Var) -> Var {
+    /// `x (n, i)` through neighbours of [`Linear::declare_joined`]: their outputs side by side, `(n, o·layers)`, in one matrix; or, if
+    /// one of them has an adapter, each in a matrix of its own.
+    pub(super) fn forward_joined<B: Backend>(tape: &mut Tape<'_, B>, layers: &[&Linear], x: Var) -> Vec<Var> {
+        if layers.iter().any(|layer| layer.lora.is_some()) {
+            return layers.iter().map(|layer| layer.forward(tape, x)).collect();
+        }
         let weights: Vec<_> = layers.iter().map(|layer| layer.weight).collect();
         let biases: Vec<_> = layers.iter().map(|layer| layer.bias).collect();
         let (w, b) = (tape.joined(&weights), tape.joined(&biases));
-        tape.apply(ops::Linear::new(), &[x, w, b])
+        vec![tape.apply(ops::Linear::new(), &[x, w, b])]
     }
 
     /// `x (n, i)` to `(n, o)`.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var) -> Var {
         let (w, b) = (tape.param(self.weight), tape.param(self.bias));
-        tape.apply(ops::Linear::new(), &[x, w, b])
+        let y = tape.apply(ops::Linear::new(), &[x, w, b]);
+        match &self.lora {
+            Some(adapter) => adapter.add(tape, x, y),
+            None => y,
+        }
     }
 
     /// `x (n, i)` to `gelu(x Wᵀ + b) (n, o)`.
     pub fn forward_gelu<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var) -> Var {
+        if self.lora.is_some() {
+            let pre = self.forward(tape, x);
+            return tape.apply(ops::Gelu, &[pre]);
+        }
         let (w, b) = (tape.param(self.weight), tape.param(self.bias));
         tape.apply(ops::Linear::with_gelu(), &[x, w, b])
     }

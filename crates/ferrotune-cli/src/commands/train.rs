@@ -7,16 +7,17 @@ use crate::exit::{Failure, STOPPED, usage};
 use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::progress::Progress;
-use crate::run_folder::{BEST, RunFolder};
+use crate::run_folder::{ADAPTER, BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
-use crate::{fingerprint, memory, prefix, report};
+use crate::{fingerprint, memory, prefix, recipes, report, tuning};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_bert::{BertConfig, freeze};
+use ferrotune_bert::{BertConfig, freeze, lora};
 use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool};
 use ferrotune_train::evaluate::evaluate;
 use ferrotune_train::events::{Event, Observer, Tee};
 use ferrotune_train::metrics::Report;
+use ferrotune_train::model::Split;
 use ferrotune_train::resume::Checkpoints;
 use ferrotune_train::trainer::{Outcome, Run, train};
 use serde_json::json;
@@ -28,6 +29,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let resolved = resolve(args.settings, args.config.as_deref())?;
     use_threads(resolved.settings.threads)?;
+    if let Some(recipe) = resolved.settings.recipe {
+        eprintln!("recipe     {}", recipes::line(recipe, &resolved.settings));
+    }
     let model_folder = find_model(&resolved.model)?;
     eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
     let config = BertConfig::from_folder(&model_folder.folder)?;
@@ -39,20 +43,26 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
 
     let data = Data::read(&resolved, &model_folder.folder, &config)?;
     let head = Head::For { labels: data.task.labels(), seed: resolved.numbers.seed };
-    let mut loaded = pretrained::load(&Cpu, &model_folder.folder, head)?;
+    let mut loaded = pretrained::load_with_adapters(&Cpu, &model_folder.folder, head, resolved.lora.as_ref())?;
     eprintln!("weights    {}", loaded.report.summary());
     if let Some(why) = &loaded.head_replaced {
         eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
     }
+    tuning::override_dropouts(&resolved, &mut loaded.config);
+    tuning::restart_top(&resolved, &mut loaded.params, &config)?;
     freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
+    tuning::keep_few(&resolved, &mut loaded.params);
     let fingerprint = fingerprint::of(&resolved, &model_folder.folder)?;
 
     let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
     folder.write_settings(&resolved.settings)?;
-    let mut optimizer = optimizer(&resolved, &loaded.params);
+    let mut optimizer = optimizer(&resolved, &loaded.params, &config);
     let mut observer = Tee::new();
     observer.add(Progress::new());
     observer.add(folder.metrics_log()?);
+    if let Some(warning) = longer_than_a_pass(&resolved, &data.train) {
+        observer.on(&Event::warning(warning));
+    }
     data.audit.iter().for_each(|line| observer.on(&Event::warning(line.clone())));
 
     let stop = stop_on_signal();
@@ -95,6 +105,11 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     drop(optimizer);
     prefix.close()?;
     let best = folder.path().join(BEST);
+    if let Some(spec) = &resolved.lora {
+        folder.clear_adapter()?;
+        lora::save(&Cpu, &folder.path().join(ADAPTER), params, spec, &resolved.model)?;
+        lora::merge(&Cpu, params, spec);
+    }
     let task = data.task.as_ref();
     let saved_config = BertConfig { problem_type: Some(task.problem_type().to_string()), ..config.clone() };
     pretrained::save(&Cpu, &best, &saved_config, task.labels(), params, Some(&model_folder.folder), true)?;
@@ -106,8 +121,15 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn optimizer(resolved: &Resolved, params: &Params<Cpu>) -> Box<dyn Optimizer<Cpu>> {
-    let groups = Groups::standard(params, resolved.weight_decay);
+/// What `--max-tokens` cannot cut.
+fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
+    let most = resolved.numbers.pass_limit.tokens?;
+    let longer = (0..train.rows()).filter(|&row| train.encoded.row(row).0.len() > most).count();
+    (longer > 0).then(|| format!("{longer} rows have more than --max-tokens {most}; each gets a pass of its own"))
+}
+
+fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &BertConfig) -> Box<dyn Optimizer<Cpu>> {
+    let groups = tuning::with_rates(resolved, Groups::standard(params, resolved.weight_decay), params, config);
     let [weights, vectors] = Groups::counts(params);
     eprintln!(
         "optimizer  weight decay {} on {} tensors ({} parameters), none on {} biases and layer norms ({} parameters)",
@@ -168,6 +190,9 @@ fn finish(outcome: &Outcome, test: Option<&Report>, folder: &Path) {
         println!("{}", report::text("test", test));
     }
     println!("model      {}", folder.join(BEST).display());
+    if folder.join(ADAPTER).is_dir() {
+        println!("adapter    {}", folder.join(ADAPTER).display());
+    }
     println!("results    {}", folder.join("results.json").display());
     println!("log        {}", folder.join("metrics.jsonl").display());
 }

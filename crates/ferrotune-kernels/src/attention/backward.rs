@@ -136,9 +136,9 @@ impl Job<'_> {
         tile::product(self.isa, grads, false, dctx, transposed(&tiles.values), d);
         let first = unit.head * self.input.queries() + queries.start;
         let lse = &self.lse[first..first + m];
-        let element = unit.mask_element(self.input.tokens(), queries.start) + (keys.start - unit.rows.start) as u64;
+        let mask = unit.mask(mask, dims.heads, queries.start, keys.start);
         let (scores, grads) = (&mut tiles.scores, &mut tiles.grads);
-        tile::score_gradients(self.isa, scores, grads, lse, delta, n, scale, &mask, element);
+        tile::score_gradients(self.isa, scores, grads, lse, delta, n, scale, mask);
 
         let first_queries = queries.start == unit.queries.start;
         let first_keys = keys.start == unit.rows.start;

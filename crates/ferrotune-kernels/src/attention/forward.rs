@@ -63,9 +63,9 @@ impl Job<'_> {
             let columns = n.next_multiple_of(BLOCK);
             let out = ViewMut::of_scores(scores, m, columns);
             tile::product(self.isa, out, false, view(q, queries.start), keys, d);
-            let element = unit.mask_element(self.input.tokens(), queries.start) + (start - unit.rows.start) as u64;
+            let mask = unit.mask(mask, dims.heads, queries.start, start);
             let (max, sum, rescale) = (&mut max[..m], &mut sum[..m], &mut rescale[..m]);
-            tile::softmax(self.isa, scores, max, sum, rescale, n, &mask, element);
+            tile::softmax(self.isa, scores, max, sum, rescale, n, mask);
             if !first_tile {
                 tile::rescale_rows(self.isa, ctx(), rescale);
             }

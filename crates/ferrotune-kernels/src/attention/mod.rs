@@ -12,8 +12,8 @@
 //! s_ij = scale·q_i·k_j     lse_i = log Σ_j exp(s_ij)     p_ij = exp(s_ij - lse_i)     ctx_i = Σ_j z_ij·p_ij·v_j
 //! ```
 //!
-//! z is the dropout mask; its element is `(h·T + i) << 17 | j'`, i the query's place among all tokens and j' that of key j in its
-//! sequence (below 2¹⁷).
+//! z is the dropout mask; its element is `(i·H + h) << 17 | j'`, i the query's place among all tokens and j' that of key j in its
+//! sequence (below 2¹⁷). So the tokens from i on own the elements from `i·H << 17` on.
 //!
 //! Tiled with an online softmax as in FlashAttention (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>); backward computes
 //! the tiles of p again from lse. One (sequence, head) is a unit that one task computes in a fixed order; small units share a task.
@@ -154,6 +154,11 @@ impl Input<'_> {
     }
 }
 
+/// The first of the mask's elements that belong to a token and those after it, with so many heads.
+pub fn first_mask_element(token: usize, heads: usize) -> u64 {
+    ((token * heads) as u64) << KEY_BITS
+}
+
 /// One sequence and one head of it.
 #[derive(Clone)]
 struct Unit {
@@ -178,9 +183,11 @@ impl Unit {
         (2 * queries.len() * rows.len().next_multiple_of(tile::BLOCK) * input.dims.head_dim) as u64
     }
 
-    /// The mask's element of a query and key 0.
-    fn mask_element(&self, tokens: usize, query: usize) -> u64 {
+    /// The part of the mask that drops probabilities of a tile, from this query and key on.
+    fn mask(&self, mask: Mask, heads: usize, query: usize, key: usize) -> tile::TileMask {
         let token = self.rows.start + (query - self.queries.start);
-        ((self.head * tokens + token) as u64) << KEY_BITS
+        let first =
+            first_mask_element(token, heads) + ((self.head as u64) << KEY_BITS) + (key - self.rows.start) as u64;
+        tile::TileMask { mask, first, row: first_mask_element(1, heads) }
     }
 }

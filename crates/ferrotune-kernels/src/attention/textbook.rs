@@ -46,8 +46,8 @@ fn for_each_row<T: Real>(input: Input<'_, T>, mut visit: impl FnMut(usize, usize
 }
 
 fn keep<T: Real>(input: Input<'_, T>, head: usize, i: usize, key: usize) -> T {
-    let tokens = input.offsets[input.offsets.len() - 1] as usize;
-    T::from_f64(f64::from(input.mask.keep_scale(((head * tokens + i) as u64) << KEY_BITS | key as u64)))
+    let element = ((i * input.dims.heads + head) as u64) << KEY_BITS | key as u64;
+    T::from_f64(f64::from(input.mask.keep_scale(element)))
 }
 
 /// `(ctx, lse)`.

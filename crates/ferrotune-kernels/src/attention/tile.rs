@@ -6,7 +6,7 @@
 // `dispatch!` hands every body a Lane, also one that has no multiply-add.
 #![allow(clippy::extra_unused_type_parameters)]
 
-use super::{KEY_BITS, MAX_HEAD_DIM, Place};
+use super::{MAX_HEAD_DIM, Place};
 use crate::isa::{Lane, dispatch};
 use crate::mask::Mask;
 use crate::par::DisjointMut;
@@ -18,6 +18,24 @@ pub(super) const TILE: usize = 64;
 pub(super) const BLOCK: usize = 16;
 /// Rows of the register block: 12 of the 16 AVX2 registers are sums.
 const ROWS: usize = 6;
+
+/// The dropout of a tile: which part of a mask it takes.
+#[derive(Clone, Copy)]
+pub(super) struct TileMask {
+    pub(super) mask: Mask,
+    /// The mask's element of the tile's first query and key.
+    pub(super) first: u64,
+    /// Elements from one query to the next.
+    pub(super) row: u64,
+}
+
+impl TileMask {
+    /// The factors of row `i` of the tile.
+    #[inline(always)]
+    fn fill_row(&self, keep: &mut [f32], i: usize) {
+        self.mask.fill(keep, self.first + i as u64 * self.row);
+    }
+}
 
 /// Scores, probabilities or their gradients of a tile.
 pub(super) type Scores = [f32; TILE * TILE];
@@ -83,7 +101,7 @@ dispatch! {
     /// One step of the online softmax on `keys` columns of scores, which become `exp(s - max)`, masked. Updates each row's maximum
     /// and its sum of unmasked numbers, and tells by what earlier results of the row must be multiplied.
     pub(super) fn softmax(
-        scores: &mut Scores, max: &mut [f32], sum: &mut [f32], rescale: &mut [f32], keys: usize, mask: &Mask, element: u64,
+        scores: &mut Scores, max: &mut [f32], sum: &mut [f32], rescale: &mut [f32], keys: usize, mask: TileMask,
     ) = softmax_body;
     /// Zeros.
     pub(super) fn zero(c: ViewMut<'_>) = zero_body;
@@ -91,7 +109,7 @@ dispatch! {
     pub(super) fn rescale_rows(c: ViewMut<'_>, factors: &[f32]) = rescale_body;
     /// From scores and from `dctx·vᵀ` in `grads` makes `z·p` and `scale·p·(z·(dctx·vᵀ) - delta)`.
     pub(super) fn score_gradients(
-        scores: &mut Scores, grads: &mut Scores, lse: &[f32], delta: &[f32], keys: usize, scale: f32, mask: &Mask, element: u64,
+        scores: &mut Scores, grads: &mut Scores, lse: &[f32], delta: &[f32], keys: usize, scale: f32, mask: TileMask,
     ) = score_gradients_body;
     /// `out[i] = x[i]·y[i]` over rows of `cols`; both with column 1.
     pub(super) fn row_dots(out: &mut [f32], x: View<'_>, y: View<'_>, cols: usize) = row_dots_body;
@@ -222,8 +240,7 @@ fn softmax_body<L: Lane>(
     sum: &mut [f32],
     rescale: &mut [f32],
     keys: usize,
-    mask: &Mask,
-    element: u64,
+    mask: TileMask,
 ) {
     let width = keys.next_multiple_of(BLOCK);
     for (i, scores) in scores.as_chunks_mut::<TILE>().0[..max.len()].iter_mut().enumerate() {
@@ -237,9 +254,9 @@ fn softmax_body<L: Lane>(
         rescale[i] = vmath::exp::<L>(max[i] - new_max);
         sum[i] = L::mul_add(sum[i], rescale[i], vmath::sum(row));
         max[i] = new_max;
-        if !mask.is_none() {
+        if !mask.mask.is_none() {
             let mut keep = [0.0; TILE];
-            mask.fill(&mut keep[..width], element + ((i as u64) << KEY_BITS));
+            mask.fill_row(&mut keep[..width], i);
             for (p, keep) in row.iter_mut().zip(&keep) {
                 *p *= keep;
             }
@@ -273,15 +290,14 @@ fn score_gradients_body<L: Lane>(
     delta: &[f32],
     keys: usize,
     scale: f32,
-    mask: &Mask,
-    element: u64,
+    mask: TileMask,
 ) {
     let width = keys.next_multiple_of(BLOCK);
     let mut keep = [1.0; TILE];
     let rows = scores.as_chunks_mut::<TILE>().0.iter_mut().zip(grads.as_chunks_mut::<TILE>().0);
     for (i, ((scores, grads), (&lse, &delta))) in rows.zip(lse.iter().zip(delta)).enumerate() {
-        if !mask.is_none() {
-            mask.fill(&mut keep[..width], element + ((i as u64) << KEY_BITS));
+        if !mask.mask.is_none() {
+            mask.fill_row(&mut keep[..width], i);
         }
         for ((s, g), &keep) in scores[..width].iter_mut().zip(&mut grads[..width]).zip(&keep) {
             let p = vmath::exp::<L>(*s - lse);

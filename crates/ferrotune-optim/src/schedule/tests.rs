@@ -207,7 +207,7 @@ fn warmup_ratio_rounds_towards_zero() {
 
 #[test]
 fn names_and_files_round_trip() {
-    for name in ["constant", "linear", "cosine", "polynomial"] {
+    for name in ["constant", "linear", "cosine", "polynomial", "slanted-triangular", "one-cycle"] {
         let kind: Kind = name.parse().unwrap();
         assert_eq!(kind.name(), name);
         assert_eq!(kind.check(), Ok(()));
@@ -217,7 +217,10 @@ fn names_and_files_round_trip() {
         assert_eq!(serde_json::from_str::<Kind>(&written).unwrap(), kind);
     }
     let error = "cosinus".parse::<Kind>().unwrap_err().to_string();
-    assert_eq!(error, "unknown schedule \"cosinus\"; use constant, linear, cosine or polynomial");
+    assert_eq!(
+        error,
+        "unknown schedule \"cosinus\"; use constant, linear, cosine, polynomial, slanted-triangular or one-cycle"
+    );
     assert!(serde_json::from_str::<Kind>("{\"kind\":\"cosine\",\"cycle\":2}").is_err());
 }
 
@@ -230,10 +233,68 @@ fn bad_numbers_are_refused() {
         Kind::Polynomial { power: 0.0, minimum: 0.0 },
         Kind::Polynomial { power: f64::INFINITY, minimum: 0.0 },
         Kind::Polynomial { power: 1.0, minimum: 1.5 },
+        Kind::SlantedTriangular { ratio: 1.0 },
+        Kind::OneCycle { divisor: 0.5, final_divisor: 1.0 },
+        Kind::OneCycle { divisor: 2.0, final_divisor: f64::NAN },
     ];
     for kind in refused {
         assert!(kind.check().is_err(), "{kind:?}");
     }
     let message = refused[2].check().unwrap_err().to_string();
     assert_eq!(message, "schedule cosine: cycles is 0; it must be at least 1");
+}
+
+/// Numbers from torch 2.9 `OneCycleLR(max_lr=1, total_steps=20, pct_start=0.3, cycle_momentum=False)`; 0.3 · 20 is 6 steps of rise.
+#[test]
+fn one_cycle_agrees_with_pytorch() {
+    let steps: Vec<u64> = (0..20).collect();
+    let expected = [
+        0.040000000000000036,
+        0.1316718427000253,
+        0.3716718427000253,
+        0.6683281572999747,
+        0.9083281572999747,
+        1.0,
+        0.9874640062350873,
+        0.9504846320134737,
+        0.89091617757105,
+        0.8117456539497631,
+        0.7169430017913008,
+        0.6112620219362893,
+        0.500002,
+        0.38874197806371075,
+        0.28306099820869923,
+        0.18825834605023697,
+        0.10908782242895004,
+        0.049519367986526286,
+        0.012539993764912554,
+        4e-06,
+    ];
+    check("one-cycle".parse().unwrap(), 6, 20, &steps, &expected);
+    check("one-cycle".parse().unwrap(), 6, 20, &[20, 1000], &[4e-6, 4e-6]);
+}
+
+/// The formula of the paper by hand: cut 10 of 100 steps, ratio 32.
+#[test]
+fn slanted_triangular_follows_the_paper() {
+    let at = |p: f64| (1.0 + p * 31.0) / 32.0;
+    let expected =
+        [1.0 / 32.0, at(0.1), at(0.9), 1.0, at(1.0 - 1.0 / 90.0), at(0.5), at(1.0 / 90.0), 1.0 / 32.0, 1.0 / 32.0];
+    check("slanted-triangular".parse().unwrap(), 10, 100, &[0, 1, 9, 10, 11, 55, 99, 100, 500], &expected);
+}
+
+#[test]
+fn curves_with_their_own_rise_stay_within_0_and_1_for_any_lengths() {
+    for kind in ["slanted-triangular", "one-cycle"] {
+        let kind: Kind = kind.parse().unwrap();
+        for total in [0, 1, 2, 3, 10] {
+            for warmup in 0..=total {
+                let schedule = Schedule { kind, warmup_steps: warmup, total_steps: total };
+                for step in 0..total + 2 {
+                    let factor = schedule.factor(step);
+                    assert!((0.0..=1.0).contains(&factor), "{kind:?} {warmup} of {total}, step {step}: {factor}");
+                }
+            }
+        }
+    }
 }

@@ -19,6 +19,11 @@ pub struct Attention<B: Backend> {
 }
 
 impl<B: Backend> Attention<B> {
+    /// The part of a mask of probabilities that begins at a token: for a pass that begins there in its batch.
+    pub fn mask_from(mask: Mask, token: usize, heads: usize) -> Mask {
+        mask.starting_at(ferrotune_kernels::attention::first_mask_element(token, heads))
+    }
+
     /// Sequence `s` is rows `offsets[s]..offsets[s + 1]`; `mask` drops probabilities.
     pub fn new(heads: usize, offsets: Arc<[u32]>, mask: Mask) -> Self {
         Attention { heads, query_offsets: offsets.clone(), offsets, mask, lse: None }

@@ -29,6 +29,10 @@ impl<B: Backend> Op<B> for Embeddings {
         y
     }
 
+    fn rows(&self, i: usize) -> Option<&[u32]> {
+        Some(&self.ids[i])
+    }
+
     fn backward(&mut self, cx: Backward<'_, '_, B>) {
         let width = cx.y.shape.width();
         for (slot, ids) in cx.dx.iter_mut().zip(&self.ids) {

@@ -71,6 +71,15 @@ fn elementwise_ops() {
 }
 
 #[test]
+fn low_rank() {
+    for (n, i, r, o) in [(1, 1, 1, 1), (5, 9, 2, 7), (13, 16, 4, 33)] {
+        let reference =
+            |x: &[ArrayD<f64>]| (0.5 * matrix(&x[0]).dot(&matrix(&x[1]).t()).dot(&matrix(&x[2]).t())).into_dyn();
+        check(|| LowRank::new(0.5), &[&[n, i], &[r, i], &[o, r]], reference);
+    }
+}
+
+#[test]
 fn linear() {
     for (n, i, o) in [(1, 1, 1), (4, 3, 5), (7, 16, 2), (13, 9, 33)] {
         let reference = |x: &[ArrayD<f64>]| {
@@ -121,7 +130,7 @@ fn attention() {
                     let scores = of(q).dot(&of(k).t()) / (dim as f64).sqrt();
                     let mut p = softmax(&scores);
                     for ((i, j), p) in p.indexed_iter_mut() {
-                        let row = (head * 9 + rows.start + i) as u64;
+                        let row = ((rows.start + i) * heads + head) as u64;
                         *p *= f64::from(mask.keep_scale(row << 17 | j as u64));
                     }
                     for ((i, c), value) in p.dot(&of(v)).indexed_iter() {

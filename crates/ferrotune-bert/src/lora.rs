@@ -1,0 +1,324 @@
+//! LoRA: a low-rank product beside a frozen weight (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>). Declares the adapters of a
+//! model, merges them into the weights, and names them as PEFT does. Must not know training.
+
+use crate::checkpoint::{TensorToSave, save_adapter};
+use crate::error::BertError;
+use crate::model::{BertForSequenceClassification, Linear};
+use crate::parts::Part;
+use ferrotune_tensor::init::Init;
+use ferrotune_tensor::{Backend, Layout, ParamId, Params, Tape, Var, ops};
+use ndarray::ArrayView2;
+use serde_json::json;
+use std::path::Path;
+
+/// A linear layer of an encoder layer that can get an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `attention.self.query`
+    Query,
+    /// `attention.self.key`
+    Key,
+    /// `attention.self.value`
+    Value,
+    /// `attention.output.dense`
+    AttentionOutput,
+    /// `intermediate.dense`
+    Intermediate,
+    /// `output.dense`
+    Output,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Target; 6] =
+        [Target::Query, Target::Key, Target::Value, Target::AttentionOutput, Target::Intermediate, Target::Output];
+
+    /// The name that a person types.
+    pub fn name(self) -> &'static str {
+        match self {
+            Target::Query => "query",
+            Target::Key => "key",
+            Target::Value => "value",
+            Target::AttentionOutput => "attention-output",
+            Target::Intermediate => "intermediate",
+            Target::Output => "output",
+        }
+    }
+
+    /// The layer's path inside `encoder.layer.N`.
+    pub fn path(self) -> &'static str {
+        match self {
+            Target::Query => "attention.self.query",
+            Target::Key => "attention.self.key",
+            Target::Value => "attention.self.value",
+            Target::AttentionOutput => "attention.output.dense",
+            Target::Intermediate => "intermediate.dense",
+            Target::Output => "output.dense",
+        }
+    }
+}
+
+/// Which adapters a model gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoraSpec {
+    /// r, the rank of the product.
+    pub rank: usize,
+    /// The product is multiplied by `alpha / rank`.
+    pub alpha: f32,
+    /// The layers that get one, in every encoder layer.
+    pub targets: Vec<Target>,
+}
+
+impl LoraSpec {
+    /// The factor of the product.
+    pub fn scale(&self) -> f32 {
+        self.alpha / self.rank as f32
+    }
+}
+
+/// The adapter of one linear layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Adapter {
+    /// `lora_A.weight (r, i)`, uniform within `1/√i` at first, as PEFT's Kaiming initialisation.
+    pub a: ParamId,
+    /// `lora_B.weight (o, r)`, zero at first: training starts at the pretrained function.
+    pub b: ParamId,
+    /// `alpha / r`
+    pub scale: f32,
+}
+
+impl Adapter {
+    /// `y + scale·(x Aᵀ) Bᵀ`.
+    pub(crate) fn add<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, y: Var) -> Var {
+        let (a, b) = (tape.param(self.a), tape.param(self.b));
+        let product = tape.apply(ops::LowRank::new(self.scale), &[x, a, b]);
+        tape.apply(ops::Add, &[y, product])
+    }
+}
+
+/// Whether a parameter belongs to an adapter.
+pub fn is_adapter(name: &str) -> bool {
+    name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight")
+}
+
+/// Declares the adapters of a model below its other parameters, each under the path of its layer.
+pub fn attach(model: &mut BertForSequenceClassification, layout: &mut Layout, spec: &LoraSpec) {
+    for layer in &mut model.bert.encoder.layer {
+        for &target in &spec.targets {
+            let linear: &mut Linear = match target {
+                Target::Query => &mut layer.attention.self_.query,
+                Target::Key => &mut layer.attention.self_.key,
+                Target::Value => &mut layer.attention.self_.value,
+                Target::AttentionOutput => &mut layer.attention.output.dense,
+                Target::Intermediate => &mut layer.intermediate.dense,
+                Target::Output => &mut layer.output.dense,
+            };
+            let entry = layout.entry(linear.weight);
+            let path = path_of(&entry.name).to_string();
+            let (o, i) = (entry.shape.rows(), entry.shape.width());
+            let mut root = layout.root();
+            let mut scope = root.enter(path);
+            let bound = 1.0 / (i as f32).sqrt();
+            let a = scope.enter("lora_A").param("weight", [spec.rank, i], Init::Uniform(bound));
+            let b = scope.enter("lora_B").param("weight", [o, spec.rank], Init::Zeros);
+            linear.lora = Some(Adapter { a, b, scale: spec.scale() });
+        }
+    }
+}
+
+fn path_of(weight: &str) -> &str {
+    weight.strip_suffix(".weight").expect("a linear layer's matrix is called weight")
+}
+
+/// Freezes all but adapters and head. What was frozen before stays frozen.
+pub fn freeze_all_but_adapters<B: Backend>(params: &mut Params<B>) {
+    let layout = params.layout().clone();
+    for (id, entry) in layout.ids().zip(layout.entries()) {
+        if !is_adapter(&entry.name) && Part::of(&entry.name) != Part::Head {
+            params.set_trainable(id, false);
+        }
+    }
+}
+
+/// Adds each adapter's product to its weight, `W += scale·B A`, and makes the adapter zero: the model computes what it computed before,
+/// and can do so without adapters.
+pub fn merge<B: Backend>(backend: &B, params: &mut Params<B>, spec: &LoraSpec) {
+    let layout = params.layout().clone();
+    for (a, entry) in layout.ids().zip(layout.entries()) {
+        let Some(path) = entry.name.strip_suffix(".lora_A.weight") else { continue };
+        let find =
+            |name: &str| layout.find(&format!("{path}.{name}")).expect("an adapter has both parts and its layer");
+        let (w, b) = (find("weight"), find("lora_B.weight"));
+        let values = |id| backend.download(params.get(id).data);
+        let (mut merged, a_values, b_values) = (values(w), values(a), values(b));
+        let (o, i) = (layout.entry(w).shape.rows(), layout.entry(w).shape.width());
+        let r = layout.entry(a).shape.rows();
+        let b_matrix = ArrayView2::from_shape((o, r), &b_values).expect("the layout's shape");
+        let a_matrix = ArrayView2::from_shape((r, i), &a_values).expect("the layout's shape");
+        let product = b_matrix.dot(&a_matrix);
+        merged.iter_mut().zip(&product).for_each(|(w, delta)| *w += spec.scale() * delta);
+        params.set(backend, w, &merged);
+        params.set(backend, b, &vec![0.0; o * r]);
+    }
+}
+
+/// Numbers of f32 that the adapters add to the activations of a training pass: the outputs of the products and of the additions.
+pub fn activation_numbers(spec: &LoraSpec, hidden: usize, intermediate: usize, layers: usize, tokens: usize) -> usize {
+    let output = |target: &Target| if *target == Target::Intermediate { intermediate } else { hidden };
+    layers * tokens * spec.targets.iter().map(|target| 2 * output(target) + spec.rank).sum::<usize>()
+}
+
+/// What PEFT writes before the names of a wrapped model.
+const PEFT_PREFIX: &str = "base_model.model.";
+
+/// Saves adapters and head as a folder that PEFT loads over the base model: `PeftModel.from_pretrained(base, folder)`, `base` with a
+/// head of so many classes. `base_model` is noted there as the name of the base model.
+///
+/// # Errors
+/// As [`save_adapter`].
+pub fn save<B: Backend>(
+    backend: &B,
+    folder: &Path,
+    params: &Params<B>,
+    spec: &LoraSpec,
+    base_model: &str,
+) -> Result<(), BertError> {
+    let layout = params.layout();
+    let moved = |name: &str| is_adapter(name) || Part::of(name) == Part::Head;
+    let chosen: Vec<_> = layout.ids().filter(|&id| moved(&layout.entry(id).name)).collect();
+    let names: Vec<String> = chosen.iter().map(|&id| format!("{PEFT_PREFIX}{}", layout.entry(id).name)).collect();
+    let values: Vec<Vec<f32>> = chosen.iter().map(|&id| backend.download(params.get(id).data)).collect();
+    let tensors: Vec<TensorToSave<'_>> = (chosen.iter().zip(&names).zip(&values))
+        .map(|((&id, name), values)| TensorToSave { name, shape: layout.entry(id).shape.dims(), values })
+        .collect();
+    let mut text = serde_json::to_string_pretty(&peft_config(spec, base_model)).expect("a JSON value is JSON");
+    text.push('\n');
+    save_adapter(folder, &text, &tensors)
+}
+
+/// PEFT's description. The targets are one expression that matches whole paths, because a list of endings would confuse
+/// `attention.output.dense` with `output.dense`.
+fn peft_config(spec: &LoraSpec, base_model: &str) -> serde_json::Value {
+    let paths: Vec<String> = spec.targets.iter().map(|target| target.path().replace('.', r"\.")).collect();
+    json!({
+        "peft_type": "LORA",
+        "task_type": "SEQ_CLS",
+        "base_model_name_or_path": base_model,
+        "inference_mode": true,
+        "r": spec.rank,
+        "lora_alpha": spec.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "target_modules": format!(r".*\.encoder\.layer\.\d+\.({})", paths.join("|")),
+        "modules_to_save": ["classifier"],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BertConfig;
+    use crate::model::{Dropouts, Sequences};
+    use ferrotune_tensor::{Cpu, Pool};
+
+    fn spec(targets: &[Target]) -> LoraSpec {
+        LoraSpec { rank: 2, alpha: 6.0, targets: targets.to_vec() }
+    }
+
+    fn model(spec: Option<&LoraSpec>) -> (BertForSequenceClassification, Params<Cpu>) {
+        let config: BertConfig = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 3,
+            "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": 7, "type_vocab_size": 2,
+            "initializer_range": 0.3}"#
+            .parse()
+            .unwrap();
+        let (mut model, mut layout) = BertForSequenceClassification::new(&config, 2);
+        if let Some(spec) = spec {
+            attach(&mut model, &mut layout, spec);
+        }
+        (model, Params::init(&Cpu, layout, 5))
+    }
+
+    fn logits(model: &BertForSequenceClassification, params: &Params<Cpu>) -> Vec<f32> {
+        let input = Sequences {
+            ids: vec![1, 5, 2, 1, 7, 8, 2],
+            type_ids: vec![0; 7],
+            positions: vec![0, 1, 2, 0, 1, 2, 3],
+            offsets: vec![0, 3, 7].into(),
+        };
+        let mut pool = Pool::new(Cpu);
+        let mut tape = Tape::new(&Cpu, params, &mut pool);
+        let logits = model.logits(&mut tape, &input, &Dropouts::off());
+        tape.download(logits)
+    }
+
+    /// Gives every B values, as training would.
+    fn train(params: &mut Params<Cpu>) {
+        let layout = params.layout().clone();
+        for (id, entry) in layout.ids().zip(layout.entries()).filter(|(_, entry)| entry.name.ends_with("lora_B.weight"))
+        {
+            let values: Vec<f32> = (0..entry.shape.len()).map(|i| ((i * 7 % 11) as f32 - 5.0) / 20.0).collect();
+            params.set(&Cpu, id, &values);
+        }
+    }
+
+    fn distance(x: &[f32], y: &[f32]) -> f32 {
+        x.iter().zip(y).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn adapters_start_as_nothing_move_the_output_and_merge_into_the_weights() {
+        let (plain, plain_params) = model(None);
+        let before = logits(&plain, &plain_params);
+        for targets in [&Target::ALL[..], &[Target::Query, Target::Value], &[Target::Output], &[Target::Intermediate]] {
+            let spec = spec(targets);
+            let (model, mut params) = model(Some(&spec));
+            // The q, k and v products are cut differently; each element is one chain of the same products either way.
+            assert_eq!(logits(&model, &params), before, "{targets:?}: B starts as zero");
+            train(&mut params);
+            let trained = logits(&model, &params);
+            assert!(distance(&trained, &before) > 1e-2, "{targets:?}: {trained:?}");
+            merge(&Cpu, &mut params, &spec);
+            let merged = logits(&model, &params);
+            // Three layers of sums of a dozen terms of size 1, in another order.
+            assert!(distance(&merged, &trained) < 1e-5, "{targets:?}: {merged:?} {trained:?}");
+            // Without adapters the merged weights do the same.
+            let (plain, mut kept) = self::model(None);
+            let layout = kept.layout().clone();
+            for (id, entry) in layout.ids().zip(layout.entries()) {
+                let from = params.layout().find(&entry.name).unwrap();
+                kept.set(&Cpu, id, params.get(from).data);
+            }
+            assert_eq!(logits(&plain, &kept), merged, "{targets:?}");
+        }
+    }
+
+    #[test]
+    fn adapters_and_head_alone_are_trained() {
+        let (_, mut params) = model(Some(&spec(&[Target::Query, Target::Value])));
+        freeze_all_but_adapters(&mut params);
+        let layout = params.layout().clone();
+        let names: Vec<&str> = params.trainable_ids().map(|id| layout.entry(id).name.as_str()).collect();
+        assert_eq!(names.len(), 3 * 2 * 2 + 2);
+        assert!(names.iter().all(|name| name.contains(".lora_") || name.starts_with("classifier.")), "{names:?}");
+    }
+
+    #[test]
+    fn the_folder_says_what_peft_asks_for() {
+        let spec = spec(&[Target::AttentionOutput, Target::Output]);
+        let (_, params) = model(Some(&spec));
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("adapter");
+        save(&Cpu, &folder, &params, &spec, "some/base").unwrap();
+        let text = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(config["r"], 2);
+        assert_eq!(config["target_modules"], r".*\.encoder\.layer\.\d+\.(attention\.output\.dense|output\.dense)");
+        let bytes = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(tensors.len(), 3 * 2 * 2 + 2);
+        let tensor = tensors.tensor("base_model.model.bert.encoder.layer.2.output.dense.lora_A.weight").unwrap();
+        assert_eq!(tensor.shape(), [2, 12]);
+        assert!(tensors.tensor("base_model.model.classifier.bias").is_ok());
+    }
+}

@@ -1,0 +1,161 @@
+//! Which part of the network a parameter belongs to, by its name, and what is chosen by parts: learning rates that fall from layer to layer,
+//! top layers that start anew, biases alone. Must not know optimizers or settings files.
+
+use crate::config::BertConfig;
+use ferrotune_tensor::{Backend, ParamId, Params};
+
+/// A part of the network, from bottom to top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Word, position and token-type embeddings and their layer norm.
+    Embeddings,
+    /// An encoder layer, counted from 0.
+    Layer(usize),
+    /// The pooler.
+    Pooler,
+    /// The task's own layers.
+    Head,
+}
+
+impl Part {
+    /// The part of a parameter.
+    pub fn of(name: &str) -> Part {
+        if let Some(rest) = name.strip_prefix("bert.encoder.layer.") {
+            let layer = rest.split('.').next().and_then(|layer| layer.parse().ok());
+            return Part::Layer(layer.expect("parameters of a layer carry its number"));
+        }
+        match name {
+            _ if name.starts_with("bert.embeddings.") => Part::Embeddings,
+            _ if name.starts_with("bert.pooler.") => Part::Pooler,
+            _ => Part::Head,
+        }
+    }
+}
+
+/// Learning rates that fall from the top layer down (Howard and Ruder 2018, <https://arxiv.org/abs/1801.06146>; with the
+/// geometric series of Zhang et al. 2021, <https://arxiv.org/abs/2006.05987>, section 5).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerwiseRates {
+    /// Each layer's rate is that of the layer above times this; embeddings lie below layer 0. 1 for one rate.
+    pub decay: f64,
+    /// The head's rate, as a multiple of the top layer's.
+    pub head: f64,
+    /// Layers of the encoder.
+    pub layers: usize,
+}
+
+impl LayerwiseRates {
+    /// What the learning rate of a part is multiplied by: 1 for the top layer and the pooler.
+    pub fn factor(&self, part: Part) -> f64 {
+        let below = |layers: usize| self.decay.powi(layers.min(i32::MAX as usize) as i32);
+        match part {
+            Part::Embeddings => below(self.layers),
+            Part::Layer(layer) => below(self.layers - 1 - layer),
+            Part::Pooler => 1.0,
+            Part::Head => self.head,
+        }
+    }
+}
+
+/// Gives the top `count` layers and the pooler new random values (Zhang et al. 2021, section 4): pretraining leaves there what its own
+/// task needed. Returns how many numbers that are.
+///
+/// # Panics
+/// If the model has fewer layers.
+pub fn reinitialise_top<B: Backend>(
+    backend: &B,
+    params: &mut Params<B>,
+    config: &BertConfig,
+    count: usize,
+    seed: u64,
+) -> usize {
+    assert!(count <= config.num_hidden_layers, "re-initialise {count} of {} layers", config.num_hidden_layers);
+    let first = config.num_hidden_layers - count;
+    let is_top = |part| part == Part::Pooler || matches!(part, Part::Layer(layer) if layer >= first);
+    let chosen = choose(params, |name| count > 0 && is_top(Part::of(name)));
+    chosen.iter().for_each(|&id| params.reset(backend, id, seed));
+    elements(params, &chosen)
+}
+
+/// Freezes all but the biases and the head (BitFit: Ben Zaken et al. 2022, <https://arxiv.org/abs/2106.10199>); biases of layer norms count.
+/// What was frozen before stays frozen. Returns how many numbers it froze.
+pub fn freeze_all_but_biases<B: Backend>(params: &mut Params<B>) -> usize {
+    let moves = |name: &str| name.ends_with(".bias") || Part::of(name) == Part::Head;
+    let chosen = choose(params, |name| !moves(name));
+    chosen.iter().for_each(|&id| params.set_trainable(id, false));
+    elements(params, &chosen)
+}
+
+fn choose<B: Backend>(params: &Params<B>, wanted: impl Fn(&str) -> bool) -> Vec<ParamId> {
+    let layout = params.layout();
+    layout.ids().zip(layout.entries()).filter(|(_, entry)| wanted(&entry.name)).map(|(id, _)| id).collect()
+}
+
+fn elements<B: Backend>(params: &Params<B>, ids: &[ParamId]) -> usize {
+    ids.iter().map(|&id| params.layout().entry(id).shape.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BertForSequenceClassification;
+    use ferrotune_tensor::Cpu;
+
+    fn small() -> (BertConfig, Params<Cpu>) {
+        let json = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 3, "num_attention_heads": 2,
+            "intermediate_size": 8, "max_position_embeddings": 7, "type_vocab_size": 2, "hidden_act": "gelu"}"#;
+        let config: BertConfig = json.parse().unwrap();
+        let (_, layout) = BertForSequenceClassification::new(&config, 2);
+        (config, Params::zeros(&Cpu, layout))
+    }
+
+    #[test]
+    fn rates_fall_from_the_top_layer_to_the_embeddings() {
+        let rates = LayerwiseRates { decay: 0.5, head: 10.0, layers: 3 };
+        for (name, expected) in [
+            ("classifier.weight", 10.0),
+            ("bert.pooler.dense.bias", 1.0),
+            ("bert.encoder.layer.2.output.dense.weight", 1.0),
+            ("bert.encoder.layer.1.attention.self.query.bias", 0.5),
+            ("bert.encoder.layer.0.output.LayerNorm.weight", 0.25),
+            ("bert.embeddings.word_embeddings.weight", 0.125),
+        ] {
+            assert_eq!(rates.factor(Part::of(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_top_layers_and_the_pooler_start_anew_and_the_rest_stays() {
+        for count in 0..=3 {
+            let (config, mut params) = small();
+            let anew = reinitialise_top(&Cpu, &mut params, &config, count, 7);
+            let layout = params.layout().clone();
+            let mut changed = 0;
+            for (id, entry) in layout.ids().zip(layout.entries()) {
+                // Weights start at random and norms at 1, so both differ from the zeros before; biases are zero in both.
+                let (is_bias, moved) = (entry.name.ends_with("bias"), params.get(id).data.iter().any(|&x| x != 0.0));
+                let is_top = match Part::of(&entry.name) {
+                    Part::Layer(layer) => layer + count >= 3,
+                    part => part == Part::Pooler && count > 0,
+                };
+                assert_eq!(moved, is_top && !is_bias, "{count}: {}", entry.name);
+                changed += if is_top { entry.shape.len() } else { 0 };
+            }
+            assert_eq!(anew, changed);
+        }
+    }
+
+    #[test]
+    fn bitfit_leaves_biases_and_the_head() {
+        let (_, mut params) = small();
+        let frozen = freeze_all_but_biases(&mut params);
+        let layout = params.layout().clone();
+        let mut left = 0;
+        for (id, entry) in layout.ids().zip(layout.entries()) {
+            let moves = entry.name.ends_with("bias") || entry.name.starts_with("classifier");
+            assert_eq!(params.is_trainable(id), moves, "{}", entry.name);
+            left += if moves { entry.shape.len() } else { 0 };
+        }
+        assert_eq!(frozen + left, layout.parameter_count());
+    }
+}

@@ -1,0 +1,76 @@
+//! Which weights move, from where and how fast: what the settings of a run say about parts of the model, done and said aloud.
+
+use crate::exit::{Failure, usage};
+use crate::settings::Resolved;
+use ferrotune_bert::parts::{self, LayerwiseRates, Part};
+use ferrotune_bert::{BertConfig, lora};
+use ferrotune_optim::Groups;
+use ferrotune_tensor::{Cpu, Params};
+
+/// `--reinit-layers`: gives the pooler and the top layers new random values.
+///
+/// # Errors
+/// More layers than the model has.
+pub fn restart_top(resolved: &Resolved, params: &mut Params<Cpu>, config: &BertConfig) -> Result<(), Failure> {
+    let (count, layers) = (resolved.reinit_layers, config.num_hidden_layers);
+    if count > layers {
+        return Err(usage(format!("--reinit-layers is {count}; this model has {layers} layers")));
+    }
+    if count > 0 {
+        let anew = parts::reinitialise_top(&Cpu, params, config, count, resolved.numbers.seed);
+        let which = if count == 1 {
+            format!("layer {}", layers - 1)
+        } else {
+            format!("layers {}-{}", layers - count, layers - 1)
+        };
+        eprintln!("weights    the pooler and {which} start from random values ({anew} parameters)");
+    }
+    Ok(())
+}
+
+/// `--dropout`, `--attention-dropout` and `--classifier-dropout`: these instead of the model's own, in the saved configuration too.
+pub fn override_dropouts(resolved: &Resolved, config: &mut BertConfig) {
+    let s = &resolved.settings;
+    let own = config.classifier_dropout.unwrap_or(config.hidden_dropout_prob);
+    config.hidden_dropout_prob = s.dropout.map_or(config.hidden_dropout_prob, |p| p as f32);
+    config.attention_probs_dropout_prob = s.attention_dropout.map_or(config.attention_probs_dropout_prob, |p| p as f32);
+    // The head follows `--dropout` only where it is told to: what it had, it keeps.
+    if s.dropout.is_some() || s.classifier_dropout.is_some() {
+        config.classifier_dropout = Some(s.classifier_dropout.map_or(own, |p| p as f32));
+    }
+}
+
+/// `--bitfit` and `--lora-rank`: freezes all but biases, or adapters, and the head.
+pub fn keep_few(resolved: &Resolved, params: &mut Params<Cpu>) {
+    if resolved.lora.is_some() {
+        lora::freeze_all_but_adapters(params);
+    }
+    if resolved.bitfit {
+        parts::freeze_all_but_biases(params);
+    }
+    if resolved.lora.is_some() || resolved.bitfit {
+        let which = if resolved.bitfit { "biases" } else { "adapters" };
+        let moving: usize = params.trainable_ids().map(|id| params.layout().entry(id).shape.len()).sum();
+        let all = params.layout().parameter_count();
+        let percent = 100.0 * moving as f64 / all as f64;
+        eprintln!("weights    {which} and the head alone are trained: {moving} of {all} parameters ({percent:.2} %)");
+    }
+}
+
+/// `--layer-lr-decay` and `--head-lr`: the groups with a learning rate for each part.
+pub fn with_rates(resolved: &Resolved, groups: Groups, params: &Params<Cpu>, config: &BertConfig) -> Groups {
+    let rates =
+        LayerwiseRates { decay: resolved.layer_lr_decay, head: resolved.head_rate, layers: config.num_hidden_layers };
+    if rates.decay != 1.0 || rates.head != 1.0 {
+        let rate = |part| resolved.numbers.learning_rate * rates.factor(part);
+        eprintln!(
+            "rates      head {:.2e}, layer {} {:.2e}, layer 0 {:.2e}, embeddings {:.2e}",
+            rate(Part::Head),
+            config.num_hidden_layers - 1,
+            rate(Part::Layer(config.num_hidden_layers - 1)),
+            rate(Part::Layer(0)),
+            rate(Part::Embeddings)
+        );
+    }
+    groups.with_rates(params, |name| rates.factor(Part::of(name)))
+}
