@@ -4,4 +4,5 @@
 mod golden;
 mod memory;
 mod minilm;
+mod tasks;
 mod training;

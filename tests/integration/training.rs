@@ -32,7 +32,7 @@ thread_local! {
 const NAMES: [&str; 2] = ["calm", "storm"];
 
 /// Forty rows of three to six words; the label says whether "rain" occurs.
-fn rows() -> Split {
+pub(super) fn rows() -> Split {
     let words = std::fs::read_to_string(golden("tiny-single/model/vocab.txt")).unwrap();
     let words: Vec<&str> =
         words.lines().filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase())).collect();
@@ -51,7 +51,7 @@ fn rows() -> Split {
     Split { encoded: tokenizer.encode(&rows).unwrap(), targets: Targets::Classes(labels) }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         batch_size: 8,
         pass_limit: PassLimit { rows: 8, tokens: None },

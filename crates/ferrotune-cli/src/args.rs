@@ -1,6 +1,8 @@
 //! What was typed: the clap definitions, nothing resolved. Flags of `train` are also the keys of `ferrotune.toml`.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ferrotune_train::metrics::MetricName;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -97,19 +99,38 @@ pub enum RecipeName {
     Lora,
 }
 
-/// The metric that chooses the best epoch.
+/// What is learned from a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Mean cross-entropy, lower is better.
-    Loss,
-    /// Share of rows that are right.
-    Accuracy,
-    /// Mean of the classes' F1.
-    #[value(name = "f1_macro")]
-    F1Macro,
-    /// Matthews correlation.
-    Mcc,
+#[serde(rename_all = "kebab-case")]
+pub enum TaskName {
+    /// One class a row, a logit for each class.
+    Classification,
+    /// One of two classes a row, one logit.
+    Binary,
+    /// Any number of labels a row.
+    MultiLabel,
+    /// A number a row.
+    Regression,
+}
+
+/// What training makes small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossName {
+    /// Cross-entropy; binary cross-entropy where outputs are yes or no.
+    CrossEntropy,
+    /// Cross-entropy that counts little where the model is already right (Lin et al. 2017).
+    Focal,
+    /// Mean squared error, of regression.
+    Mse,
+    /// Squared near the target and linear far from it, of regression.
+    Huber,
+}
+
+/// The names of all metrics; which ones there are depends on the task.
+fn metric_names() -> impl TypedValueParser<Value = MetricName> {
+    let names = PossibleValuesParser::new(MetricName::ALL.map(MetricName::name));
+    names.map(|name| name.parse().expect("the parser before lets only names of metrics pass"))
 }
 
 /// `ferrotune train`.
@@ -136,7 +157,7 @@ pub struct TrainSettings {
     /// Pretrained model: a folder, or a hub id such as sentence-transformers/all-MiniLM-L6-v2.
     #[arg(long, value_name = "DIR|ID", help_heading = "Data and model")]
     pub model: Option<String>,
-    /// Training rows: .csv, .tsv or .jsonl with the columns text and label, or text_a, text_b and label.
+    /// Training rows: .csv, .tsv or .jsonl with the columns text (or text_a and text_b) and label, labels or score.
     #[arg(long, value_name = "FILE", help_heading = "Data and model")]
     pub train: Option<PathBuf>,
     /// Rows that choose the best epoch.
@@ -154,9 +175,18 @@ pub struct TrainSettings {
     /// Column of the second text of a pair [default: text_b if there is text_a].
     #[arg(long, value_name = "NAME", requires = "text_column", help_heading = "Data and model")]
     pub text_b_column: Option<String>,
-    /// Column of the label [default: label].
+    /// Column of the label [default: label; labels for multi-label, score for regression].
     #[arg(long, value_name = "NAME", help_heading = "Data and model")]
     pub label_column: Option<String>,
+    /// What is learned [default: by the columns: label is classification, labels multi-label, score regression].
+    #[arg(long, value_enum, help_heading = "Data and model")]
+    pub task: Option<TaskName>,
+    /// What stands between two labels of a row, of multi-label [default: |].
+    #[arg(long, value_name = "CHAR", help_heading = "Data and model")]
+    pub label_separator: Option<char>,
+    /// The class whose probability the one logit gives, of binary [default: the later by name].
+    #[arg(long, value_name = "NAME", help_heading = "Data and model")]
+    pub positive_label: Option<String>,
     /// Tokens of a row at most, special tokens included; longer rows are cut and counted [default: 128].
     #[arg(long, value_name = "N", help_heading = "Data and model")]
     pub max_length: Option<usize>,
@@ -188,6 +218,15 @@ pub struct TrainSettings {
     /// Momentum of sgd [default: 0.9].
     #[arg(long, value_name = "M", help_heading = "Optimization")]
     pub momentum: Option<f64>,
+    /// Loss [default: cross-entropy; mse for regression].
+    #[arg(long, value_enum, help_heading = "Optimization")]
+    pub loss: Option<LossName>,
+    /// How little the focal loss counts rows that are right: 0 is cross-entropy [default: 2].
+    #[arg(long, value_name = "GAMMA", help_heading = "Optimization")]
+    pub focal_gamma: Option<f64>,
+    /// Where huber turns linear, in units of the score [default: 1].
+    #[arg(long, value_name = "DELTA", help_heading = "Optimization")]
+    pub huber_delta: Option<f64>,
     /// Learning rate over the run [default: linear].
     #[arg(long, value_enum, help_heading = "Optimization")]
     pub schedule: Option<ScheduleName>,
@@ -222,6 +261,12 @@ pub struct TrainSettings {
     /// Largest global norm of the gradient; 0 turns clipping off [default: 1.0].
     #[arg(long, value_name = "NORM", help_heading = "Regularization")]
     pub clip: Option<f64>,
+    /// Share of each label that is spread over all classes [default: 0].
+    #[arg(long, value_name = "SHARE", help_heading = "Regularization")]
+    pub label_smoothing: Option<f64>,
+    /// Weights of the classes' rows in the loss: auto (all classes count the same), or NAME=WEIGHT,... (others count 1).
+    #[arg(long, value_name = "auto|MAP", help_heading = "Regularization")]
+    pub class_weights: Option<String>,
     /// Parts that stay as they are, such as embeddings,layers.0-3 or encoder (embeddings and all layers) or pooler.
     #[arg(long, value_name = "SPEC", help_heading = "Regularization")]
     pub freeze: Option<String>,
@@ -249,9 +294,9 @@ pub struct TrainSettings {
     /// Give the pooler and this many top layers new random values before training [default: 0].
     #[arg(long, value_name = "N", help_heading = "Regularization")]
     pub reinit_layers: Option<usize>,
-    /// The metric on validation rows that chooses the best epoch [default: accuracy].
-    #[arg(long, value_enum, help_heading = "Regularization")]
-    pub metric: Option<Metric>,
+    /// The metric on validation rows that chooses the best epoch [default: accuracy; f1_macro for multi-label, pearson for regression].
+    #[arg(long, value_name = "METRIC", value_parser = metric_names(), help_heading = "Regularization")]
+    pub metric: Option<MetricName>,
     /// Stop after this many epochs without improvement of the metric.
     #[arg(long, value_name = "N", help_heading = "Regularization")]
     pub patience: Option<u64>,
@@ -304,7 +349,7 @@ pub struct EvaluateArgs {
     /// Column of the second text of a pair [default: text_b if there is text_a].
     #[arg(long, value_name = "NAME", requires = "text_column")]
     pub text_b_column: Option<String>,
-    /// Column of the label [default: label].
+    /// Column of the label [default: label, labels or score, by the model's task].
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
     /// Threads [default: all cores].
@@ -315,9 +360,9 @@ pub struct EvaluateArgs {
 /// How predictions are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// The input's columns, then label, score, and the probability of each class.
+    /// The input's columns, then what is predicted, with probabilities.
     Csv,
-    /// One object a row: label, score, probabilities by name.
+    /// One object a row with what is predicted, probabilities by name.
     Jsonl,
 }
 

@@ -1,10 +1,10 @@
 //! The findings of the data audit as lines that a person reads. It must not look at rows itself.
 
-use ferrotune_data::{Finding, Table};
+use ferrotune_data::{Finding, Need, Table};
 
-/// One line for each kind of finding.
-pub fn lines(train: &Table, validation: Option<&Table>, test: Option<&Table>) -> Vec<String> {
-    let audit = ferrotune_data::audit(train, validation, test);
+/// One line for each kind of finding. `need` is what the tables were read with.
+pub fn lines(train: &Table, validation: Option<&Table>, test: Option<&Table>, need: Need) -> Vec<String> {
+    let audit = ferrotune_data::audit(train, validation, test, need);
     let mut lines = Vec::new();
     let at = |finding: &Finding| {
         let lines: Vec<String> = finding.first_lines.iter().map(u64::to_string).collect();

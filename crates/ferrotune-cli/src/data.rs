@@ -1,19 +1,23 @@
 //! The rows of a run: read, given targets by the task, cut into tokens, audited. It must not know the model or the loop.
 
+use crate::args::TaskName;
 use crate::audit;
 use crate::exit::{Failure, MODEL};
 use crate::settings::Resolved;
+use crate::task;
 use ferrotune_bert::BertConfig;
-use ferrotune_data::{Need, Table, Tokenizer, read_table_with};
+use ferrotune_data::{Table, Tokenizer, headers, read_table_with};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::model::Split;
-use ferrotune_train::tasks::{SingleLabel, Task};
+use ferrotune_train::tasks::Task;
 use std::path::Path;
 
 /// The rows of a run, encoded, and what is odd about them.
 pub struct Data {
     /// What is learned.
     pub task: Box<dyn Task<Cpu>>,
+    /// Its name among the settings.
+    pub task_name: TaskName,
     /// Rows that are learned from.
     pub train: Split,
     /// Rows that choose the best epoch.
@@ -27,14 +31,19 @@ pub struct Data {
 impl Data {
     /// Reads all files of a run.
     pub fn read(resolved: &Resolved, model: &Path, config: &BertConfig) -> Result<Data, Failure> {
-        let read = |path: &Path| read_table_with(path, None, resolved.columns.as_ref(), Need::Labels);
+        let s = &resolved.settings;
+        let (task_name, why) = task::choose(s, &headers(&resolved.train, resolved.columns.as_ref())?);
+        task::check(task_name, s)?;
+        let need = task::need(task_name, s);
+        let read = |path: &Path| read_table_with(path, None, resolved.columns.as_ref(), need);
         let train = read(&resolved.train)?;
         let validation = resolved.settings.validation.as_deref().map(read).transpose()?;
         let test = resolved.settings.test.as_deref().map(read).transpose()?;
-        let task: Box<dyn Task<Cpu>> = Box::new(SingleLabel::from_table(&train)?);
+        let (task, loss) = task::build(task_name, s, &train)?;
+        eprintln!("task       {} ({why}), {loss}", task.name());
         let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?;
         check_vocabulary(&tokenizer, config, model)?;
-        let audit = audit::lines(&train, validation.as_ref(), test.as_ref());
+        let audit = audit::lines(&train, validation.as_ref(), test.as_ref(), need);
         let encode = |name: &str, table: &Table| -> Result<Split, Failure> {
             let targets = task.targets(table)?;
             let encoded = tokenizer.encode(&table.rows)?;
@@ -52,8 +61,8 @@ impl Data {
             validation.as_ref().map(|table| encode("validation", table)).transpose()?,
             test.as_ref().map(|table| encode("test", table)).transpose()?,
         );
-        eprintln!("labels     {}: {}", task.labels().len(), first(task.labels(), 12));
-        Ok(Data { task, train, validation, test, audit })
+        eprintln!("outputs    {}: {}", task.labels().len(), first(task.labels(), 12));
+        Ok(Data { task, task_name, train, validation, test, audit })
     }
 }
 

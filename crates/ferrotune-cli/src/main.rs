@@ -17,6 +17,7 @@ mod recipes;
 mod report;
 mod run_folder;
 mod settings;
+mod task;
 mod tuning;
 
 use args::{Cli, Command};

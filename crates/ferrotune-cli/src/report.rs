@@ -1,6 +1,6 @@
 //! What a person reads about a result: one line of metrics, a table of classes, a confusion matrix.
 
-use ferrotune_train::metrics::{ClassificationReport, MetricName, Report};
+use ferrotune_train::metrics::{ClassMetrics, ClassificationReport, MetricName, MultiLabelReport, Report};
 use std::fmt::Write;
 
 /// One line: the metrics of a split.
@@ -17,22 +17,30 @@ pub fn metric(name: MetricName, value: f64) -> String {
         MetricName::Accuracy => format!("accuracy {:.2} %", 100.0 * value),
         MetricName::F1Macro => format!("macro F1 {value:.4}"),
         MetricName::Mcc => format!("MCC {value:.4}"),
+        MetricName::F1Micro => format!("micro F1 {value:.4}"),
+        MetricName::SubsetAccuracy => format!("subset accuracy {:.2} %", 100.0 * value),
+        MetricName::Pearson => format!("Pearson {value:.4}"),
+        MetricName::Spearman => format!("Spearman {value:.4}"),
+        MetricName::Mse => format!("MSE {value:.4}"),
+        MetricName::Mae => format!("MAE {value:.4}"),
     }
 }
 
 /// The line, and the tables that belong to the task.
 pub fn text(split: &str, report: &Report) -> String {
     let tables = match report {
-        Report::Classification(report) => format!("\n\n{}\n{}", classes(report), confusion(report)),
+        Report::Classification(report) => format!("\n\n{}\n{}", classes(&report.per_class), confusion(report)),
+        Report::MultiLabel(report) => format!("\n\n{}", labels(report)),
+        Report::Regression(_) => String::new(),
     };
     line(split, report) + &tables
 }
 
 /// A table with precision, recall and F1 of each class.
-fn classes(report: &ClassificationReport) -> String {
-    let width = report.per_class.iter().map(|class| class.name.chars().count()).max().unwrap_or(0).max(5);
+fn classes(per_class: &[ClassMetrics]) -> String {
+    let width = per_class.iter().map(|class| class.name.chars().count()).max().unwrap_or(0).max(5);
     let mut text = format!("{:<width$}  precision  recall  F1      rows\n", "class");
-    for class in &report.per_class {
+    for class in per_class {
         let _ = writeln!(
             text,
             "{:<width$}  {:<9.4}  {:<6.4}  {:<6.4}  {}",
@@ -40,6 +48,15 @@ fn classes(report: &ClassificationReport) -> String {
         );
     }
     text
+}
+
+/// The same for labels, with the probability from which each was given.
+fn labels(report: &MultiLabelReport) -> String {
+    let thresholds = std::iter::once("  threshold".to_string())
+        .chain(report.thresholds.iter().map(|threshold| format!("  {threshold:.4}")));
+    let table = classes(&report.per_label);
+    let width = table.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    table.lines().zip(thresholds).map(|(line, threshold)| format!("{line:<width$}{threshold}\n")).collect()
 }
 
 /// Classes beyond this number make a matrix that no terminal shows; the most confused pairs are listed instead.

@@ -1,7 +1,7 @@
 //! From what was typed to what will be run: flags over ferrotune.toml over defaults, every value checked.
 //! It must not train, and opens no file but the settings file.
 
-use crate::args::{Metric, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
+use crate::args::{OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
 use crate::recipes;
 use ferrotune_bert::lora::{LoraSpec, Target};
@@ -127,7 +127,6 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         l1: Some(0.0),
         l2: Some(0.0),
         clip: Some(1.0),
-        metric: Some(Metric::Accuracy),
         seed: Some(0),
         precision: Some(Precision::F32),
         log_every: Some(10),
@@ -191,6 +190,9 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     within("micro-batch", micro_batch, micro_batch <= batch_size, "at most --batch-size")?;
     let max_length = s.max_length.unwrap_or_default();
     within("max-length", max_length, max_length >= 3, "at least 3")?;
+    if s.patience.is_some() && s.validation.is_none() {
+        return Err(usage("--patience needs --validation: without it nothing says whether training still helps"));
+    }
     if s.prefix_cache == Some(Switch::Off) && s.prefix_cache_dir.is_some() {
         return Err(usage(
             "--prefix-cache-dir names a folder for what --prefix-cache off does not keep; leave one of them out",
@@ -228,7 +230,8 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             clip,
             penalty,
             seed: s.seed.unwrap_or_default(),
-            metric: metric(&s)?,
+            // The task's own where none is said; `commands/train.rs` puts it in once the task is known.
+            metric: s.metric.unwrap_or(MetricName::Loss),
             patience: s.patience.map(|n| count("patience", Some(n))).transpose()?,
             log_every: count("log-every", s.log_every)?,
             checkpoint_every: s.checkpoint_every.map(|n| count("checkpoint-every", Some(n))).transpose()?,
@@ -297,18 +300,6 @@ fn lora(s: &TrainSettings) -> Result<Option<LoraSpec>, Failure> {
     // In the order of the layer, each once: the order of names does not change a run.
     let targets = Target::ALL.into_iter().filter(|target| targets.contains(target)).collect();
     Ok(Some(LoraSpec { rank, alpha: alpha as f32, targets }))
-}
-
-fn metric(s: &TrainSettings) -> Result<MetricName, Failure> {
-    if s.patience.is_some() && s.validation.is_none() {
-        return Err(usage("--patience needs --validation: without it nothing says whether training still helps"));
-    }
-    Ok(match s.metric.unwrap_or(Metric::Accuracy) {
-        Metric::Loss => MetricName::Loss,
-        Metric::Accuracy => MetricName::Accuracy,
-        Metric::F1Macro => MetricName::F1Macro,
-        Metric::Mcc => MetricName::Mcc,
-    })
 }
 
 /// The columns to read, or `None` for the usual ones.

@@ -83,6 +83,8 @@ pub enum DataError {
     NotANumber { file: String, line: u64, value: String, rows: usize },
     #[error("{file} has the classes {classes}: a binary task has exactly two")]
     NotBinary { file: String, classes: String },
+    #[error("no row of {file} has the positive label {}: its classes are {classes}", quoted(.label))]
+    UnknownPositive { file: String, label: String, classes: String },
     #[error("label over several lines in {file}, line {line}: look for an unclosed quote")]
     LabelSpansLines { file: String, line: u64 },
     #[error("{what} over {limit} bytes in {file}, line {line}: shorten it, or look for an unclosed quote")]

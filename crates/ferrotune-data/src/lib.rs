@@ -48,5 +48,5 @@ pub use lines::{MAX_FIELD_BYTES, MAX_RECORD_BYTES};
 pub use order::{batches, shuffled};
 pub use reader::{RowReader, stream, stream_with};
 pub use scores::{encode_scores, parse_score};
-pub use table::{Format, MAX_FILE_BYTES, Need, Row, Table, read_table, read_table_with};
+pub use table::{Format, MAX_FILE_BYTES, Need, Row, Table, headers, read_table, read_table_with};
 pub use tokenizer::{MAX_TOKENIZER_BYTES, Tokenizer};

@@ -1,7 +1,7 @@
 //! [`Table`]: a whole data file in memory, and what a row, a format and a reader's need are.
 //! It knows nothing of tokens or of how records are parsed.
 
-use crate::{Columns, DataError, stream_with};
+use crate::{Columns, DataError, RowReader, stream_with};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -102,6 +102,28 @@ pub fn read_table_with(
     columns: Option<&Columns>,
     need: Need,
 ) -> Result<Table, DataError> {
+    let mut reader = open(path, format, columns, need)?;
+    let rows = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
+    if rows.is_empty() {
+        return Err(DataError::NoRows { file: path.display().to_string() });
+    }
+    Ok(Table { path: path.to_owned(), pair: reader.pair(), rows })
+}
+
+/// The names of a file's columns; for JSON Lines the keys of the first object.
+///
+/// # Errors
+/// As [`read_table`], of the first line alone.
+pub fn headers(path: &Path, columns: Option<&Columns>) -> Result<Vec<String>, DataError> {
+    Ok(open(path, None, columns, Need::TextOnly)?.headers().to_vec())
+}
+
+fn open(
+    path: &Path,
+    format: Option<Format>,
+    columns: Option<&Columns>,
+    need: Need,
+) -> Result<RowReader<BufReader<File>>, DataError> {
     let file = path.display().to_string();
     let io = |source| DataError::Io { file: file.clone(), source };
     // Looked at before opening: opening a named pipe would wait for its writer.
@@ -114,10 +136,5 @@ pub fn read_table_with(
     }
     let format = format.map_or_else(|| Format::from_path(path), Ok)?;
     let reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
-    let mut reader = stream_with(reader, &file, format, columns, need)?;
-    let rows = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
-    if rows.is_empty() {
-        return Err(DataError::NoRows { file });
-    }
-    Ok(Table { path: path.to_owned(), pair: reader.pair(), rows })
+    stream_with(reader, &file, format, columns, need)
 }

@@ -9,12 +9,12 @@ use crate::notes::Notes;
 use crate::progress::Progress;
 use crate::run_folder::{ADAPTER, BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
-use crate::{fingerprint, memory, prefix, recipes, report, tuning};
+use crate::{fingerprint, memory, prefix, recipes, report, task, tuning};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{BertConfig, freeze, lora};
 use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool};
-use ferrotune_train::evaluate::evaluate;
+use ferrotune_train::evaluate::{evaluate, logits};
 use ferrotune_train::events::{Event, Observer, Tee};
 use ferrotune_train::metrics::Report;
 use ferrotune_train::model::Split;
@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the command.
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
-    let resolved = resolve(args.settings, args.config.as_deref())?;
+    let mut resolved = resolve(args.settings, args.config.as_deref())?;
     use_threads(resolved.settings.threads)?;
     if let Some(recipe) = resolved.settings.recipe {
         eprintln!("recipe     {}", recipes::line(recipe, &resolved.settings));
@@ -41,7 +41,9 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     }
     let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
 
-    let data = Data::read(&resolved, &model_folder.folder, &config)?;
+    let mut data = Data::read(&resolved, &model_folder.folder, &config)?;
+    resolved.numbers.metric = task::metric(data.task.as_ref(), resolved.settings.metric)?;
+    (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
     let head = Head::For { labels: data.task.labels(), seed: resolved.numbers.seed };
     let mut loaded = pretrained::load_with_adapters(&Cpu, &model_folder.folder, head, resolved.lora.as_ref())?;
     eprintln!("weights    {}", loaded.report.summary());
@@ -110,14 +112,21 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         lora::save(&Cpu, &folder.path().join(ADAPTER), params, spec, &resolved.model)?;
         lora::merge(&Cpu, params, spec);
     }
+    let mut fitted = None;
+    if let (Some(split), true) = (&data.validation, data.task.fits()) {
+        let scores = on_pool(|| logits(&Cpu, &classifier, params, &mut pool, &split.encoded, None))?;
+        data.task.fit(&scores, &split.targets);
+        fitted = Some(data.task.report(&scores, &split.targets));
+    }
     let task = data.task.as_ref();
     let saved_config = BertConfig { problem_type: Some(task.problem_type().to_string()), ..config.clone() };
     pretrained::save(&Cpu, &best, &saved_config, task.labels(), params, Some(&model_folder.folder), true)?;
     Notes::of(resolved.max_length, task).write(&best)?;
     let measure = |split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
-    folder.write_results(&results(&resolved, &outcome, test.as_ref()))?;
-    finish(&outcome, test.as_ref(), folder.path());
+    let reports = Reports { validation: outcome.validation.as_ref(), fitted, test };
+    folder.write_results(&results(&resolved, &outcome, &reports))?;
+    finish(&outcome, &reports, folder.path());
     Ok(())
 }
 
@@ -157,10 +166,20 @@ fn stop_on_signal() -> Arc<AtomicBool> {
     stop
 }
 
-fn results(resolved: &Resolved, outcome: &Outcome, test: Option<&Report>) -> serde_json::Value {
+/// What was measured.
+struct Reports<'a> {
+    /// As training saw it in the best epoch.
+    validation: Option<&'a Report>,
+    /// The same with what the task learned from these rows afterwards: better than it would be on others.
+    fitted: Option<Report>,
+    test: Option<Report>,
+}
+
+fn results(resolved: &Resolved, outcome: &Outcome, reports: &Reports<'_>) -> serde_json::Value {
     json!({
-        "validation": outcome.validation,
-        "test": test,
+        "validation": reports.validation,
+        "validation_fitted": reports.fitted,
+        "test": reports.test,
         "best_epoch": outcome.best_epoch,
         "seed": resolved.numbers.seed,
         "train": {
@@ -173,7 +192,7 @@ fn results(resolved: &Resolved, outcome: &Outcome, test: Option<&Report>) -> ser
     })
 }
 
-fn finish(outcome: &Outcome, test: Option<&Report>, folder: &Path) {
+fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
     if outcome.samples_per_second > 0.0 {
         println!(
             "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
@@ -183,10 +202,13 @@ fn finish(outcome: &Outcome, test: Option<&Report>, folder: &Path) {
     if let Some(mib) = memory::peak_mib() {
         println!("memory: {mib:.0} MiB at the peak");
     }
-    if let Some(validation) = &outcome.validation {
+    if let Some(validation) = reports.validation {
         println!("{}   best epoch {}", report::line("validation", validation), outcome.best_epoch);
     }
-    if let Some(test) = test {
+    if let Some(fitted) = &reports.fitted {
+        println!("{}   with thresholds chosen on these rows", report::line("validation", fitted));
+    }
+    if let Some(test) = &reports.test {
         println!("{}", report::text("test", test));
     }
     println!("model      {}", folder.join(BEST).display());

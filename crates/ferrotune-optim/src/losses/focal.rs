@@ -29,6 +29,14 @@ impl<B: Backend> Op<B> for Focal {
 
     fn backward(&mut self, cx: Backward<'_, '_, B>) {
         let target = cx.dx[0].target();
-        cx.backend.focal_backward(target, cx.dy.data, cx.x[0].data, &self.labels, &self.weights, self.gamma, self.scale);
+        cx.backend.focal_backward(
+            target,
+            cx.dy.data,
+            cx.x[0].data,
+            &self.labels,
+            &self.weights,
+            self.gamma,
+            self.scale,
+        );
     }
 }

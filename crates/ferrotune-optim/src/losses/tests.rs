@@ -13,7 +13,7 @@ fn numbers(case: &Value, key: &str) -> Vec<f32> {
 /// Value and gradient of a loss at these logits.
 fn run(op: impl Op<Cpu> + 'static, shape: &[usize], logits: &[f32]) -> (f32, Vec<f32>) {
     let mut layout = Layout::new();
-    let id = layout.root().param("logits", shape.to_vec(), Init::Zeros);
+    let id = layout.root().param("logits", shape, Init::Zeros);
     let mut params = Params::init(&Cpu, layout, 0);
     params.set(&Cpu, id, logits);
     let (mut grads, mut pool) = (Grads::new(&Cpu, &params), Pool::new(Cpu));
@@ -30,7 +30,8 @@ fn values_and_gradients_are_those_of_pytorch() {
     let golden: Value = serde_json::from_str(include_str!("../../../../tests/golden/tasks.json")).unwrap();
     for case in golden["losses"].as_array().unwrap() {
         let name = case["loss"].as_str().unwrap();
-        let shape: Vec<usize> = case["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
+        let shape: Vec<usize> =
+            case["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
         let number = |key: &str| case[key].as_f64().unwrap() as f32;
         let labels = || numbers(case, "labels").iter().map(|&label| label as u32).collect::<Vec<_>>();
         let (logits, scale) = (numbers(case, "logits"), number("scale"));
@@ -60,7 +61,10 @@ fn values_and_gradients_are_those_of_pytorch() {
         // The scale is rounded to f32, and the result once more; inputs are exact.
         let near = |what: &str, got: f32, want: f64| {
             let error = (f64::from(got) - want).abs();
-            assert!(error <= 2.0 * f64::from(f32::EPSILON) * want.abs().max(0.01), "{name} {what}: {got}, expected {want}");
+            assert!(
+                error <= 2.0 * f64::from(f32::EPSILON) * want.abs().max(0.01),
+                "{name} {what}: {got}, expected {want}"
+            );
         };
         near("value", value, case["value"].as_f64().unwrap());
         let wanted = case["gradient"].as_array().unwrap();
@@ -103,24 +107,34 @@ fn gradients_are_the_slopes_of_the_formulas() {
         arr0(0.2 * x.iter().zip(targets).map(|(&x, &t)| one(x, f64::from(t))).sum::<f64>()).into_dyn()
     };
     let hard = [1.0f32, 0.0, 0.0, 1.0, 1.0];
-    gradcheck(|| BinaryFocal { targets: hard.to_vec(), gamma: 2.0, scale: 0.2 }, std::slice::from_ref(&x), |x| {
-        sum(&x[0], &hard, &|x, t| {
-            let sigma = 1.0 / (1.0 + (-x).exp());
-            let p = if t == 1.0 { sigma } else { 1.0 - sigma };
-            -(1.0 - p).powi(2) * p.ln()
-        })
-    })
+    gradcheck(
+        || BinaryFocal { targets: hard.to_vec(), gamma: 2.0, scale: 0.2 },
+        std::slice::from_ref(&x),
+        |x| {
+            sum(&x[0], &hard, &|x, t| {
+                let sigma = 1.0 / (1.0 + (-x).exp());
+                let p = if t == 1.0 { sigma } else { 1.0 - sigma };
+                -(1.0 - p).powi(2) * p.ln()
+            })
+        },
+    )
     .unwrap();
     let targets = [0.5f32, 2.0, 2.5, -1.0, -0.4];
-    gradcheck(|| SquaredError { targets: targets.to_vec(), scale: 0.2 }, std::slice::from_ref(&x), |x| {
-        sum(&x[0], &targets, &|x, t| (x - t).powi(2))
-    })
+    gradcheck(
+        || SquaredError { targets: targets.to_vec(), scale: 0.2 },
+        std::slice::from_ref(&x),
+        |x| sum(&x[0], &targets, &|x, t| (x - t).powi(2)),
+    )
     .unwrap();
-    gradcheck(|| Huber { targets: targets.to_vec(), delta: 0.75, scale: 0.2 }, &[x], |x| {
-        sum(&x[0], &targets, &|x, t| {
-            let r = (x - t).abs();
-            if r <= 0.75 { 0.5 * r * r } else { 0.75 * (r - 0.375) }
-        })
-    })
+    gradcheck(
+        || Huber { targets: targets.to_vec(), delta: 0.75, scale: 0.2 },
+        &[x],
+        |x| {
+            sum(&x[0], &targets, &|x, t| {
+                let r = (x - t).abs();
+                if r <= 0.75 { 0.5 * r * r } else { 0.75 * (r - 0.375) }
+            })
+        },
+    )
     .unwrap();
 }

@@ -24,12 +24,27 @@ impl<B: Backend> Op<B> for WeightedCrossEntropy {
         let x = cx.x[0];
         x.shape.expect("weighted_cross_entropy", "logits", &[self.labels.len(), self.weights.len()]);
         let mut loss = cx.pool.take(Shape::scalar());
-        cx.backend.weighted_cross_entropy(loss.data_mut(), x.data, &self.labels, &self.weights, self.smoothing, self.scale);
+        cx.backend.weighted_cross_entropy(
+            loss.data_mut(),
+            x.data,
+            &self.labels,
+            &self.weights,
+            self.smoothing,
+            self.scale,
+        );
         loss
     }
 
     fn backward(&mut self, cx: Backward<'_, '_, B>) {
         let target = cx.dx[0].target();
-        cx.backend.weighted_cross_entropy_backward(target, cx.dy.data, cx.x[0].data, &self.labels, &self.weights, self.smoothing, self.scale);
+        cx.backend.weighted_cross_entropy_backward(
+            target,
+            cx.dy.data,
+            cx.x[0].data,
+            &self.labels,
+            &self.weights,
+            self.smoothing,
+            self.scale,
+        );
     }
 }

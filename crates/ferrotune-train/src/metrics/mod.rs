@@ -2,8 +2,12 @@
 //! not know models, batches or files.
 
 mod classification;
+mod multi_label;
+mod regression;
 
 pub use classification::{ClassMetrics, ClassificationReport, Confusion};
+pub use multi_label::{LabelCounts, MultiLabelReport};
+pub use regression::RegressionReport;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,6 +23,10 @@ mod tests;
 pub enum Report {
     /// One class a row.
     Classification(ClassificationReport),
+    /// Any number of labels a row.
+    MultiLabel(MultiLabelReport),
+    /// A number a row.
+    Regression(RegressionReport),
 }
 
 impl Report {
@@ -26,6 +34,8 @@ impl Report {
     pub fn summary(&self) -> Summary {
         match self {
             Report::Classification(report) => report.summary(),
+            Report::MultiLabel(report) => report.summary(),
+            Report::Regression(report) => report.summary(),
         }
     }
 }
@@ -83,6 +93,18 @@ pub enum MetricName {
     F1Macro,
     /// Matthews correlation.
     Mcc,
+    /// Micro F1.
+    F1Micro,
+    /// Share of rows whose whole set of labels is right.
+    SubsetAccuracy,
+    /// Linear correlation.
+    Pearson,
+    /// Correlation of ranks.
+    Spearman,
+    /// Mean squared error; lower is better.
+    Mse,
+    /// Mean absolute error; lower is better.
+    Mae,
 }
 
 /// A metric name that there is not.
@@ -92,7 +114,18 @@ pub struct UnknownMetric(pub String);
 
 impl MetricName {
     /// Every metric of every task.
-    pub const ALL: [MetricName; 4] = [MetricName::Loss, MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc];
+    pub const ALL: [MetricName; 10] = [
+        MetricName::Loss,
+        MetricName::Accuracy,
+        MetricName::F1Macro,
+        MetricName::Mcc,
+        MetricName::F1Micro,
+        MetricName::SubsetAccuracy,
+        MetricName::Pearson,
+        MetricName::Spearman,
+        MetricName::Mse,
+        MetricName::Mae,
+    ];
 
     /// The name used on the command line and in files.
     pub fn name(self) -> &'static str {
@@ -101,12 +134,18 @@ impl MetricName {
             MetricName::Accuracy => "accuracy",
             MetricName::F1Macro => "f1_macro",
             MetricName::Mcc => "mcc",
+            MetricName::F1Micro => "f1_micro",
+            MetricName::SubsetAccuracy => "subset_accuracy",
+            MetricName::Pearson => "pearson",
+            MetricName::Spearman => "spearman",
+            MetricName::Mse => "mse",
+            MetricName::Mae => "mae",
         }
     }
 
     /// Whether it measures errors.
     pub fn lower_is_better(self) -> bool {
-        matches!(self, MetricName::Loss)
+        matches!(self, MetricName::Loss | MetricName::Mse | MetricName::Mae)
     }
 
     /// Is `candidate` strictly better than `best`? NaN is never better; every number is better than NaN.

@@ -4,16 +4,23 @@
 //!
 //! The trainer, evaluation and prediction know the trait [`Task`] alone.
 
+mod binary;
+mod multi_label;
+mod regression;
 mod scores;
 mod single_label;
 mod stored;
 
+pub use binary::Binary;
+pub use multi_label::MultiLabel;
+pub use regression::Regression;
 pub use scores::{argmax, sigmoid, softmax};
 pub use single_label::SingleLabel;
-pub use stored::{StoredTaskError, stored};
+pub use stored::{DEFAULT_SEPARATOR, StoredTaskError, stored};
 
 use crate::metrics::{MetricName, Report};
 use ferrotune_data::{DataError, Need, Table};
+use ferrotune_optim::losses::{BinaryCrossEntropy, BinaryFocal};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
 
@@ -53,10 +60,13 @@ pub trait Task<B: Backend>: Send + Sync {
     /// weights and focus that training may add, so that it means the same for every run.
     fn report(&self, logits: &[f32], targets: &Targets) -> Report;
 
-    /// Learns from the logits `(rows, labels)` of the validation rows what is no weight of the model, and says whether it has.
-    fn fit(&mut self, _logits: &[f32], _targets: &Targets) -> bool {
+    /// Whether it has something of its own to learn from validation rows after training: [`Task::fit`].
+    fn fits(&self) -> bool {
         false
     }
+
+    /// Learns from the logits `(rows, labels)` of the validation rows what is no weight of the model.
+    fn fit(&mut self, _logits: &[f32], _targets: &Targets) {}
 
     /// The columns that a prediction adds to a table.
     fn columns(&self) -> Vec<String>;
@@ -75,6 +85,10 @@ pub trait Task<B: Backend>: Send + Sync {
 pub enum Targets {
     /// One class id a row.
     Classes(Vec<u32>),
+    /// The ids of each row's labels, ascending.
+    Sets(Vec<Vec<u32>>),
+    /// One number a row.
+    Scores(Vec<f64>),
 }
 
 impl Targets {
@@ -82,15 +96,64 @@ impl Targets {
     pub fn rows(&self) -> usize {
         match self {
             Targets::Classes(ids) => ids.len(),
+            Targets::Sets(sets) => sets.len(),
+            Targets::Scores(scores) => scores.len(),
         }
     }
 
     /// # Panics
     /// If these are targets of another kind of task.
     fn classes(&self) -> &[u32] {
-        let Targets::Classes(ids) = self;
+        let Targets::Classes(ids) = self else { panic!("Targets::classes: these are of another task") };
         ids
     }
+
+    /// # Panics
+    /// If these are targets of another kind of task.
+    fn sets(&self) -> &[Vec<u32>] {
+        let Targets::Sets(sets) = self else { panic!("Targets::sets: these are of another task") };
+        sets
+    }
+
+    /// # Panics
+    /// If these are targets of another kind of task.
+    fn scores(&self) -> &[f64] {
+        let Targets::Scores(scores) = self else { panic!("Targets::scores: these are of another task") };
+        scores
+    }
+}
+
+/// What training lays stress on, beyond the plain loss that reports show.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Emphasis {
+    /// The share of each label that is spread evenly over all classes (Szegedy et al. 2016).
+    pub smoothing: f32,
+    /// Focal loss with this gamma (Lin et al. 2017) instead of cross-entropy. It takes no smoothing.
+    pub focal_gamma: Option<f32>,
+}
+
+/// Records the loss of yes-or-no outputs: `targets` has a 0 or 1 for each of the logits.
+fn binary_loss<B: Backend>(
+    tape: &mut Tape<'_, B>,
+    logits: Var,
+    mut targets: Vec<f32>,
+    how: &Emphasis,
+    scale: f32,
+) -> Var {
+    if let Some(gamma) = how.focal_gamma {
+        return tape.apply(BinaryFocal { targets, gamma, scale }, &[logits]);
+    }
+    targets.iter_mut().for_each(|t| *t = *t * (1.0 - how.smoothing) + 0.5 * how.smoothing);
+    tape.apply(BinaryCrossEntropy { targets, scale }, &[logits])
+}
+
+/// The plain loss of one yes-or-no output.
+fn binary_loss_of(logit: f32, target: bool) -> f64 {
+    let z = f64::from(logit);
+    let wrong = if target { -z } else { z };
+    // log(1 + e^wrong) without overflow. Not `max`, which would hide NaN.
+    let positive = if wrong < 0.0 { 0.0 } else { wrong };
+    positive + (-wrong.abs()).exp().ln_1p()
 }
 
 /// What is said about one row.

@@ -1,21 +1,51 @@
 //! One class for each row: softmax over the classes.
 
-use super::{Prediction, Targets, Task, argmax, by_name, probability_columns, shown, softmax};
+use super::{Emphasis, Prediction, Targets, Task, argmax, by_name, probability_columns, shown, softmax};
 use crate::metrics::{Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Labels, Need, Table, encode_labels};
-use ferrotune_optim::losses::CrossEntropy;
+use ferrotune_optim::losses::{CrossEntropy, Focal, WeightedCrossEntropy};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
 
 /// Classification of each row as one of its classes.
 pub struct SingleLabel {
     labels: Labels,
+    /// One for each class, if they do not all count the same.
+    weights: Option<Vec<f32>>,
+    emphasis: Emphasis,
 }
 
 impl SingleLabel {
     /// Classification as one of these classes.
     pub fn new(labels: Labels) -> SingleLabel {
-        SingleLabel { labels }
+        SingleLabel { labels, weights: None, emphasis: Emphasis::default() }
+    }
+
+    /// With another emphasis in training.
+    pub fn with_emphasis(self, emphasis: Emphasis) -> SingleLabel {
+        SingleLabel { emphasis, ..self }
+    }
+
+    /// With a weight for the rows of each class in training.
+    ///
+    /// # Panics
+    /// If there is not one for each class.
+    pub fn with_weights(self, weights: Vec<f32>) -> SingleLabel {
+        assert_eq!(weights.len(), self.labels.len(), "SingleLabel::with_weights: expected one for each class");
+        SingleLabel { weights: Some(weights), ..self }
+    }
+
+    /// Weights by which all classes of a table count the same: rows over classes times the rows of the class
+    /// (`class_weight="balanced"` of scikit-learn).
+    ///
+    /// # Errors
+    /// As [`encode_labels`].
+    pub fn balanced_weights(&self, table: &Table) -> Result<Vec<f32>, DataError> {
+        let mut counts = vec![0usize; self.labels.len()];
+        let ids = encode_labels(table, &self.labels)?;
+        ids.iter().for_each(|&id| counts[id as usize] += 1);
+        let weight = |&count: &usize| (ids.len() as f64 / (counts.len() * count.max(1)) as f64) as f32;
+        Ok(counts.iter().map(weight).collect())
     }
 
     /// With the classes of a training table.
@@ -53,8 +83,24 @@ impl<B: Backend> Task<B> for SingleLabel {
     }
 
     fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
-        let classes = rows.iter().map(|&row| targets.classes()[row]).collect();
-        tape.apply(CrossEntropy::new(classes, scale), &[logits])
+        let labels: Vec<u32> = rows.iter().map(|&row| targets.classes()[row]).collect();
+        let Emphasis { smoothing, focal_gamma } = self.emphasis;
+        let weights = || self.weights.clone().unwrap_or_else(|| vec![1.0; self.labels.len()]);
+        match focal_gamma {
+            Some(gamma) => tape.apply(Focal { labels, weights: weights(), gamma, scale }, &[logits]),
+            None if smoothing == 0.0 && self.weights.is_none() => {
+                tape.apply(CrossEntropy::new(labels, scale), &[logits])
+            }
+            None => tape.apply(WeightedCrossEntropy { labels, weights: weights(), smoothing, scale }, &[logits]),
+        }
+    }
+
+    /// With class weights the mean is weighted, as in `torch.nn.CrossEntropyLoss`; the focal loss is a plain mean over rows.
+    fn weight(&self, targets: &Targets, rows: &[usize]) -> f64 {
+        match (&self.weights, self.emphasis.focal_gamma) {
+            (Some(weights), None) => rows.iter().map(|&row| f64::from(weights[targets.classes()[row] as usize])).sum(),
+            _ => rows.len() as f64,
+        }
     }
 
     fn report(&self, logits: &[f32], targets: &Targets) -> Report {

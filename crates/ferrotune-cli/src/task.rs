@@ -1,0 +1,274 @@
+//! Which task a run learns, said or read off the columns, and with which loss. It must not read files or know the model.
+
+use crate::args::{LossName, TaskName, TrainSettings};
+use crate::exit::{Failure, usage};
+use clap::ValueEnum;
+use ferrotune_data::{Need, Table};
+use ferrotune_tensor::Cpu;
+use ferrotune_train::metrics::MetricName;
+use ferrotune_train::tasks::{Binary, DEFAULT_SEPARATOR, Emphasis, MultiLabel, Regression, SingleLabel, Task};
+
+/// The focusing parameter of the focal loss paper.
+const GAMMA: f64 = 2.0;
+/// Where Huber's error turns from squared to linear, as in PyTorch.
+const DELTA: f64 = 1.0;
+
+/// The task that was asked for, or the one that the columns of the training file speak of; and why.
+pub fn choose(s: &TrainSettings, headers: &[String]) -> (TaskName, String) {
+    let has = |name: &str| headers.iter().any(|header| header == name);
+    match s.task {
+        Some(name) => (name, "as asked".to_string()),
+        None if s.label_column.is_some() || has("label") => (TaskName::Classification, "one label a row".to_string()),
+        None if has("labels") => (TaskName::MultiLabel, "the file has the column labels".to_string()),
+        None if has("score") => (TaskName::Regression, "the file has the column score".to_string()),
+        None => (TaskName::Classification, "one label a row".to_string()),
+    }
+}
+
+/// How the tables of a task are read.
+pub fn need(name: TaskName, s: &TrainSettings) -> Need {
+    match name {
+        TaskName::Classification | TaskName::Binary => Need::Labels,
+        TaskName::MultiLabel => Need::LabelSets { separator: s.label_separator.unwrap_or(DEFAULT_SEPARATOR) },
+        TaskName::Regression => Need::Scores,
+    }
+}
+
+/// Refuses settings that belong to another task or loss.
+///
+/// # Errors
+/// A setting that would do nothing, or a value out of its range.
+pub fn check(name: TaskName, s: &TrainSettings) -> Result<(), Failure> {
+    let task = shown(name);
+    let stray = |flag: &str, belongs: &str| Err(usage(format!("--{flag} belongs to {belongs}; this task is {task}")));
+    let loss = loss_name(name, s);
+    let regression = name == TaskName::Regression;
+    if matches!(loss, LossName::Mse | LossName::Huber) != regression {
+        let known = if regression { "mse or huber" } else { "cross-entropy or focal" };
+        return Err(usage(format!("--loss {} is no loss of {task}; use {known}", shown(loss))));
+    }
+    if s.class_weights.is_some() && name != TaskName::Classification {
+        return stray("class-weights", "--task classification");
+    }
+    if s.label_smoothing.is_some() && regression {
+        return stray("label-smoothing", "tasks with classes");
+    }
+    if s.positive_label.is_some() && name != TaskName::Binary {
+        return stray("positive-label", "--task binary");
+    }
+    if s.label_separator.is_some() && name != TaskName::MultiLabel {
+        return stray("label-separator", "--task multi-label");
+    }
+    for (flag, set, of) in [
+        ("focal-gamma", s.focal_gamma.is_some(), LossName::Focal),
+        ("huber-delta", s.huber_delta.is_some(), LossName::Huber),
+    ] {
+        if set && loss != of {
+            return Err(usage(format!("--{flag} belongs to --loss {}", shown(of))));
+        }
+    }
+    if s.label_smoothing.is_some() && loss == LossName::Focal {
+        return Err(usage("--label-smoothing and --loss focal exclude each other; leave one of them out"));
+    }
+    for (flag, value, fits, rule) in [
+        ("focal-gamma", s.focal_gamma, (|x| (0.0..=10.0).contains(&x)) as fn(f64) -> bool, "between 0 and 10"),
+        ("huber-delta", s.huber_delta, |x| x > 0.0 && x <= 1e6, "above 0 and at most 1000000"),
+        ("label-smoothing", s.label_smoothing, |x| (0.0..1.0).contains(&x), "at least 0 and below 1"),
+    ] {
+        if let Some(value) = value.filter(|&value| !fits(value)) {
+            return Err(usage(format!("--{flag} is {value}; it must be {rule}")));
+        }
+    }
+    Ok(())
+}
+
+/// The task, with the labels of the training rows, and a line about its loss.
+///
+/// # Errors
+/// Labels that the task cannot use, or class weights for classes that there are not.
+pub fn build(name: TaskName, s: &TrainSettings, train: &Table) -> Result<(Box<dyn Task<Cpu>>, String), Failure> {
+    let focal_gamma = (loss_name(name, s) == LossName::Focal).then(|| s.focal_gamma.unwrap_or(GAMMA) as f32);
+    let emphasis = Emphasis { smoothing: s.label_smoothing.unwrap_or(0.0) as f32, focal_gamma };
+    let mut said = match focal_gamma {
+        Some(gamma) => format!("focal loss, gamma {gamma}"),
+        None if emphasis.smoothing > 0.0 => format!("cross-entropy, smoothing {}", emphasis.smoothing),
+        None => "cross-entropy".to_string(),
+    };
+    let task: Box<dyn Task<Cpu>> = match name {
+        TaskName::Classification => {
+            let mut task = SingleLabel::from_table(train)?.with_emphasis(emphasis);
+            if let Some(spec) = &s.class_weights {
+                let names = Task::<Cpu>::labels(&task).to_vec();
+                let weights = if spec == "auto" { task.balanced_weights(train)? } else { weights(spec, &names)? };
+                let shown: Vec<String> = names.iter().zip(&weights).map(|(name, w)| format!("{name} {w:.4}")).collect();
+                said += &format!(", class weights {}", shown.join(", "));
+                task = task.with_weights(weights);
+            }
+            Box::new(task)
+        }
+        TaskName::Binary => {
+            said = format!("binary {said} on one logit");
+            Box::new(Binary::from_table(train, s.positive_label.as_deref())?.with_emphasis(emphasis))
+        }
+        TaskName::MultiLabel => {
+            said = format!("binary {said} on each label");
+            let separator = s.label_separator.unwrap_or(DEFAULT_SEPARATOR);
+            Box::new(MultiLabel::from_table(train, separator)?.with_emphasis(emphasis))
+        }
+        TaskName::Regression => {
+            let delta = (loss_name(name, s) == LossName::Huber).then(|| s.huber_delta.unwrap_or(DELTA) as f32);
+            said = delta.map_or("mean squared error".to_string(), |delta| format!("Huber's error, delta {delta}"));
+            Box::new(Regression::new(s.label_column.clone().unwrap_or_else(|| "score".to_string()), delta))
+        }
+    };
+    Ok((task, said))
+}
+
+/// The metric that chooses the best epoch: the one that was asked for, else the task's first.
+///
+/// # Errors
+/// A metric of another task.
+pub fn metric(task: &dyn Task<Cpu>, asked: Option<MetricName>) -> Result<MetricName, Failure> {
+    let known = task.metrics();
+    match asked {
+        None => Ok(known[0]),
+        Some(metric) if known.contains(&metric) => Ok(metric),
+        Some(metric) => {
+            let known: Vec<&str> = known.iter().map(|metric| metric.name()).collect();
+            let task = task.name();
+            Err(usage(format!("--metric {metric} is not measured in {task}; use {}", known.join(", "))))
+        }
+    }
+}
+
+fn loss_name(name: TaskName, s: &TrainSettings) -> LossName {
+    let usual = if name == TaskName::Regression { LossName::Mse } else { LossName::CrossEntropy };
+    s.loss.unwrap_or(usual)
+}
+
+/// `NAME=WEIGHT,...`; classes that are not named count 1.
+fn weights(spec: &str, names: &[String]) -> Result<Vec<f32>, Failure> {
+    let mut weights = vec![None; names.len()];
+    for part in spec.split(',') {
+        let refuse =
+            |why: &str| usage(format!("--class-weights: `{part}` {why}; write auto, or NAME=WEIGHT,NAME=WEIGHT"));
+        let (name, weight) = part.rsplit_once('=').ok_or_else(|| refuse("is no NAME=WEIGHT"))?;
+        let place = names.iter().position(|known| known == name.trim());
+        let place = place.ok_or_else(|| refuse(&format!("is none of the classes {}", names.join(", "))))?;
+        let weight = weight.trim().parse::<f32>().ok().filter(|w| w.is_finite() && *w > 0.0);
+        let weight = weight.ok_or_else(|| refuse("has no weight above 0"))?;
+        if weights[place].replace(weight).is_some() {
+            return Err(refuse("names a class twice"));
+        }
+    }
+    Ok(weights.into_iter().map(|weight| weight.unwrap_or(1.0)).collect())
+}
+
+/// A value as it is typed.
+pub fn shown(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_speak_of_a_task() {
+        for (headers, label_column, expected) in [
+            (&["text", "label"][..], None, TaskName::Classification),
+            (&["text", "label", "score"], None, TaskName::Classification),
+            (&["text_a", "text_b", "score"], None, TaskName::Regression),
+            (&["text", "labels"], None, TaskName::MultiLabel),
+            (&["text", "labels", "kind"], Some("kind"), TaskName::Classification),
+            (&["text"], None, TaskName::Classification),
+        ] {
+            let headers: Vec<String> = headers.iter().map(|name| name.to_string()).collect();
+            let s = TrainSettings { label_column: label_column.map(str::to_string), ..TrainSettings::default() };
+            assert_eq!(choose(&s, &headers).0, expected, "{headers:?}");
+        }
+        let asked = TrainSettings { task: Some(TaskName::Binary), ..TrainSettings::default() };
+        assert_eq!(choose(&asked, &["labels".to_string()]).0, TaskName::Binary);
+    }
+
+    #[test]
+    fn settings_of_another_task_are_refused() {
+        let none = TrainSettings::default;
+        for (task, s, says) in [
+            (
+                TaskName::Regression,
+                TrainSettings { loss: Some(LossName::Focal), ..none() },
+                "--loss focal is no loss of regression",
+            ),
+            (
+                TaskName::Binary,
+                TrainSettings { loss: Some(LossName::Mse), ..none() },
+                "--loss mse is no loss of binary",
+            ),
+            (
+                TaskName::MultiLabel,
+                TrainSettings { class_weights: Some("auto".into()), ..none() },
+                "--class-weights belongs to --task",
+            ),
+            (
+                TaskName::Regression,
+                TrainSettings { label_smoothing: Some(0.1), ..none() },
+                "--label-smoothing belongs to tasks",
+            ),
+            (
+                TaskName::Classification,
+                TrainSettings { positive_label: Some("a".into()), ..none() },
+                "--positive-label belongs",
+            ),
+            (
+                TaskName::Classification,
+                TrainSettings { label_separator: Some(';'), ..none() },
+                "--label-separator belongs",
+            ),
+            (
+                TaskName::Classification,
+                TrainSettings { focal_gamma: Some(1.0), ..none() },
+                "--focal-gamma belongs to --loss focal",
+            ),
+            (
+                TaskName::Regression,
+                TrainSettings { huber_delta: Some(1.0), ..none() },
+                "--huber-delta belongs to --loss huber",
+            ),
+            (
+                TaskName::Binary,
+                TrainSettings { loss: Some(LossName::Focal), label_smoothing: Some(0.1), ..none() },
+                "--label-smoothing and --loss focal exclude",
+            ),
+            (
+                TaskName::Binary,
+                TrainSettings { label_smoothing: Some(1.0), ..none() },
+                "--label-smoothing is 1; it must be",
+            ),
+            (
+                TaskName::Regression,
+                TrainSettings { loss: Some(LossName::Huber), huber_delta: Some(0.0), ..none() },
+                "--huber-delta is 0; it must be above 0",
+            ),
+        ] {
+            let message = check(task, &s).unwrap_err().message;
+            assert!(message.starts_with(says), "{message}");
+        }
+    }
+
+    #[test]
+    fn class_weights_are_read_by_name() {
+        let names = ["a=b", "c"].map(str::to_string);
+        assert_eq!(weights("a=b=2.5", &names).map_err(|f| f.message), Ok(vec![2.5, 1.0]));
+        for (spec, says) in [
+            ("c", "--class-weights: `c` is no NAME=WEIGHT"),
+            ("d=1", "--class-weights: `d=1` is none of the classes a=b, c"),
+            ("c=0", "--class-weights: `c=0` has no weight above 0"),
+            ("c=nan", "--class-weights: `c=nan` has no weight"),
+            ("c=1,c=2", "--class-weights: `c=2` names a class twice"),
+        ] {
+            let message = weights(spec, &names).unwrap_err().message;
+            assert!(message.starts_with(says), "{message}");
+        }
+    }
+}

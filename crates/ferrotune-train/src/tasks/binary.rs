@@ -1,0 +1,113 @@
+//! One of two classes for each row from one logit: the probability of the positive class is its sigmoid.
+
+use super::single_label::class_prediction;
+use super::{Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, sigmoid};
+use crate::metrics::{Confusion, MetricName, Report};
+use ferrotune_data::{DataError, Labels, Need, Table, encode_labels};
+use ferrotune_tensor::{Backend, Tape, Var};
+use serde_json::{Map, Value};
+
+/// Binary classification with one logit. Hugging Face tools know it as a multi-label model with one label, the positive class.
+pub struct Binary {
+    /// The negative class, then the positive one.
+    classes: Labels,
+    /// The positive class alone: the name of the one output.
+    output: [String; 1],
+    emphasis: Emphasis,
+}
+
+impl Binary {
+    /// Between these two classes.
+    ///
+    /// # Errors
+    /// A name that is empty, or twice the same.
+    pub fn new(negative: String, positive: String) -> Result<Binary, DataError> {
+        let output = [positive.clone()];
+        Ok(Binary { classes: Labels::from_names(vec![negative, positive])?, output, emphasis: Emphasis::default() })
+    }
+
+    /// With the two classes of a training table. The positive one is `positive`, else the later by name.
+    ///
+    /// # Errors
+    /// A row without a label; any other number of classes than two; a positive class that is none of them.
+    pub fn from_table(table: &Table, positive: Option<&str>) -> Result<Binary, DataError> {
+        let classes = Labels::from_table(table)?;
+        let not_binary = || DataError::NotBinary {
+            file: table.path.display().to_string(),
+            classes: classes.names().iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
+        };
+        match (classes.names(), positive) {
+            ([negative, other], None) => Binary::new(negative.clone(), other.clone()),
+            ([negative, other], Some(name)) if name == other => Binary::new(negative.clone(), other.clone()),
+            ([other, negative], Some(name)) if name == other => Binary::new(negative.clone(), other.clone()),
+            ([_, _], Some(name)) => Err(DataError::UnknownPositive {
+                file: table.path.display().to_string(),
+                label: name.to_string(),
+                classes: classes.names().join(", "),
+            }),
+            _ => Err(not_binary()),
+        }
+    }
+
+    /// With another emphasis in training.
+    pub fn with_emphasis(self, emphasis: Emphasis) -> Binary {
+        Binary { emphasis, ..self }
+    }
+}
+
+impl<B: Backend> Task<B> for Binary {
+    fn name(&self) -> &'static str {
+        "binary"
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.output
+    }
+
+    fn problem_type(&self) -> &'static str {
+        "multi_label_classification"
+    }
+
+    fn metrics(&self) -> &'static [MetricName] {
+        &[MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc, MetricName::Loss]
+    }
+
+    fn need(&self) -> Need {
+        Need::Labels
+    }
+
+    fn targets(&self, table: &Table) -> Result<Targets, DataError> {
+        Ok(Targets::Classes(encode_labels(table, &self.classes)?))
+    }
+
+    fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
+        let targets = rows.iter().map(|&row| targets.classes()[row] as f32).collect();
+        binary_loss(tape, logits, targets, &self.emphasis, scale)
+    }
+
+    fn report(&self, logits: &[f32], targets: &Targets) -> Report {
+        let mut confusion = Confusion::new(2);
+        let mut loss = 0.0;
+        for (&logit, &class) in logits.iter().zip(targets.classes()) {
+            loss += binary_loss_of(logit, class == 1);
+            confusion.add(class as usize, usize::from(logit >= 0.0));
+        }
+        Report::Classification(confusion.report(loss / targets.rows() as f64, self.classes.names()))
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let own = ["predicted_label".to_string(), "score".to_string()];
+        own.into_iter().chain(super::probability_columns(self.classes.names())).collect()
+    }
+
+    fn predict(&self, logits: &[f32]) -> Prediction {
+        let positive = sigmoid(logits[0]);
+        // 1 - sigmoid(z) would lose the digits of small probabilities.
+        let probabilities = [sigmoid(-logits[0]), positive];
+        class_prediction(self.classes.names(), usize::from(logits[0] >= 0.0), &probabilities)
+    }
+
+    fn notes(&self) -> Map<String, Value> {
+        Map::from_iter([("negative".to_string(), Value::from(self.classes.names()[0].as_str()))])
+    }
+}

@@ -1,0 +1,69 @@
+//! A number for each row, such as a similarity or a rating.
+
+use super::{Prediction, Targets, Task};
+use crate::metrics::{MetricName, RegressionReport, Report};
+use ferrotune_data::{DataError, Need, Table, encode_scores};
+use ferrotune_optim::losses::{Huber, SquaredError};
+use ferrotune_tensor::{Backend, Tape, Var};
+use serde_json::{Map, Value};
+
+/// Regression on one number, in the units of the data.
+pub struct Regression {
+    output: [String; 1],
+    huber_delta: Option<f32>,
+}
+
+impl Regression {
+    /// With squared errors, or with Huber's of this delta. `output` names the number.
+    pub fn new(output: String, huber_delta: Option<f32>) -> Regression {
+        Regression { output: [output], huber_delta }
+    }
+}
+
+impl<B: Backend> Task<B> for Regression {
+    fn name(&self) -> &'static str {
+        "regression"
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.output
+    }
+
+    fn problem_type(&self) -> &'static str {
+        "regression"
+    }
+
+    fn metrics(&self) -> &'static [MetricName] {
+        &[MetricName::Pearson, MetricName::Spearman, MetricName::Mse, MetricName::Mae]
+    }
+
+    fn need(&self) -> Need {
+        Need::Scores
+    }
+
+    fn targets(&self, table: &Table) -> Result<Targets, DataError> {
+        Ok(Targets::Scores(encode_scores(table)?))
+    }
+
+    fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
+        let targets = rows.iter().map(|&row| targets.scores()[row] as f32).collect();
+        match self.huber_delta {
+            Some(delta) => tape.apply(Huber { targets, delta, scale }, &[logits]),
+            None => tape.apply(SquaredError { targets, scale }, &[logits]),
+        }
+    }
+
+    fn report(&self, logits: &[f32], targets: &Targets) -> Report {
+        let predicted: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
+        Report::Regression(RegressionReport::of(&predicted, targets.scores()))
+    }
+
+    fn columns(&self) -> Vec<String> {
+        vec!["predicted_score".to_string()]
+    }
+
+    fn predict(&self, logits: &[f32]) -> Prediction {
+        let json = Map::from_iter([("score".to_string(), Value::from(f64::from(logits[0])))]);
+        Prediction { fields: vec![super::shown(f64::from(logits[0]))], json }
+    }
+}
