@@ -53,6 +53,7 @@ fn run(task: &dyn Task<Cpu>, split: &Split, pass_rows: usize) -> (Vec<f64>, f64)
         validation: Some(split),
         prefix: None,
         task,
+        anchor: None,
         settings: &settings,
         checkpoints: None,
         resume: false,

@@ -6,7 +6,7 @@ use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{Labels, Row, Tokenizer};
 use ferrotune_optim::optimizer::State;
 use ferrotune_optim::schedule::Kind;
-use ferrotune_optim::{AdamW, Groups, Optimizer, Penalty, adamw};
+use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Penalty, adamw};
 use ferrotune_tensor::{Backend, Cpu, Grads, Params, Pool};
 use ferrotune_tests::{BertClassifier, golden, on_threads};
 use ferrotune_train::error::TrainError;
@@ -27,6 +27,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 thread_local! {
     /// Whether runs of this thread use [`Dense`].
     static DENSE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// The pull back to the weights at the start.
+    static ANCHOR: std::cell::Cell<f32> = const { std::cell::Cell::new(0.0) };
 }
 
 const NAMES: [&str; 2] = ["calm", "storm"];
@@ -62,6 +64,7 @@ pub(super) fn settings() -> Settings {
         warmup: 0.1,
         clip: 1.0,
         penalty: Penalty { l1: 0.0, l2: 1e-4 },
+        balanced: false,
         seed: 3,
         metric: MetricName::Loss,
         patience: None,
@@ -75,6 +78,7 @@ struct Trained {
     outcome: Outcome,
     losses: Vec<f64>,
     norms: Vec<f64>,
+    warnings: Vec<String>,
 }
 
 /// Trains a tiny model with dropout 0.1. `stop_at` asks to stop during that step.
@@ -135,8 +139,13 @@ fn run_with(
     let mut store = lock.as_ref().map(|lock| Store::open(lock, 1).unwrap());
     let checkpoints = store.as_mut().map(|store| Checkpoints { store, fingerprint: &fingerprint });
     let stop = AtomicBool::new(false);
-    let (mut losses, mut norms) = (Vec::new(), Vec::new());
+    let (mut losses, mut norms, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    let anchor = (ANCHOR.get() > 0.0)
+        .then(|| Anchor::new(&Cpu, &loaded.params, ANCHOR.get(), |name| name.starts_with("bert.encoder")));
     let mut observer = |event: &Event| {
+        if let Event::Warning { message } = event {
+            warnings.push(message.clone());
+        }
         if let Event::Step { step, loss, gradient_norm, .. } = event {
             losses.push(*loss);
             norms.push(*gradient_norm);
@@ -159,6 +168,7 @@ fn run_with(
         validation: Some(&validation),
         prefix: caches.as_mut(),
         task: &SingleLabel::new(Labels::from_names(names.to_vec()).unwrap()),
+        anchor: anchor.as_ref(),
         settings,
         checkpoints,
         resume: folder.is_some_and(|(_, resume)| resume),
@@ -167,7 +177,7 @@ fn run_with(
     })?;
     loaded.params.layout().ids().for_each(|id| loaded.params.set_trainable(id, true));
     let weights = download(&Cpu, &loaded.params).into_iter().map(f32::to_bits).collect();
-    Ok(Trained { weights, outcome, losses, norms })
+    Ok(Trained { weights, outcome, losses, norms, warnings })
 }
 
 #[test]
@@ -175,6 +185,46 @@ fn a_tiny_model_learns_its_rows() {
     let trained = run(&Settings { epochs: 12, ..settings() }, "", None, None).unwrap();
     let accuracy = trained.outcome.validation.unwrap().summary().value(MetricName::Accuracy);
     assert!(accuracy >= 0.95, "accuracy {accuracy} after losses {:?}", trained.losses);
+    assert_eq!(trained.warnings, [""; 0]);
+}
+
+#[test]
+fn a_run_that_learns_nothing_is_told_so() {
+    let idle = Settings { learning_rate: 1e-12, epochs: 16, ..settings() };
+    let trained = run(&idle, "", None, None).unwrap();
+    let told = |part: &str| trained.warnings.iter().filter(|message| message.contains(part)).count();
+    assert_eq!(told("nothing is learned so far"), 1, "{:?}", trained.warnings);
+}
+
+#[test]
+fn balanced_runs_and_anchored_runs_resume_to_the_same_bits() {
+    let plain = run(&settings(), "", None, None).unwrap();
+    for (balanced, pull) in [(true, 0.0), (false, 0.1)] {
+        let settings = Settings { balanced, ..settings() };
+        ANCHOR.set(pull);
+        let whole = run(&settings, "", None, None).unwrap();
+        assert!(whole.weights != plain.weights, "the setting does something");
+        let folder = tempfile::tempdir().unwrap();
+        run(&settings, "", Some((folder.path(), false)), Some(7)).unwrap();
+        let resumed = run(&settings, "", Some((folder.path(), true)), None).unwrap();
+        ANCHOR.set(0.0);
+        assert!(resumed.weights == whole.weights, "balanced {balanced}, pull {pull}");
+    }
+}
+
+/// The stronger the pull, the nearer the weights stay to where they were.
+#[test]
+fn an_anchor_holds() {
+    let far = |pull: f32| {
+        ANCHOR.set(pull);
+        let end = run(&settings(), "", None, None).unwrap().weights;
+        ANCHOR.set(0.0);
+        let start = run(&Settings { learning_rate: 0.0, ..settings() }, "", None, None).unwrap().weights;
+        let gap = |(a, b): (&u32, &u32)| (f64::from(f32::from_bits(*a)) - f64::from(f32::from_bits(*b))).powi(2);
+        end.iter().zip(&start).map(gap).sum::<f64>()
+    };
+    let (free, held) = (far(0.0), far(10.0));
+    assert!(held < 0.8 * free, "{held} {free}");
 }
 
 #[test]

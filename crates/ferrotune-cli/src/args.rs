@@ -258,6 +258,9 @@ pub struct TrainSettings {
     /// L2 penalty on weights (half the sum of squares), a term of the loss [default: 0].
     #[arg(long, value_name = "L", help_heading = "Regularization")]
     pub l2: Option<f64>,
+    /// Penalty on the way that weights of embeddings and layers have gone from their pretrained values (half the sum of squares) [default: 0].
+    #[arg(long, value_name = "L", help_heading = "Regularization")]
+    pub l2_sp: Option<f64>,
     /// Largest global norm of the gradient; 0 turns clipping off [default: 1.0].
     #[arg(long, value_name = "NORM", help_heading = "Regularization")]
     pub clip: Option<f64>,
@@ -267,6 +270,9 @@ pub struct TrainSettings {
     /// Weights of the classes' rows in the loss: auto (all classes count the same), or NAME=WEIGHT,... (others count 1).
     #[arg(long, value_name = "auto|MAP", help_heading = "Regularization")]
     pub class_weights: Option<String>,
+    /// Draw every class equally often in each epoch: rows of small classes come several times [default: off].
+    #[arg(long, value_enum, help_heading = "Regularization")]
+    pub balanced_sampling: Option<Switch>,
     /// Parts that stay as they are, such as embeddings,layers.0-3 or encoder (embeddings and all layers) or pooler.
     #[arg(long, value_name = "SPEC", help_heading = "Regularization")]
     pub freeze: Option<String>,

@@ -3,7 +3,6 @@
 use crate::settings::Resolved;
 use ferrotune_bert::memory::activation_numbers;
 use ferrotune_bert::{BertConfig, lora};
-use ferrotune_data::shuffled;
 use ferrotune_tensor::{Cpu, Params};
 use ferrotune_train::evaluate::EVALUATION_BATCH;
 use ferrotune_train::model::Split;
@@ -47,7 +46,7 @@ pub fn predicted_mib(
     let numbers = &resolved.numbers;
     let length = |row: usize| train.encoded.row(row).0.len();
     let largest_pass = |epoch| -> (usize, usize) {
-        let order = shuffled(train.rows(), numbers.seed, epoch);
+        let order = numbers.order(&train.targets, epoch);
         let passes = order.chunks(numbers.batch_size).flat_map(|step| passes(step, numbers.pass_limit, length));
         passes.map(|pass| (pass.tokens, pass.rows.len())).max().unwrap_or_default()
     };

@@ -42,6 +42,8 @@ pub struct Resolved {
     pub head_rate: f64,
     /// Top layers that start from random values.
     pub reinit_layers: usize,
+    /// Factor of the pull back to pretrained weights.
+    pub l2_sp: f32,
     /// Train biases and the head alone.
     pub bitfit: bool,
     /// Train adapters and the head alone.
@@ -126,6 +128,8 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         weight_decay: Some(0.01),
         l1: Some(0.0),
         l2: Some(0.0),
+        l2_sp: Some(0.0),
+        balanced_sampling: Some(Switch::Off),
         clip: Some(1.0),
         seed: Some(0),
         precision: Some(Precision::F32),
@@ -214,6 +218,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         layer_lr_decay,
         head_rate: head_lr / lr,
         reinit_layers: s.reinit_layers.unwrap_or_default(),
+        l2_sp: l2_sp(&s)?,
         bitfit: s.bitfit == Some(Switch::On),
         lora: lora(&s)?,
         numbers: Settings {
@@ -229,6 +234,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             warmup,
             clip,
             penalty,
+            balanced: s.balanced_sampling == Some(Switch::On),
             seed: s.seed.unwrap_or_default(),
             // The task's own where none is said; `commands/train.rs` puts it in once the task is known.
             metric: s.metric.unwrap_or(MetricName::Loss),
@@ -271,6 +277,21 @@ fn schedule(s: &TrainSettings) -> Result<Kind, Failure> {
     };
     kind.check().map_err(|e| usage(e.to_string()))?;
     Ok(kind)
+}
+
+/// The factor of the pull back to pretrained weights.
+fn l2_sp(s: &TrainSettings) -> Result<f32, Failure> {
+    let factor = s.l2_sp.unwrap_or(0.0);
+    within("l2-sp", factor, factor.is_finite() && (0.0..=1000.0).contains(&factor), "between 0 and 1000")?;
+    match (factor > 0.0, s.lora_rank.is_some(), s.bitfit == Some(Switch::On)) {
+        (true, true, _) => Err(usage(
+            "--l2-sp pulls pretrained weights back, and with --lora-rank they do not move; leave one of them out",
+        )),
+        (true, _, true) => Err(usage(
+            "--l2-sp pulls pretrained weights back, and with --bitfit they do not move; leave one of them out",
+        )),
+        _ => Ok(factor as f32),
+    }
 }
 
 /// The adapters that were asked for.
@@ -359,6 +380,9 @@ mod tests {
             ("lora-rank = 0", "--lora-rank is 0; it must be between 1 and 1024"),
             ("lora-rank = 4\nlora-targets = 'query,keys'", "--lora-targets: `keys` is none of query, key,"),
             ("lora-rank = 4\nbitfit = 'on'", "--lora-rank trains adapters and --bitfit biases"),
+            ("l2-sp = -1", "--l2-sp is -1; it must be between 0 and 1000"),
+            ("l2-sp = 0.1\nlora-rank = 4", "--l2-sp pulls pretrained weights back, and with --lora-rank"),
+            ("l2-sp = 0.1\nbitfit = 'on'", "--l2-sp pulls pretrained weights back, and with --bitfit"),
             ("dropout = 1.0", "--dropout is 1; it must be at least 0 and below 1"),
             ("warmup = 1.5", "--warmup is 1.5; it must be a share"),
             ("epochs = 0", "--epochs is 0; it must be a whole number of at least 1"),

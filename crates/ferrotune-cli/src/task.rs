@@ -1,6 +1,6 @@
 //! Which task a run learns, said or read off the columns, and with which loss. It must not read files or know the model.
 
-use crate::args::{LossName, TaskName, TrainSettings};
+use crate::args::{LossName, Switch, TaskName, TrainSettings};
 use crate::exit::{Failure, usage};
 use clap::ValueEnum;
 use ferrotune_data::{Need, Table};
@@ -49,6 +49,9 @@ pub fn check(name: TaskName, s: &TrainSettings) -> Result<(), Failure> {
     }
     if s.class_weights.is_some() && name != TaskName::Classification {
         return stray("class-weights", "--task classification");
+    }
+    if s.balanced_sampling == Some(Switch::On) && !matches!(name, TaskName::Classification | TaskName::Binary) {
+        return stray("balanced-sampling", "tasks with one class a row");
     }
     if s.label_smoothing.is_some() && regression {
         return stray("label-smoothing", "tasks with classes");

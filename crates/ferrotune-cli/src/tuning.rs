@@ -4,7 +4,7 @@ use crate::exit::{Failure, usage};
 use crate::settings::Resolved;
 use ferrotune_bert::parts::{self, LayerwiseRates, Part};
 use ferrotune_bert::{BertConfig, lora};
-use ferrotune_optim::Groups;
+use ferrotune_optim::{Anchor, Groups};
 use ferrotune_tensor::{Cpu, Params};
 
 /// `--reinit-layers`: gives the pooler and the top layers new random values.
@@ -55,6 +55,31 @@ pub fn keep_few(resolved: &Resolved, params: &mut Params<Cpu>) {
         let percent = 100.0 * moving as f64 / all as f64;
         eprintln!("weights    {which} and the head alone are trained: {moving} of {all} parameters ({percent:.2} %)");
     }
+}
+
+/// `--l2-sp`: holds the pretrained values of what is trained in embeddings and layers, but for layers that start anew.
+pub fn anchor(resolved: &Resolved, params: &Params<Cpu>, config: &BertConfig) -> Result<Option<Anchor<Cpu>>, Failure> {
+    if resolved.l2_sp == 0.0 {
+        return Ok(None);
+    }
+    let known = config.num_hidden_layers - resolved.reinit_layers;
+    let has_past = |name: &str| match Part::of(name) {
+        Part::Embeddings => true,
+        Part::Layer(layer) => layer < known,
+        Part::Pooler | Part::Head => false,
+    };
+    let anchor = Anchor::new(&Cpu, params, resolved.l2_sp, has_past);
+    if anchor.is_empty() {
+        return Err(usage(
+            "--l2-sp pulls pretrained weights back, and none of them is trained; leave it out, or freeze less",
+        ));
+    }
+    eprintln!(
+        "anchor     {} pretrained weights are pulled back to where they were (L2-SP, {})",
+        anchor.len(),
+        resolved.l2_sp
+    );
+    Ok(Some(anchor))
 }
 
 /// `--layer-lr-decay` and `--head-lr`: the groups with a learning rate for each part.

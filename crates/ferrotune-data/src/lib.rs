@@ -45,7 +45,7 @@ pub use error::{DataError, ErrorKind};
 pub use label_sets::{encode_label_sets, label_set};
 pub use labels::{Labels, encode_labels};
 pub use lines::{MAX_FIELD_BYTES, MAX_RECORD_BYTES};
-pub use order::{batches, shuffled};
+pub use order::{balanced, batches, shuffled};
 pub use reader::{RowReader, stream, stream_with};
 pub use scores::{encode_scores, parse_score};
 pub use table::{Format, MAX_FILE_BYTES, Need, Row, Table, headers, read_table, read_table_with};

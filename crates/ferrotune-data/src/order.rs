@@ -31,6 +31,31 @@ pub fn shuffled(rows: usize, seed: u64, epoch: u64) -> Vec<usize> {
     order
 }
 
+/// As many rows as there are, in which every class that occurs has the same share: rows of small classes come several times, of large
+/// classes only some, others in each epoch. Whole rounds of a class are used up before a row comes again. A pure function of its
+/// arguments, as [`shuffled`]. `classes` has the class of each row.
+pub fn balanced(classes: &[u32], seed: u64, epoch: u64) -> Vec<usize> {
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); classes.iter().max().map_or(0, |&most| most as usize + 1)];
+    classes.iter().enumerate().for_each(|(row, &class)| members[class as usize].push(row));
+    members.retain(|rows| !rows.is_empty());
+    let (rows, count) = (classes.len(), members.len() as u64);
+    let mut drawn = Vec::with_capacity(rows);
+    for (class, members) in (0u64..).zip(&members) {
+        // The classes that get one row more change from epoch to epoch.
+        let more = (class + epoch) % count < rows as u64 % count;
+        let end = drawn.len() + rows / count as usize + usize::from(more);
+        let own_seed = mix(seed ^ mix(class.wrapping_add(GAMMA)));
+        for round in 0u64.. {
+            if drawn.len() == end {
+                break;
+            }
+            let order = shuffled(members.len(), own_seed.wrapping_add(mix(round)), epoch);
+            drawn.extend(order.into_iter().take(end - drawn.len()).map(|place| members[place]));
+        }
+    }
+    shuffled(rows, mix(seed), epoch).into_iter().map(|place| drawn[place]).collect()
+}
+
 /// The rows of each batch in turn; the last may be smaller.
 ///
 /// # Panics

@@ -1,7 +1,7 @@
-//! Arithmetic on flat memory: fill, axpy, scale, add, mul, and the elastic-net penalty. Must not know what the numbers are.
+//! Arithmetic on flat memory: fill, axpy, scale, add, mul, the elastic-net penalty, and the pull towards a starting point. Must not know what the numbers are.
 //!
 //! Shapes: every slice of a call: `[n]`. The penalty is `l1·Σ|p| + l2/2·Σp²` (Zou and Hastie 2005) with gradient `l1·sign(p) + l2·p`, where
-//! `sign(0) = 0`.
+//! `sign(0) = 0`. The pull is `k/2·Σ(p - start)²` with gradient `k·(p - start)`.
 
 // `dispatch!` hands every body a Lane, also one that has no multiply-add.
 #![allow(clippy::extra_unused_type_parameters)]
@@ -75,6 +75,32 @@ pub fn penalty_value(p: &[f32], l1: f32, l2: f32) -> f64 {
     par::sum_chunks(p.len(), par::CHUNK, |_, range| penalty_value_chunk(isa, &p[range], l1, l2))
 }
 
+/// `g = g + k·(p - start)`, the gradient of [`anchor_value`].
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn anchor_add(g: &mut [f32], p: &[f32], start: &[f32], k: f32) {
+    same_length("anchor_add", g, "p", p);
+    same_length("anchor_add", g, "start", start);
+    let isa = isa::current();
+    par::for_each_chunk_mut(g, par::CHUNK, |at, g| {
+        let n = g.len();
+        anchor_chunk(isa, g, &p[at..][..n], &start[at..][..n], k);
+    });
+}
+
+/// `k/2·Σ(p - start)²`, summed in `f64`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn anchor_value(p: &[f32], start: &[f32], k: f32) -> f64 {
+    same_length("anchor_value", p, "start", start);
+    let isa = isa::current();
+    let sum =
+        par::sum_chunks(p.len(), par::CHUNK, |_, range| anchor_value_chunk(isa, &p[range.clone()], &start[range]));
+    0.5 * f64::from(k) * sum
+}
+
 fn same_length(op: &str, y: &[f32], name: &str, x: &[f32]) {
     assert_eq!(x.len(), y.len(), "{op}: {name}: expected {} elements like the output, got {}", y.len(), x.len());
 }
@@ -86,6 +112,8 @@ dispatch! {
     fn mul_chunk(y: &mut [f32], a: &[f32], b: &[f32]) = mul_body;
     fn penalty_chunk(g: &mut [f32], p: &[f32], l1: f32, l2: f32) = penalty_body;
     fn penalty_value_chunk(p: &[f32], l1: f32, l2: f32) -> f64 = penalty_value_body;
+    fn anchor_chunk(g: &mut [f32], p: &[f32], start: &[f32], k: f32) = anchor_body;
+    fn anchor_value_chunk(p: &[f32], start: &[f32]) -> f64 = anchor_value_body;
 }
 
 #[inline(always)]
@@ -141,6 +169,29 @@ fn penalty_value_body<L: Lane>(p: &[f32], l1: f32, l2: f32) -> f64 {
     lanes.iter().sum()
 }
 
+#[inline(always)]
+fn anchor_body<L: Lane>(g: &mut [f32], p: &[f32], start: &[f32], k: f32) {
+    for ((g, &p), &start) in g.iter_mut().zip(p).zip(start) {
+        *g = L::mul_add(k, p - start, *g);
+    }
+}
+
+#[inline(always)]
+fn anchor_value_body<L: Lane>(p: &[f32], start: &[f32]) -> f64 {
+    let term = |p: f32, start: f32| (f64::from(p) - f64::from(start)) * (f64::from(p) - f64::from(start));
+    let mut lanes = [0.0f64; LANES];
+    let ((p, p_tail), (start, start_tail)) = (p.as_chunks::<LANES>(), start.as_chunks::<LANES>());
+    for (p, start) in p.iter().zip(start) {
+        for lane in 0..LANES {
+            lanes[lane] += term(p[lane], start[lane]);
+        }
+    }
+    for ((lane, &p), &start) in lanes.iter_mut().zip(p_tail).zip(start_tail) {
+        *lane += term(p, start);
+    }
+    lanes.iter().sum()
+}
+
 /// The specification.
 pub mod textbook {
     use crate::real::Real;
@@ -175,6 +226,16 @@ pub mod textbook {
     pub fn penalty_value<T: Real>(p: &[T], l1: T, l2: T) -> T {
         p.iter().map(|&p| l1 * p.abs() + l2 * T::from_f64(0.5) * p * p).sum()
     }
+
+    /// See [`anchor_add`](super::anchor_add).
+    pub fn anchor_add<T: Real>(g: &[T], p: &[T], start: &[T], k: T) -> Vec<T> {
+        g.iter().zip(p).zip(start).map(|((&g, &p), &start)| g + k * (p - start)).collect()
+    }
+
+    /// See [`anchor_value`](super::anchor_value).
+    pub fn anchor_value<T: Real>(p: &[T], start: &[T], k: T) -> T {
+        k * T::from_f64(0.5) * p.iter().zip(start).map(|(&p, &start)| (p - start) * (p - start)).sum::<T>()
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +268,13 @@ mod tests {
             let want = textbook::penalty_value(&wide_a, 0.5, 0.25);
             assert!((value - want).abs() <= 1e-12 * want, "{value} {want}");
             assert_eq!(value.to_bits(), on_threads(5, || penalty_value(&a, 0.5, 0.25)).to_bits());
+            let c = values(3, n);
+            let anchored = textbook::anchor_add(&wide_a, &wide_b, &widen(&c), 0.25);
+            check("anchor_add", &anchored, &|y| anchor_add(y, &b, &c, 0.25));
+            let value = on_threads(1, || anchor_value(&a, &b, 0.25));
+            let want = textbook::anchor_value(&wide_a, &wide_b, 0.25);
+            assert!((value - want).abs() <= 1e-12 * want, "{value} {want}");
+            assert_eq!(value.to_bits(), on_threads(5, || anchor_value(&a, &b, 0.25)).to_bits());
         }
     }
 
@@ -215,6 +283,9 @@ mod tests {
         let p = widen(&values(3, 30));
         let want = gradient(&p, |p| textbook::penalty_value(p, 0.5, 0.25));
         assert_close_f64("penalty", &textbook::penalty_add(&vec![0.0; 30], &p, 0.5, 0.25), &want, 1e-8);
+        let start = widen(&values(4, 30));
+        let want = gradient(&p, |p| textbook::anchor_value(p, &start, 0.25));
+        assert_close_f64("anchor", &textbook::anchor_add(&vec![0.0; 30], &p, &start, 0.25), &want, 1e-8);
         let mut g = [3.0; 2];
         penalty_add(&mut g, &[0.0, -0.0], 0.5, 0.25);
         assert_eq!(g, [3.0; 2]);

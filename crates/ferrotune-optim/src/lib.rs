@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adamw;
+pub mod anchor;
 pub mod clip;
 pub mod groups;
 mod idle;
@@ -15,6 +16,7 @@ pub mod sgd;
 mod tests;
 
 pub use adamw::AdamW;
+pub use anchor::Anchor;
 pub use groups::Groups;
 pub use optimizer::Optimizer;
 pub use penalty::Penalty;

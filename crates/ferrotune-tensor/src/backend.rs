@@ -356,6 +356,10 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn penalty_add(&self, g: Self::Mut<'_>, p: Self::Ref<'_>, l1: f32, l2: f32);
     /// `l1·Σ|p| + l2/2·Σp²`.
     fn penalty(&self, p: Self::Ref<'_>, l1: f32, l2: f32) -> f64;
+    /// `g = g + k·(p − start)`.
+    fn anchor_add(&self, g: Self::Mut<'_>, p: Self::Ref<'_>, start: Self::Ref<'_>, k: f32);
+    /// `k/2·Σ(p − start)²` in f64, in a fixed order.
+    fn anchor(&self, p: Self::Ref<'_>, start: Self::Ref<'_>, k: f32) -> f64;
     /// `Σ x²` in f64, in a fixed order.
     fn sum_squares(&self, x: Self::Ref<'_>) -> f64;
 }

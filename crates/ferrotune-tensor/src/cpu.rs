@@ -371,6 +371,12 @@ impl Backend for Cpu {
     fn penalty_add(&self, g: &mut [f32], p: &[f32], l1: f32, l2: f32) {
         kernels::elementwise::penalty_add(g, p, l1, l2);
     }
+    fn anchor_add(&self, g: &mut [f32], p: &[f32], start: &[f32], k: f32) {
+        kernels::elementwise::anchor_add(g, p, start, k);
+    }
+    fn anchor(&self, p: &[f32], start: &[f32], k: f32) -> f64 {
+        kernels::elementwise::anchor_value(p, start, k)
+    }
     fn penalty(&self, p: &[f32], l1: f32, l2: f32) -> f64 {
         kernels::elementwise::penalty_value(p, l1, l2)
     }

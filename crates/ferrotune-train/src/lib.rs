@@ -13,6 +13,7 @@ pub mod model;
 pub mod passes;
 pub mod prefix;
 pub mod resume;
+pub mod sentinels;
 pub mod store;
 pub mod tasks;
 pub mod trainer;

@@ -9,10 +9,11 @@ use crate::model::{Classifier, Mode, Split};
 use crate::passes::{Pass, PassLimit, passes};
 use crate::prefix::{PrefixCaches, Start};
 use crate::resume::{self, Best, Checkpoints, Progress};
-use crate::tasks::Task;
-use ferrotune_data::{Batch, shuffled};
+use crate::sentinels::{self, Sentinels};
+use crate::tasks::{Targets, Task};
+use ferrotune_data::{Batch, balanced, shuffled};
 use ferrotune_optim::schedule::{Kind, Schedule, warmup_steps};
-use ferrotune_optim::{Optimizer, Penalty, clip};
+use ferrotune_optim::{Anchor, Optimizer, Penalty, clip};
 use ferrotune_tensor::{Backend, Grads, Params, Pool, Tape};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub clip: f64,
     /// L1 and L2 terms of the loss.
     pub penalty: Penalty,
+    /// Each epoch draws every class equally often.
+    pub balanced: bool,
     /// Determines order and dropout.
     pub seed: u64,
     /// The metric on validation that chooses the best epoch.
@@ -55,6 +58,18 @@ impl Settings {
     pub fn steps(&self, rows: usize) -> (u64, u64) {
         let epoch = rows.div_ceil(self.batch_size) as u64;
         (epoch, (epoch * self.epochs).min(self.max_steps.unwrap_or(u64::MAX)))
+    }
+
+    /// The rows of an epoch in their order.
+    ///
+    /// # Panics
+    /// If classes are to be balanced and the rows have none.
+    pub fn order(&self, targets: &Targets, epoch: u64) -> Vec<usize> {
+        if self.balanced {
+            let classes = targets.class_ids().expect("balanced sampling needs one class a row");
+            return balanced(classes, self.seed, epoch);
+        }
+        shuffled(targets.rows(), self.seed, epoch)
     }
 
     /// The learning-rate schedule of a run over this many rows.
@@ -84,6 +99,8 @@ pub struct Run<'a, B: Backend> {
     pub prefix: Option<&'a mut PrefixCaches>,
     /// What is learned.
     pub task: &'a dyn Task<B>,
+    /// Pulls pretrained weights back to where they came from.
+    pub anchor: Option<&'a Anchor<B>>,
     /// The numbers.
     pub settings: &'a Settings,
     /// Where checkpoints go; none are saved without it.
@@ -124,14 +141,14 @@ const WARM_UP_STEPS: u64 = 3;
 /// A loss or gradient that is not a number (before the optimizer step), parameters that get no gradient (on the first step), a
 /// checkpoint that cannot be written or does not belong to this run, a prefix cache that cannot be read or written.
 pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
-    let Run { backend, model, params, optimizer, pool, train, validation, task, settings, .. } = run;
+    let Run { backend, model, params, optimizer, pool, train, validation, task, anchor, settings, .. } = run;
     let (mut checkpoints, observer) = (run.checkpoints, run.observer);
     let mut prefix = run.prefix;
     let rows = train.rows();
     let (epoch_steps, total_steps) = settings.steps(rows);
     let schedule = settings.schedule(rows);
     // A penalty moves every row of a table in every step.
-    let by_rows = optimizer.takes_rows() && settings.penalty.is_none();
+    let by_rows = optimizer.takes_rows() && settings.penalty.is_none() && anchor.is_none();
     let mut grads = if by_rows { Grads::by_rows(backend, params) } else { Grads::new(backend, params) };
     let mut progress = Progress::default();
     let mut speed = Speed::default();
@@ -146,12 +163,14 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let _awake = backend.awake();
     let mut order = Vec::new();
     let mut order_of = None;
+    let comparable = !settings.balanced;
+    let mut sentinels = Sentinels::new(task.constant_loss(&train.targets).filter(|_| comparable));
 
     while progress.step < total_steps && !progress.finished {
         let step = progress.step;
         let (epoch, index) = (step / epoch_steps, step % epoch_steps);
         if order_of != Some(epoch) {
-            order = shuffled(rows, settings.seed, epoch);
+            order = settings.order(&train.targets, epoch);
             order_of = Some(epoch);
         }
         let from = index as usize * settings.batch_size;
@@ -183,7 +202,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
                 return Err(TrainError::NoGradient { parameters: missing });
             }
         }
+        let plain_loss = loss;
         loss += settings.penalty.apply(backend, params, &mut grads);
+        loss += anchor.map_or(0.0, |anchor| anchor.apply(backend, params, &mut grads));
         let norm = clip::global_norm(backend, &grads);
         let learning_rate = settings.learning_rate * schedule.factor(step);
         for (what, value) in [("loss", loss), ("gradient norm", norm)] {
@@ -212,6 +233,10 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             });
         }
 
+        let warmup_steps = schedule.warmup_steps;
+        let now = sentinels::Step { step: done, total_steps, warmup_steps, loss: plain_loss, norm, learning_rate };
+        sentinels.step(now).into_iter().for_each(|message| observer.on(&Event::warning(message)));
+
         let epoch_ends = done % epoch_steps == 0 || last;
         stopped = run.stop.load(Ordering::Relaxed) && !last;
         let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
@@ -226,6 +251,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             let seconds = clock.elapsed().as_secs_f64();
             let summary = report.summary();
             observer.on(&Event::Evaluated { split: "validation".into(), epoch, step: done, summary, seconds });
+            sentinels.evaluated(&report, last).into_iter().for_each(|message| observer.on(&Event::warning(message)));
             let value = report.summary().value(settings.metric);
             let improved = progress.best.as_ref().is_none_or(|best| settings.metric.better(value, best.value));
             if improved {

@@ -54,6 +54,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     tuning::restart_top(&resolved, &mut loaded.params, &config)?;
     freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
     tuning::keep_few(&resolved, &mut loaded.params);
+    let anchor = tuning::anchor(&resolved, &loaded.params, &config)?;
     let fingerprint = fingerprint::of(&resolved, &model_folder.folder)?;
 
     let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
@@ -90,6 +91,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
             validation,
             prefix: prefix.caches.as_mut(),
             task: data.task.as_ref(),
+            anchor: anchor.as_ref(),
             settings: &resolved.numbers,
             checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
             resume: args.resume,
@@ -104,7 +106,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     }
 
     // What follows needs the model alone.
-    drop(optimizer);
+    drop((optimizer, anchor));
     prefix.close()?;
     let best = folder.path().join(BEST);
     if let Some(spec) = &resolved.lora {

@@ -1,6 +1,6 @@
 //! Order, batches, and the ragged gather.
 
-use crate::{Batch, Encoded, batches, shuffled};
+use crate::{Batch, Encoded, balanced, batches, shuffled};
 
 fn check(rows: usize, seed: u64, epoch: u64, expected: &[usize]) {
     assert_eq!(shuffled(rows, seed, epoch), expected, "rows {rows}, seed {seed}, epoch {epoch}");
@@ -31,6 +31,34 @@ fn an_order_is_a_fair_permutation() {
     // The mean of a place over 4000 uniform draws from 0..8 is 3.5 with standard deviation 2.29 / sqrt(4000) = 0.036;
     // five of those are 0.18, or 725 in the sum.
     assert!(sums.iter().all(|&sum| sum.abs_diff(14000) < 725), "{sums:?}");
+}
+
+#[test]
+fn balanced_orders_have_equal_shares() {
+    // 20, 3 and 0 rows, then 5: 28 rows in three classes that occur.
+    let classes: Vec<u32> = [(0, 20), (1, 3), (3, 5)].into_iter().flat_map(|(class, n)| vec![class; n]).collect();
+    let mut times = vec![0usize; 28];
+    for epoch in 0..300 {
+        let order = balanced(&classes, 7, epoch);
+        assert_eq!(order, balanced(&classes, 7, epoch));
+        assert_ne!(order, balanced(&classes, 8, epoch));
+        let mut counts = [0usize; 28];
+        order.iter().for_each(|&row| counts[row] += 1);
+        counts.iter().zip(&mut times).for_each(|(count, times)| *times += count);
+        for (class, rows) in [(0, 0..20), (1, 20..23), (3, 23..28)] {
+            let of_class: usize = counts[rows.clone()].iter().sum();
+            assert!(of_class == 9 || of_class == 10, "class {class}: {of_class}");
+            let (least, most) = (counts[rows.clone()].iter().min(), counts[rows].iter().max());
+            assert!(most.unwrap() - least.unwrap() <= 1, "class {class}: a row comes again before the others came");
+        }
+    }
+    // Over epochs every row of a class has its turn: a row of the first has 300·28/3/20 = 140 in the mean, with a deviation below 9.
+    assert!(times[..20].iter().all(|&n| n.abs_diff(140) < 45), "{times:?}");
+    assert!(balanced(&[], 1, 1).is_empty());
+    // Equal classes: every row once.
+    let mut all = balanced(&[0, 1, 0, 1], 1, 1);
+    all.sort_unstable();
+    assert_eq!(all, [0, 1, 2, 3]);
 }
 
 #[test]

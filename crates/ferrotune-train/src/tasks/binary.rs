@@ -1,7 +1,7 @@
 //! One of two classes for each row from one logit: the probability of the positive class is its sigmoid.
 
 use super::single_label::class_prediction;
-use super::{Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, sigmoid};
+use super::{Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, entropy, sigmoid};
 use crate::metrics::{Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Labels, Need, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};
@@ -83,6 +83,12 @@ impl<B: Backend> Task<B> for Binary {
     fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
         let targets = rows.iter().map(|&row| targets.classes()[row] as f32).collect();
         binary_loss(tape, logits, targets, &self.emphasis, scale)
+    }
+
+    fn constant_loss(&self, targets: &Targets) -> Option<f64> {
+        let mut counts = vec![0; 2];
+        targets.classes().iter().for_each(|&class| counts[class as usize] += 1);
+        (self.emphasis == Emphasis::default()).then(|| entropy(&counts))
     }
 
     fn report(&self, logits: &[f32], targets: &Targets) -> Report {

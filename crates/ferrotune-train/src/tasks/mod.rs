@@ -56,6 +56,10 @@ pub trait Task<B: Backend>: Send + Sync {
     /// `scale · Σ` of the losses of the given rows, whose logits are `(rows, labels)`.
     fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var;
 
+    /// The mean loss of the best answer that is the same for all rows: what a model that learns nothing comes to. `None` where the loss of
+    /// training cannot be compared with it, because it is weighted, smoothed or focused.
+    fn constant_loss(&self, targets: &Targets) -> Option<f64>;
+
     /// What these logits `(rows, labels)` of all rows of a split are worth. Its loss is the task's plain one, without the smoothing,
     /// weights and focus that training may add, so that it means the same for every run.
     fn report(&self, logits: &[f32], targets: &Targets) -> Report;
@@ -101,6 +105,14 @@ impl Targets {
         }
     }
 
+    /// The class of each row, where it has one.
+    pub fn class_ids(&self) -> Option<&[u32]> {
+        match self {
+            Targets::Classes(ids) => Some(ids),
+            Targets::Sets(_) | Targets::Scores(_) => None,
+        }
+    }
+
     /// # Panics
     /// If these are targets of another kind of task.
     fn classes(&self) -> &[u32] {
@@ -130,6 +142,13 @@ pub struct Emphasis {
     pub smoothing: f32,
     /// Focal loss with this gamma (Lin et al. 2017) instead of cross-entropy. It takes no smoothing.
     pub focal_gamma: Option<f32>,
+}
+
+/// The entropy in nats of a distribution given by counts.
+fn entropy(counts: &[usize]) -> f64 {
+    let all: usize = counts.iter().sum();
+    let share = |&count: &usize| count as f64 / all as f64;
+    counts.iter().filter(|&&count| count > 0).map(share).map(|p| -p * p.ln()).sum()
 }
 
 /// Records the loss of yes-or-no outputs: `targets` has a 0 or 1 for each of the logits.

@@ -1,7 +1,8 @@
 //! Any number of labels for each row: one sigmoid a label, and one threshold a label that validation rows choose.
 
 use super::{
-    Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, probability_columns, shown, sigmoid,
+    Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, entropy, probability_columns, shown,
+    sigmoid,
 };
 use crate::metrics::{LabelCounts, MetricName, Report};
 use ferrotune_data::{DataError, Labels, Need, Table, encode_label_sets};
@@ -86,6 +87,13 @@ impl<B: Backend> Task<B> for MultiLabel {
             targets.sets()[row].iter().for_each(|&label| hot[label as usize] = 1.0);
         }
         binary_loss(tape, logits, hot, &self.emphasis, scale)
+    }
+
+    fn constant_loss(&self, targets: &Targets) -> Option<f64> {
+        let mut counts = vec![0; self.labels.len()];
+        targets.sets().iter().flatten().for_each(|&label| counts[label as usize] += 1);
+        let sum: f64 = counts.iter().map(|&count| entropy(&[count, targets.rows() - count])).sum();
+        (self.emphasis == Emphasis::default()).then_some(sum / counts.len() as f64)
     }
 
     fn report(&self, logits: &[f32], targets: &Targets) -> Report {

@@ -53,6 +53,13 @@ impl<B: Backend> Task<B> for Regression {
         }
     }
 
+    /// The variance of the scores.
+    fn constant_loss(&self, targets: &Targets) -> Option<f64> {
+        let (scores, rows) = (targets.scores(), targets.rows() as f64);
+        let mean = scores.iter().sum::<f64>() / rows;
+        self.huber_delta.is_none().then(|| scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / rows)
+    }
+
     fn report(&self, logits: &[f32], targets: &Targets) -> Report {
         let predicted: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
         Report::Regression(RegressionReport::of(&predicted, targets.scores()))

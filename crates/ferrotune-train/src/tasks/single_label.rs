@@ -1,6 +1,6 @@
 //! One class for each row: softmax over the classes.
 
-use super::{Emphasis, Prediction, Targets, Task, argmax, by_name, probability_columns, shown, softmax};
+use super::{Emphasis, Prediction, Targets, Task, argmax, by_name, entropy, probability_columns, shown, softmax};
 use crate::metrics::{Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Labels, Need, Table, encode_labels};
 use ferrotune_optim::losses::{CrossEntropy, Focal, WeightedCrossEntropy};
@@ -101,6 +101,12 @@ impl<B: Backend> Task<B> for SingleLabel {
             (Some(weights), None) => rows.iter().map(|&row| f64::from(weights[targets.classes()[row] as usize])).sum(),
             _ => rows.len() as f64,
         }
+    }
+
+    fn constant_loss(&self, targets: &Targets) -> Option<f64> {
+        let mut counts = vec![0; self.labels.len()];
+        targets.classes().iter().for_each(|&class| counts[class as usize] += 1);
+        (self.weights.is_none() && self.emphasis == Emphasis::default()).then(|| entropy(&counts))
     }
 
     fn report(&self, logits: &[f32], targets: &Targets) -> Report {
