@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group};
 use ferrotune_benches::values;
 use ferrotune_kernels::matmul::opponent::gemm_crate;
-use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, matmul, scratch_len};
+use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, Precision, matmul, scratch_len};
 use ferrotune_kernels::par::Awake;
 use ferrotune_kernels::{isa, peak};
 use ndarray::linalg::general_mat_mul;
@@ -57,8 +57,18 @@ fn shapes(criterion: &mut Criterion) {
     let isa = isa::current();
     // As in training.
     let _awake = Awake::new();
-    let peak = peak::peak_gflops(isa);
-    println!("{}, {} threads: measured peak {peak:.1} GFLOP/s", isa.name(), rayon::current_num_threads());
+    for precision in [Precision::F32, Precision::Bf16] {
+        if precision.is_available(isa) {
+            products(criterion, precision);
+        }
+    }
+}
+
+fn products(criterion: &mut Criterion, precision: Precision) {
+    let isa = isa::current();
+    let peak = peak::peak_gflops(isa, precision);
+    let (threads, kind) = (rayon::current_num_threads(), precision.name());
+    println!("{kind} on {}, {threads} threads: measured peak {peak:.1} GFLOP/s", isa.name());
     for (inputs, outputs) in LAYERS {
         for tokens in TOKENS {
             // Forward, then the gradients by the input and by the weight; each is 2·tokens·inputs·outputs operations.
@@ -71,10 +81,13 @@ fn shapes(criterion: &mut Criterion) {
                 let Dims { m, n, k } = dims;
                 let (a, b, mut c) = (values(1, m * k), values(2, k * n), vec![0.0; m * n]);
                 let mut scratch = vec![0.0; scratch_len(layout, dims)];
-                let name = |who: &str| format!("matmul/{product}/{tokens}x{inputs}x{outputs}/{who}");
+                let name = |who: &str| format!("matmul/{kind}/{product}/{tokens}x{inputs}x{outputs}/{who}");
                 rate(criterion, &name("ferrotune"), dims, peak, || {
-                    matmul(layout, dims, &a, &b, 0.0, &mut c, Epilogue::None, &mut scratch);
+                    matmul(precision, layout, dims, &a, &b, 0.0, &mut c, Epilogue::None, &mut scratch);
                 });
+                if precision == Precision::Bf16 {
+                    continue; // The opponents have f32 alone.
+                }
                 rate(criterion, &name("gemm"), dims, peak, || gemm_crate(layout, dims, &a, &b, &mut c));
                 if layout == Layout::NT {
                     rate(criterion, &name("matrixmultiply"), dims, peak, || opponent(dims, &a, &b, &mut c));

@@ -67,12 +67,16 @@ pub enum OptimizerName {
     Sgd,
 }
 
-/// What numbers are computed in.
+/// What matrix products are computed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floating point throughout.
     F32,
+    /// Inputs of linear layers rounded to bf16, forward and backward; sums, weights and all else in f32. Needs AVX512_BF16.
+    Bf16,
+    /// bf16 where the processor has it, else f32.
+    Auto,
 }
 
 /// On or off.
@@ -313,7 +317,7 @@ pub struct TrainSettings {
     /// Threads; results do not depend on it [default: all cores].
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub threads: Option<usize>,
-    /// What numbers are computed in [default: f32].
+    /// What matrix products are computed in [default: f32].
     #[arg(long, value_enum, help_heading = "Run")]
     pub precision: Option<Precision>,
     /// Outputs of frozen layers at the bottom are computed once and kept; off computes them in each epoch, with the same result
@@ -361,6 +365,9 @@ pub struct EvaluateArgs {
     /// Threads [default: all cores].
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// What matrix products are computed in.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub precision: Precision,
 }
 
 /// How predictions are written.
@@ -405,6 +412,9 @@ pub struct PredictArgs {
     /// Threads [default: all cores].
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// What matrix products are computed in.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub precision: Precision,
 }
 
 /// Formats of rows.

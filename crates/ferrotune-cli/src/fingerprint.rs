@@ -2,6 +2,7 @@
 
 use crate::exit::Failure;
 use crate::settings::Resolved;
+use ferrotune_kernels::isa;
 use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
 use std::path::Path;
 
@@ -37,6 +38,7 @@ pub fn of(resolved: &Resolved, model: &Path) -> Result<Fingerprint, Failure> {
             fingerprint.fix(&format!("sha256 of the model's {name}"), sha256_file(&model.join(name))?);
         }
     }
+    fingerprint.note("instruction set", isa::current().name());
     fingerprint.fix("ferrotune", env!("CARGO_PKG_VERSION"));
     Ok(fingerprint)
 }

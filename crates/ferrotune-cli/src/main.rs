@@ -5,6 +5,7 @@ mod args;
 mod audit;
 mod commands;
 mod data;
+mod device;
 mod exit;
 mod fingerprint;
 mod hub;

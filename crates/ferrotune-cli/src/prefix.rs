@@ -26,6 +26,7 @@ pub struct Prefix {
 /// Chooses the place and says it.
 pub fn open(
     settings: &TrainSettings,
+    backend: Cpu,
     run: &Path,
     model: &BertClassifier<'_>,
     params: &Params<Cpu>,
@@ -64,12 +65,13 @@ pub fn open(
     let folder = settings.prefix_cache_dir.as_deref().or((total > limit).then_some(spill.as_path()));
     let place = folder.map_or("memory".to_string(), |folder| folder.display().to_string());
     eprintln!("computed once, {:.0} MiB in {place}", total as f64 / f64::from(1 << 20));
-    let identity = format!("{:?}\n{layers} layers\n{:?}\n{}", model.config, isa::current(), env!("CARGO_PKG_VERSION"));
+    let processor = format!("{:?} in {}", isa::current(), backend.precision().name());
+    let identity = format!("{:?}\n{layers} layers\n{processor}\n{}", model.config, env!("CARGO_PKG_VERSION"));
     let cache = |split: &Split| -> Result<PrefixCache, Failure> {
         let encoded: &Encoded = &split.encoded;
         Ok(match folder {
             None => PrefixCache::in_memory(lengths(split)),
-            Some(folder) => PrefixCache::in_file(folder, &key(&Cpu, params, &identity, encoded), lengths(split))?,
+            Some(folder) => PrefixCache::in_file(folder, &key(&backend, params, &identity, encoded), lengths(split))?,
         })
     };
     let caches = PrefixCaches { train: cache(train)?, validation: validation.map(cache).transpose()? };

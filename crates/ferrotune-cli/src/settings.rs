@@ -30,6 +30,8 @@ pub struct Resolved {
     pub columns: Option<Columns>,
     /// Row length limit.
     pub max_length: usize,
+    /// What was asked for; the device says what it came to.
+    pub precision: Precision,
     /// Optimizer.
     pub optimizer: OptimizerName,
     /// Weight decay.
@@ -212,6 +214,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         output,
         columns: columns(&s.text_column, &s.text_b_column, &s.label_column),
         max_length,
+        precision: s.precision.unwrap_or(Precision::F32),
         optimizer: chosen_optimizer(&s)?,
         weight_decay,
         momentum: momentum as f32,

@@ -53,6 +53,17 @@ impl Isa {
     }
 }
 
+impl Isa {
+    /// Whether this set is there and the processor beside it multiplies pairs of bf16 (AVX512_BF16).
+    pub fn has_bf16(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => self.is_available() && is_x86_feature_detected!("avx512bf16"),
+            _ => false,
+        }
+    }
+}
+
 /// The sets that this machine can run, best first; `Portable` is always the last of them.
 pub fn available() -> impl Iterator<Item = Isa> {
     ALL.into_iter().filter(|isa| isa.is_available())

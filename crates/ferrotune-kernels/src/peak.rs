@@ -4,9 +4,12 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::isa::{Isa, Lane, PortableLane};
+use crate::matmul::Precision;
 
 /// Independent chains: two multiply-add units × up to 5 cycles of latency, and two to spare; they fit 16 registers.
 const CHAINS: usize = 12;
+/// The same for AVX-512, with 32 registers: a pair of bf16 products takes longer.
+const AVX512_CHAINS: usize = 24;
 
 /// Steps of one timing: some milliseconds.
 const STEPS: usize = 1_000_000;
@@ -17,14 +20,16 @@ const TRIES: usize = 10;
 /// Lanes of a vector that every target has.
 const PORTABLE_LANES: usize = 4;
 
-/// The f32 multiply-add peak of an instruction set in GFLOP/s (a multiply-add counts two), all threads of the current rayon pool
+/// The multiply-add peak of an instruction set and precision in GFLOP/s (a multiply-add counts two), all threads of the current rayon pool
 /// together. `Portable` is what the compiler target guarantees, without the instruction sets that `matrixmultiply` finds by itself.
 ///
 /// # Panics
-/// If this machine lacks `isa`.
-pub fn peak_gflops(isa: Isa) -> f64 {
-    assert!(isa.is_available(), "peak_gflops: this machine lacks {}", isa.name());
+/// If this machine lacks them.
+pub fn peak_gflops(isa: Isa, precision: Precision) -> f64 {
+    assert!(precision.is_available(isa), "peak_gflops: this machine lacks {} in {}", isa.name(), precision.name());
     let run: fn() -> usize = match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 if precision == Precision::Bf16 => x86::avx512_bf16,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => x86::avx512,
         #[cfg(target_arch = "x86_64")]
@@ -33,13 +38,13 @@ pub fn peak_gflops(isa: Isa) -> f64 {
     };
     let rate = |_| {
         let start = Instant::now();
-        let lanes: usize = rayon::broadcast(|_| run()).into_iter().sum();
-        (2 * lanes * CHAINS * STEPS) as f64 / start.elapsed().as_secs_f64() / 1e9
+        let products: usize = rayon::broadcast(|_| run()).into_iter().sum();
+        (2 * products) as f64 / start.elapsed().as_secs_f64() / 1e9
     };
     (0..TRIES).map(rate).fold(0.0, f64::max)
 }
 
-/// Runs the loop with what the target guarantees; returns its lanes.
+/// Runs the loop with what the target guarantees; returns its multiply-adds.
 fn portable() -> usize {
     let [x, y] = black_box([[0.5; PORTABLE_LANES]; 2]);
     let mut sums = black_box([[1.0f32; PORTABLE_LANES]; CHAINS]);
@@ -51,7 +56,7 @@ fn portable() -> usize {
         }
     }
     black_box(sums);
-    PORTABLE_LANES
+    PORTABLE_LANES * CHAINS * STEPS
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -60,7 +65,7 @@ mod x86 {
 
     use std::hint::black_box;
 
-    use super::{CHAINS, STEPS};
+    use super::{AVX512_CHAINS, CHAINS, STEPS};
     use crate::matmul::tile::Vector;
     use crate::matmul::x86::avx2::Avx2Vector;
     use crate::matmul::x86::avx512::Avx512Vector;
@@ -68,7 +73,7 @@ mod x86 {
     /// # Safety
     /// The processor has the instruction set of `V`, and the caller enables it.
     #[inline(always)]
-    unsafe fn chains<V: Vector>() -> usize {
+    unsafe fn chains<V: Vector, const CHAINS: usize>() -> usize {
         // SAFETY: the only pointer is that of a local.
         unsafe {
             let x = V::splat(&black_box(0.5));
@@ -86,26 +91,37 @@ mod x86 {
             sum.store_first(out.as_mut_ptr(), 1);
             black_box(out);
         }
-        V::LANES
+        V::LANES * CHAINS * STEPS
     }
 
-    /// Runs the loop with AVX2; returns its lanes.
+    /// Runs the loop with AVX2; returns its multiply-adds.
     pub(super) fn avx2() -> usize {
         #[target_feature(enable = "avx2,fma")]
         fn enabled() -> usize {
             // SAFETY: this function enables the instruction set.
-            unsafe { chains::<Avx2Vector>() }
+            unsafe { chains::<Avx2Vector, CHAINS>() }
         }
         // SAFETY: `peak_gflops` has asserted that the processor has it.
         unsafe { enabled() }
     }
 
-    /// Runs the loop with AVX-512; returns its lanes.
+    /// Runs the loop with AVX-512; returns its multiply-adds.
     pub(super) fn avx512() -> usize {
         #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
         fn enabled() -> usize {
             // SAFETY: this function enables the instruction set.
-            unsafe { chains::<Avx512Vector>() }
+            unsafe { chains::<Avx512Vector<false>, AVX512_CHAINS>() }
+        }
+        // SAFETY: `peak_gflops` has asserted that the processor has it.
+        unsafe { enabled() }
+    }
+
+    /// Runs the loop with pairs of bf16; returns its multiply-adds.
+    pub(super) fn avx512_bf16() -> usize {
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma")]
+        fn enabled() -> usize {
+            // SAFETY: this function enables the instruction set.
+            unsafe { 2 * chains::<Avx512Vector<true>, AVX512_CHAINS>() }
         }
         // SAFETY: `peak_gflops` has asserted that the processor has it.
         unsafe { enabled() }
@@ -119,10 +135,13 @@ mod tests {
 
     #[test]
     fn every_set_has_a_plausible_peak() {
-        for isa in isa::available() {
-            let peak = peak_gflops(isa);
-            // Even a slowed core does 0.1 vectors a cycle at 1 GHz; no machine of today does a petaflop in f32 on its cores.
-            assert!(peak > 0.5 && peak < 1e6, "{}: {peak} GFLOP/s", isa.name());
+        for (isa, precision) in isa::available().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
+            if !precision.is_available(isa) {
+                continue;
+            }
+            let peak = peak_gflops(isa, precision);
+            // Even a slowed core does 0.1 vectors a cycle at 1 GHz; no machine of today does a petaflop on its cores.
+            assert!(peak > 0.5 && peak < 1e6, "{} {}: {peak} GFLOP/s", isa.name(), precision.name());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The CPU backend: 64-byte aligned memory and calls of the kernels. It holds no state and knows no op.
+//! The CPU backend: 64-byte aligned memory and calls of the kernels. It holds a precision and no other state, and knows no op.
 
 use crate::backend::{AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Target};
 use crate::{Mask, Pool};
@@ -6,9 +6,30 @@ use ferrotune_kernels as kernels;
 use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, matmul, scratch_len};
 use std::ops::Range;
 
-/// The processor that runs the program, through rayon.
+pub use kernels::matmul::Precision;
+
+/// The processor that runs the program, through rayon. It holds nothing but the precision of its matrix products.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Cpu;
+pub struct Cpu {
+    precision: Precision,
+}
+
+/// The processor in f32: `Cpu` as a value, as well as a type.
+#[allow(non_upper_case_globals, reason = "the usual device is written as its type is")]
+pub const Cpu: Cpu = Cpu { precision: Precision::F32 };
+
+impl Cpu {
+    /// The processor with linear layers in this precision, forward and backward; none if it lacks the instructions. Memory, sums and all
+    /// other functions stay f32.
+    pub fn with(precision: Precision) -> Option<Cpu> {
+        precision.is_available(kernels::isa::current()).then_some(Cpu { precision })
+    }
+
+    /// The precision of linear layers.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+}
 
 /// Memory that starts at a cache line: a vector with a little slack in front.
 pub struct CpuBuf {
@@ -124,7 +145,7 @@ impl Backend for Cpu {
             Some(pre) => Epilogue::BiasGelu { bias: b, pre },
             None => Epilogue::Bias(b),
         };
-        matmul(Layout::NT, dims, x, w, 0.0, y, epilogue, scratch.data_mut());
+        matmul(self.precision, Layout::NT, dims, x, w, 0.0, y, epilogue, scratch.data_mut());
         pool.give(scratch);
     }
     fn linear_backward(
@@ -139,13 +160,13 @@ impl Backend for Cpu {
         if let Some((dx, beta)) = grads.dx {
             let dims = Dims { m: d.n, n: d.i, k: d.o };
             let mut scratch = pool.scratch(scratch_len(Layout::NN, dims));
-            matmul(Layout::NN, dims, dy, w, beta, dx, Epilogue::None, scratch.data_mut());
+            matmul(self.precision, Layout::NN, dims, dy, w, beta, dx, Epilogue::None, scratch.data_mut());
             pool.give(scratch);
         }
         if let Some((dw, beta)) = grads.dw {
             let dims = Dims { m: d.o, n: d.i, k: d.n };
             let mut scratch = pool.scratch(scratch_len(Layout::TN, dims));
-            matmul(Layout::TN, dims, dy, x, beta, dw, Epilogue::None, scratch.data_mut());
+            matmul(self.precision, Layout::TN, dims, dy, x, beta, dw, Epilogue::None, scratch.data_mut());
             pool.give(scratch);
         }
         if let Some((db, beta)) = grads.db {

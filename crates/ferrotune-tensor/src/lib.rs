@@ -56,7 +56,7 @@ pub mod tape;
 pub mod tensor;
 
 pub use backend::{Backend, Role, Target};
-pub use cpu::Cpu;
+pub use cpu::{Cpu, Precision};
 pub use ferrotune_kernels::mask::Mask;
 pub use grads::Grads;
 pub use layout::{Layout, ParamId, Scope};

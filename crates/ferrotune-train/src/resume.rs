@@ -157,7 +157,9 @@ pub fn load<B: Backend>(
         .latest()?
         .ok_or_else(|| TrainError::NoCheckpoint { directory: checkpoints.store.directory().to_path_buf() })?;
     for change in compare(checkpoint.fingerprint(), checkpoints.fingerprint)? {
-        observer.on(&Event::warning(format!("resuming with a difference that does not change results: {change}")));
+        observer.on(&Event::warning(format!(
+            "resuming with a difference: {change}; results may differ in their last bits"
+        )));
     }
     let damaged =
         |name: &str, what: String| TrainError::CheckpointDamaged { path: checkpoint.directory().join(name), what };

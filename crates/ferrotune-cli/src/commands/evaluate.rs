@@ -3,6 +3,7 @@
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::EvaluateArgs;
 use crate::data::check_vocabulary;
+use crate::device::device;
 use crate::exit::Failure;
 use crate::model::BertClassifier;
 use crate::notes::Notes;
@@ -16,6 +17,7 @@ use ferrotune_train::model::Split;
 /// Runs the command.
 pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
+    let backend = device(args.precision)?;
     let folder = find_model(&args.model)?.folder;
     let loaded = pretrained::load(&Cpu, &folder, Head::Stored)?;
     let notes = Notes::read(&folder)?;
@@ -30,7 +32,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let truncated = encoded.truncated.len();
     let split = Split { encoded, targets };
     let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
-    let result = on_pool(|| evaluate(&Cpu, &model, &loaded.params, &mut Pool::new(Cpu), &split, task.as_ref(), None))?;
+    let pool = &mut Pool::new(backend);
+    let result = on_pool(|| evaluate(&backend, &model, &loaded.params, pool, &split, task.as_ref(), None))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&result).expect("a report is plain numbers"));
     } else {

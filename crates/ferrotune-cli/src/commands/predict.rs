@@ -3,6 +3,7 @@
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{InputFormat, OutputFormat, PredictArgs};
 use crate::data::check_vocabulary;
+use crate::device::device;
 use crate::exit::{Failure, io, usage};
 use crate::model::BertClassifier;
 use crate::notes::Notes;
@@ -23,6 +24,7 @@ const BLOCK: usize = 256;
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
+    let backend = device(args.precision)?;
     let format = args.format.unwrap_or_else(|| {
         let jsonl = Path::new(&args.output).extension().is_some_and(|ext| ext == "jsonl" || ext == "ndjson");
         if jsonl { OutputFormat::Jsonl } else { OutputFormat::Csv }
@@ -45,7 +47,8 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     if format == OutputFormat::Csv {
         writer.header(rows.headers(), task.columns())?;
     }
-    let mut predictor = Predictor { loaded: &loaded, tokenizer: &tokenizer, pool: Pool::new(Cpu), truncated: 0 };
+    let pool = Pool::new(backend);
+    let mut predictor = Predictor { backend, loaded: &loaded, tokenizer: &tokenizer, pool, truncated: 0 };
     let mut done = 0;
     loop {
         let (mut block, mut fields) = (Vec::new(), Vec::new());
@@ -87,6 +90,7 @@ fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failur
 }
 
 struct Predictor<'a> {
+    backend: Cpu,
     loaded: &'a Pretrained<Cpu>,
     tokenizer: &'a Tokenizer,
     pool: Pool<Cpu>,
@@ -99,7 +103,7 @@ impl Predictor<'_> {
         self.truncated += encoded.truncated.len();
         let model = BertClassifier { model: &self.loaded.model, config: &self.loaded.config, frozen_layers: None };
         let (params, pool) = (&self.loaded.params, &mut self.pool);
-        Ok(on_pool(|| logits(&Cpu, &model, params, pool, &encoded, None))?)
+        Ok(on_pool(|| logits(&self.backend, &model, params, pool, &encoded, None))?)
     }
 }
 

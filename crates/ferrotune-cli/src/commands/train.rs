@@ -1,8 +1,9 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
 use super::{find_model, on_pool, use_threads};
-use crate::args::{OptimizerName, TrainArgs};
+use crate::args::{OptimizerName, Precision, TrainArgs};
 use crate::data::Data;
+use crate::device::{self, device};
 use crate::exit::{Failure, STOPPED, usage};
 use crate::model::BertClassifier;
 use crate::notes::Notes;
@@ -29,6 +30,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let mut resolved = resolve(args.settings, args.config.as_deref())?;
     use_threads(resolved.settings.threads)?;
+    let backend = device(resolved.precision)?;
+    resolved.settings.precision = Some(device::resolved(backend));
+    if resolved.precision != Precision::F32 {
+        eprintln!("precision  {} in matrix products", backend.precision().name());
+    }
     if let Some(recipe) = resolved.settings.recipe {
         eprintln!("recipe     {}", recipes::line(recipe, &resolved.settings));
     }
@@ -69,12 +75,13 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     data.audit.iter().for_each(|line| observer.on(&Event::warning(line.clone())));
 
     let stop = stop_on_signal();
-    let mut pool = Pool::new(Cpu);
+    let mut pool = Pool::new(backend);
     let Pretrained { config, model, params, .. } = &mut loaded;
     let frozen_layers = freeze::frozen_layers(params, config);
     let classifier = BertClassifier { model, config, frozen_layers };
     let validation = data.validation.as_ref();
-    let mut prefix = prefix::open(&resolved.settings, folder.path(), &classifier, params, &data.train, validation)?;
+    let mut prefix =
+        prefix::open(&resolved.settings, backend, folder.path(), &classifier, params, &data.train, validation)?;
     let predicted =
         memory::predicted_mib(&resolved, config, params, frozen_layers, &data.train, validation, prefix.memory);
     if let Some(mib) = predicted {
@@ -82,7 +89,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     }
     let outcome = on_pool(|| {
         train(Run {
-            backend: &Cpu,
+            backend: &backend,
             model: &classifier,
             params,
             optimizer: optimizer.as_mut(),
@@ -116,7 +123,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     }
     let mut fitted = None;
     if let (Some(split), true) = (&data.validation, data.task.fits()) {
-        let scores = on_pool(|| logits(&Cpu, &classifier, params, &mut pool, &split.encoded, None))?;
+        let scores = on_pool(|| logits(&backend, &classifier, params, &mut pool, &split.encoded, None))?;
         data.task.fit(&scores, &split.targets);
         fitted = Some(data.task.report(&scores, &split.targets));
     }
@@ -124,7 +131,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let saved_config = BertConfig { problem_type: Some(task.problem_type().to_string()), ..config.clone() };
     pretrained::save(&Cpu, &best, &saved_config, task.labels(), params, Some(&model_folder.folder), true)?;
     Notes::of(resolved.max_length, task).write(&best)?;
-    let measure = |split| on_pool(|| evaluate(&Cpu, &classifier, params, &mut pool, split, task, None));
+    let measure = |split| on_pool(|| evaluate(&backend, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
     let reports = Reports { validation: outcome.validation.as_ref(), fitted, test };
     folder.write_results(&results(&resolved, &outcome, &reports))?;

@@ -19,15 +19,15 @@ pub(super) const AVX2_KC: usize = 384;
 pub(super) const AVX512_MR: usize = 8;
 /// Vectors of 16 columns in an AVX-512 tile. 48 divides the usual widths of encoders (384, 768, 1024 less a third, 1536, 3072).
 pub(super) const AVX512_NV: usize = 3;
-/// Longest block of k with AVX-512: a panel's block is 384 · 48 · 4 = 72 KiB. It streams from L2 at 8 bytes a cycle (16 with
-/// two 512-bit units), far below what L2 delivers; shorter blocks would only add traffic to C.
-pub(super) const AVX512_KC: usize = 384;
+/// Longest block of k with AVX-512, half as many steps with bf16: in f32 a panel's block is 768 · 48 · 4 = 144 KiB. It streams from L2 at
+/// 16 bytes a cycle where there are two 512-bit units, below what L2 delivers; shorter blocks add traffic to C, and cost more than they spare.
+pub(super) const AVX512_KC: usize = 768;
 
 /// The longest of them, for the size of packed memory.
 const LONGEST_KC: usize = if AVX2_KC > AVX512_KC { AVX2_KC } else { AVX512_KC };
 
-/// Rows of C in a task at most, a multiple of every MR: with the blocks of k above, their packed block of A takes 144 KiB of an L2
-/// cache and leaves room for the panels that pass through.
+/// Rows of C in a task at most, a multiple of every MR: with the blocks of k above, their packed block of A takes 144 KiB (AVX2) or 288 KiB of an
+/// L2 cache of 512 KiB or 1 MiB and leaves room for the panels that pass through.
 pub(super) const MC: usize = 96;
 
 /// Length of a task's packed block of A. It lies on the stack; a rayon worker has 2 MiB of that.
@@ -36,8 +36,11 @@ pub(super) const PACKED_A: usize = MC * LONGEST_KC;
 /// Panels of B that one packing task packs.
 pub(super) const PANELS_PER_PART: usize = 4;
 
-/// Tasks for each thread, if the product is large enough: enough to even out a core that is slowed by somebody else.
-const TASKS_PER_THREAD: usize = 4;
+/// Packing a tile of A takes about as long as multiplying it with a panel, divided by this.
+const PANELS_A_PACK: usize = 5;
+
+/// Tasks for each thread at least, if the product is large enough; most products have more row blocks than that.
+const TASKS_PER_THREAD: usize = 2;
 
 /// Multiply-adds below which a call stays on the calling thread: about the time in which rayon wakes a sleeping worker.
 const SERIAL_WORK: usize = 1 << 19;
@@ -50,7 +53,7 @@ fn deal(total: usize, parts: usize, i: usize) -> Range<usize> {
     i * total / parts..(i + 1) * total / parts
 }
 
-/// See [`super::scratch_len`]: one packed block of B, whose last panel has whole vectors (16 lanes are the widest, and a multiple of
+/// See [`super::scratch_len`]: one packed block of B (in bf16 half as long), whose last panel has whole vectors (16 lanes are the widest, and a multiple of
 /// all others), and slack to start it on a cache line.
 pub(super) fn scratch_len(dims: Dims) -> usize {
     dims.n.next_multiple_of(16) * dims.k.min(LONGEST_KC) + LINE
@@ -75,12 +78,14 @@ impl Blocking {
     pub(super) fn new<K: MicroKernel>(dims: Dims, threads: usize) -> Self {
         let (tiles, panels) = (dims.m.div_ceil(K::MR), dims.n.div_ceil(K::NR));
         let (row_blocks, column_groups) = cut_tasks(tiles, MC / K::MR, panels, threads);
-        Blocking { dims, tiles, panels, k_blocks: dims.k.div_ceil(K::KC).max(1), row_blocks, column_groups }
+        let k_blocks = dims.k.div_ceil(K::STEP).div_ceil(K::KC).max(1);
+        Blocking { dims, tiles, panels, k_blocks, row_blocks, column_groups }
     }
 
-    /// Steps of k in a block.
-    pub(super) fn k_block(&self, block: usize) -> Range<usize> {
-        deal(self.dims.k, self.k_blocks, block)
+    /// The part of k in a block: whole steps of `K`, but for the last of all.
+    pub(super) fn k_block<K: MicroKernel>(&self, block: usize) -> Range<usize> {
+        let steps = deal(self.dims.k.div_ceil(K::STEP), self.k_blocks, block);
+        steps.start * K::STEP..(steps.end * K::STEP).min(self.dims.k)
     }
 
     /// Number of tasks.
@@ -124,7 +129,7 @@ fn cut_tasks(tiles: usize, most_tiles: usize, panels: usize, threads: usize) -> 
         let wanted = (threads * TASKS_PER_THREAD).div_ceil(row_blocks);
         for column_groups in wanted.min(panels)..=(wanted + 3).min(panels) {
             let waves = (row_blocks * column_groups).div_ceil(threads);
-            let largest = tiles.div_ceil(row_blocks) * panels.div_ceil(column_groups);
+            let largest = tiles.div_ceil(row_blocks) * (PANELS_A_PACK * panels.div_ceil(column_groups) + 1);
             let end = waves * largest;
             if end < best.0 {
                 best = (end, row_blocks, column_groups);

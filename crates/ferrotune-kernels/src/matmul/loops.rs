@@ -16,7 +16,7 @@ struct Job<'a> {
     /// Columns of C, its row stride.
     n: usize,
     /// This block of k.
-    steps: Range<usize>,
+    block: Range<usize>,
     a: Operand<'a>,
     packed_b: Shared,
     /// Where sums go: C, or `pre` if a GELU follows.
@@ -81,25 +81,26 @@ pub(super) unsafe fn run<K: MicroKernel>(
     let start = scratch.as_ptr().align_offset(LINE * size_of::<f32>());
     let packed_b = Shared(scratch[start..].as_mut_ptr());
     // Loop 1.
-    for block in 0..blocking.k_blocks {
-        let steps = blocking.k_block(block);
+    for index in 0..blocking.k_blocks {
+        let block = blocking.k_block::<K>(index);
+        let steps = block.len().div_ceil(K::STEP);
         for_each(is_parallel, blocking.panels.div_ceil(PANELS_PER_PART), |part| {
             let first = part * PANELS_PER_PART;
             let panels =
                 (first..(first + PANELS_PER_PART).min(blocking.panels)).map(|panel| blocking.panel::<K>(panel));
             // SAFETY: the caller's obligations; panels cut the columns of B, only the last is padded, and each is packed by
             // one part at `start * steps`, for which `scratch_len` has room.
-            unsafe { b.pack::<K>(steps.clone(), panels, packed_b.at(first * K::NR * steps.len())) };
+            unsafe { b.pack::<K>(block.clone(), panels, packed_b.at(first * K::NR * steps)) };
         });
-        let is_last = block + 1 == blocking.k_blocks;
+        let is_last = index + 1 == blocking.k_blocks;
         let job = Job {
             blocking,
             n,
-            steps,
+            block,
             a,
             packed_b,
             sums: pre.unwrap_or(c),
-            continues: block > 0 || beta != 0.0,
+            continues: index > 0 || beta != 0.0,
             bias: bias.filter(|_| is_last),
             gelu: pre.and(Some(c)).filter(|_| is_last),
         };
@@ -116,7 +117,7 @@ pub(super) unsafe fn run<K: MicroKernel>(
 /// The processor has the instruction set of `K`; the job's pointers are valid for its blocking; no other thread runs this task.
 unsafe fn run_task<K: MicroKernel>(job: &Job<'_>, task: usize) {
     let Job { blocking, n, .. } = *job;
-    let steps = job.steps.len();
+    let steps = job.block.len().div_ceil(K::STEP);
     let (tiles, panels) = blocking.task(task);
     let mut strips = [Strip::default(); MC];
     let strips = &mut strips[..tiles.len()];
@@ -128,7 +129,7 @@ unsafe fn run_task<K: MicroKernel>(job: &Job<'_>, task: usize) {
     assert!(rows.len() * steps <= PACKED_A);
     let packed_a: *mut f32 = packed_a.0.as_mut_ptr().cast();
     // SAFETY: these tiles are neighbours without padding, and `packed_a` has room for them, as asserted.
-    unsafe { job.a.pack::<K>(job.steps.clone(), strips.iter().copied(), packed_a) };
+    unsafe { job.a.pack::<K>(job.block.clone(), strips.iter().copied(), packed_a) };
     for panel in panels {
         let panel = blocking.panel::<K>(panel);
         let packed_b: *const f32 = job.packed_b.at(panel.start * steps);

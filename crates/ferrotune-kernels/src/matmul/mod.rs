@@ -21,13 +21,14 @@
 //! Rows are dealt evenly to tiles, so a tile has `MR` rows or a few less and never a padded one.
 //!
 //! # Which code runs
-//! [`crate::isa`] picks a micro-kernel type once: `x86/avx512.rs` (8×48), `x86/avx2.rs` (6×16) or `portable.rs`, which hands blocks to the
+//! [`crate::isa`] picks a micro-kernel type once: `x86/avx512.rs` (8×48, in f32 and bf16), `x86/avx2.rs` (6×16) or `portable.rs`, which hands blocks to the
 //! `matrixmultiply` crate (NEON on aarch64). `textbook.rs` is the specification.
 //!
 //! # Same bits
 //! Every element of C is one chain of multiply-adds over ascending k, computed by one task. The chain depends on neither
 //! the number of threads, nor m and n, nor the blocking of k (C keeps exact f32 sums in between): a row of C has the same bits
-//! alone and within a batch, and AVX2 and AVX-512 agree bit for bit. The portable kernel cuts C in fixed blocks, so it too is
+//! alone and within a batch, and AVX2 and AVX-512 agree bit for bit. In bf16 a link of the chain is a pair of products, in the order that
+//! the processor's instruction has. The portable kernel cuts C in fixed blocks, so it too is
 //! independent of the thread count.
 
 // On other processors the portable kernel alone runs; the loops are compiled there for the model in `tests.rs`.
@@ -61,6 +62,35 @@ pub enum Layout {
     NT,
     /// `C = Aᵀ·B` with `A[k, m]`, `B[k, n]`.
     TN,
+}
+
+/// How the elements of A and B are multiplied. Sums, C and epilogues are f32 in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to bf16 (to nearest even, 8 significant bits) while they are packed; products of such numbers are exact in f32. Denormals
+    /// count as zero. Twice the multiply-adds of f32, on processors with AVX512_BF16.
+    Bf16,
+}
+
+impl Precision {
+    /// Whether this machine can multiply so with `isa`.
+    pub fn is_available(self, isa: Isa) -> bool {
+        match self {
+            Precision::F32 => isa.is_available(),
+            Precision::Bf16 => isa.has_bf16(),
+        }
+    }
+
+    /// `f32` or `bf16`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
 }
 
 /// Sizes of a product: C is `m × n`, sums run over `k`. Any of them may be zero.
@@ -98,13 +128,16 @@ pub fn scratch_len(layout: Layout, dims: Dims) -> usize {
 }
 
 /// `C = beta·C + op(A)·op(B)`, then the epilogue, with the instruction set of [`isa::current`], over the current rayon pool.
+/// Products are taken in `precision`.
 ///
 /// `a`, `b`, `c` have exactly the sizes that `layout` and `dims` tell. `beta` is 0 (C is never read and may hold
 /// anything) or 1. `scratch` has at least [`scratch_len`] elements of any content and alignment.
 ///
 /// # Panics
-/// If a length disagrees with `dims`, if `beta` is neither 0 nor 1, or if it is 1 together with [`Epilogue::BiasGelu`].
+/// If a length disagrees with `dims`, if `beta` is neither 0 nor 1, if it is 1 together with [`Epilogue::BiasGelu`], or if this
+/// machine lacks `precision`.
 pub fn matmul(
+    precision: Precision,
     layout: Layout,
     dims: Dims,
     a: &[f32],
@@ -114,7 +147,7 @@ pub fn matmul(
     epilogue: Epilogue<'_>,
     scratch: &mut [f32],
 ) {
-    matmul_on(isa::current(), layout, dims, a, b, beta, c, epilogue, scratch);
+    matmul_on(isa::current(), precision, layout, dims, a, b, beta, c, epilogue, scratch);
 }
 
 /// [`matmul`] with a forced instruction set; returns the name of the micro-kernel that ran. For tests and benches.
@@ -123,6 +156,7 @@ pub fn matmul(
 /// As [`matmul`], and if this machine lacks `isa`.
 pub fn matmul_on(
     isa: Isa,
+    precision: Precision,
     layout: Layout,
     dims: Dims,
     a: &[f32],
@@ -132,16 +166,26 @@ pub fn matmul_on(
     epilogue: Epilogue<'_>,
     scratch: &mut [f32],
 ) -> &'static str {
-    assert!(isa.is_available(), "matmul: this machine lacks {}", isa.name());
+    assert!(precision.is_available(isa), "matmul: this machine lacks {} in {}", isa.name(), precision.name());
     check(layout, dims, a, b, beta, c, &epilogue, scratch.len());
-    match isa {
-        // SAFETY: `isa` is available, as asserted, and `check` has compared every length with `dims`.
+    match (isa, precision) {
+        // SAFETY: the instruction set is available, as asserted, and `check` has compared every length with `dims`.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { loops::run::<x86::avx512::Avx512>(layout, dims, a, b, beta, c, epilogue, scratch) },
+        (Isa::Avx512, Precision::F32) => unsafe {
+            loops::run::<x86::avx512::Avx512<false>>(layout, dims, a, b, beta, c, epilogue, scratch)
+        },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { loops::run::<x86::avx2::Avx2>(layout, dims, a, b, beta, c, epilogue, scratch) },
-        _ => portable::run(layout, dims, a, b, beta, c, epilogue),
+        (Isa::Avx512, Precision::Bf16) => unsafe {
+            loops::run::<x86::avx512::Avx512<true>>(layout, dims, a, b, beta, c, epilogue, scratch)
+        },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, Precision::F32) => unsafe {
+            loops::run::<x86::avx2::Avx2>(layout, dims, a, b, beta, c, epilogue, scratch)
+        },
+        (_, Precision::F32) => portable::run(layout, dims, a, b, beta, c, epilogue),
+        (_, Precision::Bf16) => unreachable!("no set but AVX-512 has bf16, as asserted above"),
     }
 }
 

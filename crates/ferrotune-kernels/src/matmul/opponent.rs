@@ -58,7 +58,17 @@ mod tests {
         for layout in [Layout::NN, Layout::NT, Layout::TN] {
             let (a, b, mut ours, mut theirs) = (numbers(15), numbers(21), vec![0.0; 35], vec![0.0; 35]);
             let mut scratch = vec![0.0; super::super::scratch_len(layout, dims)];
-            super::super::matmul(layout, dims, &a, &b, 0.0, &mut ours, Epilogue::None, &mut scratch);
+            super::super::matmul(
+                super::super::Precision::F32,
+                layout,
+                dims,
+                &a,
+                &b,
+                0.0,
+                &mut ours,
+                Epilogue::None,
+                &mut scratch,
+            );
             gemm_crate(layout, dims, &a, &b, &mut theirs);
             // Small integers: exact in any order of summation.
             assert_eq!(ours, theirs, "{layout:?}");

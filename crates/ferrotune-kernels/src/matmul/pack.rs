@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::tile::MicroKernel;
 
-/// Rows that are copied of one strip before the next: few enough source lines to live in L1 even if all rows are 4 KiB apart,
-/// enough to write runs of several lines.
+/// Rows that are copied of one strip before the next, a whole number of steps: few enough source lines to live in L1 even if all rows
+/// are 4 KiB apart, enough to write runs of several lines.
 const ROWS: usize = 8;
 
 /// One strip of columns: a tile of A (its rows) or a panel of B.
@@ -33,29 +33,29 @@ pub(super) struct Operand<'a> {
 }
 
 impl Operand<'_> {
-    /// Packs the block `steps` of `0..k` of some neighbouring strips, one after the other, each `steps` rows of its width.
+    /// Packs the block `block` of `0..k` of some neighbouring strips, one after the other, each a row of its width for every step.
     ///
     /// # Safety
     /// The processor has the instruction set of `K`; `from` has `across * k` elements; the strips lie in `0..across`, one after
-    /// the other, and none but the last is wider than its columns; `to` is valid for writing `steps` times the sum of their widths.
+    /// the other, and none but the last is wider than its columns; `to` is valid for writing the sum of their widths for every step.
     pub(super) unsafe fn pack<K: MicroKernel>(
         self,
-        steps: Range<usize>,
+        block: Range<usize>,
         strips: impl Iterator<Item = Strip> + Clone,
         to: *mut f32,
     ) {
-        let count = steps.len();
+        let steps = block.len().div_ceil(K::STEP);
         let Some(Strip { start: origin, .. }) = strips.clone().next() else { return };
         if self.is_k_down {
-            for first in (0..count).step_by(ROWS) {
-                let rows = ROWS.min(count - first);
+            for first in (0..block.len()).step_by(ROWS) {
+                let rows = ROWS.min(block.len() - first);
                 for strip in strips.clone() {
                     // SAFETY: rows first..first + rows of the block and the strip's columns lie in the source; the packed strip
-                    // begins where those before it end, and has `count` rows.
+                    // begins where those before it end, and has `steps` rows.
                     unsafe {
-                        let from = self.from.as_ptr().add((steps.start + first) * self.across + strip.start);
-                        let to = to.add((strip.start - origin) * count + first * strip.width);
-                        copy_strip(from, self.across, rows, strip, to);
+                        let from = self.from.as_ptr().add((block.start + first) * self.across + strip.start);
+                        let to = to.add((strip.start - origin) * steps + first / K::STEP * strip.width);
+                        K::pack_rows(from, self.across, rows, strip, to);
                     }
                 }
             }
@@ -64,19 +64,19 @@ impl Operand<'_> {
                 // SAFETY: the strip's columns are `columns` rows of the source, k apart; the packed strip begins where those before
                 // it end.
                 unsafe {
-                    let from = self.from.as_ptr().add(start * self.k + steps.start);
-                    K::pack_transposed(from, self.k, columns, count, to.add((start - origin) * count), width);
+                    let from = self.from.as_ptr().add(start * self.k + block.start);
+                    K::pack_transposed(from, self.k, columns, block.len(), to.add((start - origin) * steps), width);
                 }
             }
         }
     }
 }
 
-/// Copies `rows` rows of one strip; the common widths are compiled for, so that a row is a few moves.
+/// Copies `rows` rows of one strip, a step each; the common widths are compiled for, so that a row is a few moves.
 ///
 /// # Safety
 /// `from` is valid for reading `strip.columns` elements at `rows` multiples of `stride`, `to` for writing `rows * strip.width`.
-unsafe fn copy_strip(from: *const f32, stride: usize, rows: usize, strip: Strip, to: *mut f32) {
+pub(super) unsafe fn copy_strip(from: *const f32, stride: usize, rows: usize, strip: Strip, to: *mut f32) {
     // SAFETY: passed on; the fallback stays within the same extents.
     unsafe {
         match (strip.columns, strip.width) {

@@ -1,20 +1,36 @@
 //! Tests of the matmul: every kernel of this machine, and the AVX-512 tile shape in plain Rust, against the textbook.
 
 use super::blocking::{AVX512_KC, AVX512_MR, AVX512_NV};
+use super::pack::Strip;
 use super::tile::{MicroKernel, Tile, Vector, tile, tile_of_shape};
-use super::{Dims, Epilogue, Layout, epilogue, loops, matmul_on, portable, scratch_len, textbook};
+use super::{Dims, Epilogue, Layout, Precision, epilogue, loops, matmul_on, portable, scratch_len, textbook};
 use crate::gelu;
 use crate::isa::{self, FusedLane, Isa};
 
 const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
 const SIZES: [usize; 17] = [0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 48, 49, 97, 100, 257];
 
-/// Sixteen lanes in plain Rust: stands in for an AVX-512 register on machines without.
+/// Sixteen lanes in plain Rust: stands in for an AVX-512 register on machines without. With `BF16` a factor is sixteen pairs of bf16.
 #[derive(Clone, Copy)]
-struct Array([f32; 16]);
+struct Array<const BF16: bool>([f32; 16]);
+
+/// To the nearest bf16, ties to even; the numbers of these tests are finite and not tiny.
+fn round(x: f32) -> f32 {
+    half::bf16::from_f32(x).to_f32()
+}
+
+/// Two elements along k in a word, the first in its lower half.
+fn pair(low: f32, high: f32) -> f32 {
+    f32::from_bits(round(low).to_bits() >> 16 | round(high).to_bits())
+}
+
+/// The elements of a word.
+fn halves(word: f32) -> [f32; 2] {
+    [f32::from_bits(word.to_bits() << 16), f32::from_bits(word.to_bits() & 0xffff_0000)]
+}
 
 // SAFETY (every method): the trait's contract covers each element that is touched.
-impl Vector for Array {
+impl<const BF16: bool> Vector for Array<BF16> {
     const LANES: usize = 16;
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -53,7 +69,12 @@ impl Vector for Array {
     unsafe fn add_product(self, x: Self, y: Self) -> Self {
         let mut sum = self.0;
         for i in 0..16 {
-            sum[i] = x.0[i].mul_add(y.0[i], sum[i]);
+            if BF16 {
+                let ([x0, x1], [y0, y1]) = (halves(x.0[i]), halves(y.0[i]));
+                sum[i] = x1.mul_add(y1, x0.mul_add(y0, sum[i]));
+            } else {
+                sum[i] = x.0[i].mul_add(y.0[i], sum[i]);
+            }
         }
         Array(sum)
     }
@@ -67,49 +88,76 @@ impl Vector for Array {
     }
 }
 
-/// The shape, blocking and body of the AVX-512 micro-kernel over [`Array`].
-struct Model512;
+/// The shape, blocking and body of the AVX-512 micro-kernels over [`Array`].
+struct Model512<const BF16: bool>;
 
 /// FMA is enabled where the target needs it, only so that `mul_add` is no library call.
 ///
 /// # Safety
 /// As [`tile`]; on x86-64 the processor has AVX2 and FMA.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
-unsafe fn model_tile<const MR: usize, const NV: usize>(args: &Tile) {
+unsafe fn model_tile<const BF16: bool, const MR: usize, const NV: usize>(args: &Tile) {
     // SAFETY: the same obligations.
-    unsafe { tile::<Array, MR, NV>(args) }
+    unsafe { tile::<Array<BF16>, MR, NV>(args) }
 }
 
-impl MicroKernel for Model512 {
+/// # Safety
+/// As `model_tile`.
+unsafe fn f32_tile<const MR: usize, const NV: usize>(args: &Tile) {
+    // SAFETY: the same obligations.
+    unsafe { model_tile::<false, MR, NV>(args) }
+}
+
+/// # Safety
+/// As `model_tile`.
+unsafe fn bf16_tile<const MR: usize, const NV: usize>(args: &Tile) {
+    // SAFETY: the same obligations.
+    unsafe { model_tile::<true, MR, NV>(args) }
+}
+
+impl<const BF16: bool> Model512<BF16> {
+    /// Packs `k` × `width` elements word by word; `element(p, j)` for those in `columns`, zero for others.
+    ///
+    /// # Safety
+    /// `to` is valid for writing `width` words a step.
+    unsafe fn pack(k: usize, columns: usize, width: usize, to: *mut f32, element: impl Fn(usize, usize) -> f32) {
+        let at = |p: usize, j: usize| if p < k && j < columns { element(p, j) } else { 0.0 };
+        for (word, j) in (0..k.div_ceil(Self::STEP)).flat_map(|word| (0..width).map(move |j| (word, j))) {
+            let p = word * Self::STEP;
+            let value = if BF16 { pair(at(p, j), at(p + 1, j)) } else { at(p, j) };
+            // SAFETY: word and j are below what the caller vouches for.
+            unsafe { *to.add(word * width + j) = value };
+        }
+    }
+}
+
+impl<const BF16: bool> MicroKernel for Model512<BF16> {
     const NAME: &'static str = "model of avx512 8x48";
     const MR: usize = AVX512_MR;
-    const LANES: usize = Array::LANES;
-    const NR: usize = AVX512_NV * Array::LANES;
+    const LANES: usize = Array::<BF16>::LANES;
+    const NR: usize = AVX512_NV * Array::<BF16>::LANES;
+    const STEP: usize = if BF16 { 2 } else { 1 };
     const KC: usize = AVX512_KC;
 
     unsafe fn tile(rows: usize, vectors: usize, args: &Tile) {
         // SAFETY: the same obligations.
-        unsafe { tile_of_shape!(model_tile(args), rows, vectors, rows [1 2 3 4 5 6 7 8], vectors [1 2 3]) }
+        unsafe {
+            if BF16 {
+                tile_of_shape!(bf16_tile(args), rows, vectors, rows [1 2 3 4 5 6 7 8], vectors [1 2 3])
+            } else {
+                tile_of_shape!(f32_tile(args), rows, vectors, rows [1 2 3 4 5 6 7 8], vectors [1 2 3])
+            }
+        }
     }
 
-    unsafe fn pack_transposed(
-        from: *const f32,
-        stride: usize,
-        columns: usize,
-        steps: usize,
-        to: *mut f32,
-        width: usize,
-    ) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the same obligations; `kernels` has found AVX2.
-        unsafe {
-            super::x86::avx2::Avx2::pack_transposed(from, stride, columns, steps, to, width)
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        for (p, j) in (0..steps).flat_map(|p| (0..width).map(move |j| (p, j))) {
-            // SAFETY: element (j, p) of the source and (p, j) of the target exist.
-            unsafe { *to.add(p * width + j) = if j < columns { *from.add(j * stride + p) } else { 0.0 } };
-        }
+    unsafe fn pack_transposed(from: *const f32, stride: usize, columns: usize, k: usize, to: *mut f32, width: usize) {
+        // SAFETY: element (j, p) of the source exists; the target as the caller says.
+        unsafe { Self::pack(k, columns, width, to, |p, j| *from.add(j * stride + p)) }
+    }
+
+    unsafe fn pack_rows(from: *const f32, stride: usize, k: usize, strip: Strip, to: *mut f32) {
+        // SAFETY: element (p, j) of the source exists; the target as the caller says.
+        unsafe { Self::pack(k, strip.columns, strip.width, to, |p, j| *from.add(p * stride + j)) }
     }
 
     unsafe fn gelu_panel(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {
@@ -118,7 +166,7 @@ impl MicroKernel for Model512 {
         #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
         unsafe fn enabled(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {
             // SAFETY: passed on.
-            unsafe { epilogue::gelu_panel::<FusedLane, { Model512::NR }>(to, from, rows, columns, stride) }
+            unsafe { epilogue::gelu_panel::<FusedLane, { Model512::<false>::NR }>(to, from, rows, columns, stride) }
         }
         // SAFETY: the same obligations.
         unsafe { enabled(to, from, rows, columns, stride) }
@@ -128,14 +176,32 @@ impl MicroKernel for Model512 {
 /// What can be tested here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kernel {
-    Of(Isa),
-    Model512,
+    Of(Isa, Precision),
+    Model512(Precision),
+}
+
+impl Kernel {
+    fn precision(self) -> Precision {
+        match self {
+            Kernel::Of(_, precision) | Kernel::Model512(precision) => precision,
+        }
+    }
+
+    /// What it makes of an operand.
+    fn operand(self, x: Vec<f32>) -> Vec<f32> {
+        if self.precision() == Precision::Bf16 { x.into_iter().map(round).collect() } else { x }
+    }
 }
 
 fn kernels() -> Vec<Kernel> {
-    let mut kernels: Vec<_> = isa::available().map(Kernel::Of).collect();
+    let precisions = [Precision::F32, Precision::Bf16];
+    let sets = isa::available().flat_map(|isa| precisions.map(|precision| (isa, precision)));
+    let mut kernels: Vec<_> = sets
+        .filter(|(isa, precision)| precision.is_available(*isa))
+        .map(|(isa, precision)| Kernel::Of(isa, precision))
+        .collect();
     if cfg!(not(target_arch = "x86_64")) || Isa::Avx2.is_available() {
-        kernels.push(Kernel::Model512);
+        kernels.extend(precisions.map(Kernel::Model512));
     }
     kernels
 }
@@ -178,12 +244,16 @@ impl Case {
             Ending::BiasGelu => Epilogue::BiasGelu { bias: &bias, pre: &mut pre },
         };
         match kernel {
-            Kernel::Of(isa) => {
-                matmul_on(isa, layout, dims, &a, &b, beta, &mut c, end, scratch);
+            Kernel::Of(isa, precision) => {
+                matmul_on(isa, precision, layout, dims, &a, &b, beta, &mut c, end, scratch);
             }
             // SAFETY: `kernels` lists the model only where it can run; all lengths are right.
-            Kernel::Model512 => unsafe {
-                loops::run::<Model512>(layout, dims, &a, &b, beta, &mut c, end, scratch);
+            Kernel::Model512(Precision::F32) => unsafe {
+                loops::run::<Model512<false>>(layout, dims, &a, &b, beta, &mut c, end, scratch);
+            },
+            // SAFETY: as above.
+            Kernel::Model512(Precision::Bf16) => unsafe {
+                loops::run::<Model512<true>>(layout, dims, &a, &b, beta, &mut c, end, scratch);
             },
         }
         (c, pre)
@@ -194,10 +264,11 @@ impl Case {
         if self.beta == 0.0 { vec![f32::NAN; count] } else { numbers(count, 4) }
     }
 
-    /// The product (without ending) by the textbook in f32 and f64, and Σ|a||b| + |c| of each element.
-    fn expected(&self) -> (Vec<f32>, Vec<f64>, Vec<f64>) {
+    /// The product (without ending) of the operands as this kernel rounds them by the textbook in f32 and f64, and Σ|a||b| + |c| of
+    /// each element.
+    fn expected(&self, kernel: Kernel) -> (Vec<f32>, Vec<f64>, Vec<f64>) {
         let Case { layout, dims, beta, .. } = *self;
-        let (a, b) = (numbers(dims.m * dims.k, 1), numbers(dims.k * dims.n, 2));
+        let [a, b] = [numbers(dims.m * dims.k, 1), numbers(dims.k * dims.n, 2)].map(|x| kernel.operand(x));
         let mut narrow = self.start();
         textbook::matmul(layout, dims, &a, &b, beta, &mut narrow);
         let wide = |x: &[f32], of: fn(f64) -> f64| x.iter().map(|&x| of(f64::from(x))).collect::<Vec<f64>>();
@@ -209,12 +280,15 @@ impl Case {
         (narrow, exact, sizes)
     }
 
-    /// Every kernel against the textbook: within the bound of a sum of k products, and for our own kernels the same bits.
+    /// Every kernel against the textbook: within the bound of a sum of k products, and for our own kernels the same bits (but for
+    /// a processor's pairs of bf16, whose order of additions is its own).
     fn check(&self) {
-        let (narrow, exact, sizes) = self.expected();
+        let expected =
+            [Kernel::Model512(Precision::F32), Kernel::Model512(Precision::Bf16)].map(|it| self.expected(it));
         let Dims { n, k, .. } = self.dims;
         let bias = numbers(n, 3);
         for kernel in kernels() {
+            let (narrow, exact, sizes) = &expected[usize::from(kernel.precision() == Precision::Bf16)];
             let (c, pre) = self.run(kernel);
             let sums = if self.ending == Ending::BiasGelu { &pre } else { &c };
             assert_eq!(sums.len(), narrow.len());
@@ -225,7 +299,7 @@ impl Case {
                 let bound = 2.0 * (k + 1) as f64 * f64::from(f32::EPSILON) * (sizes[i] + f64::from(added.abs()));
                 let error = (f64::from(got) - (exact[i] + f64::from(added))).abs();
                 assert!(error <= bound, "{self:?} {kernel:?} element {i}: error {error:e}, bound {bound:e}");
-                if kernel != Kernel::Of(Isa::Portable) {
+                if !matches!(kernel, Kernel::Of(Isa::Portable, _) | Kernel::Of(_, Precision::Bf16)) {
                     let expected = if self.ending == Ending::None { narrow[i] } else { narrow[i] + added };
                     assert_eq!(got.to_bits(), expected.to_bits(), "{self:?} {kernel:?} element {i}: {got} {expected}");
                 }
@@ -301,14 +375,23 @@ fn one_two_and_five_threads_give_the_same_bits() {
 
 #[test]
 fn a_forced_set_runs_its_own_kernel_or_is_refused() {
-    let run = |isa| {
+    let dims = Dims { m: 1, n: 1, k: 1 };
+    let run = |isa, precision| {
         let (mut c, mut scratch) = ([f32::NAN], [0.0; 64]);
-        matmul_on(isa, Layout::NN, Dims { m: 1, n: 1, k: 1 }, &[2.0], &[3.0], 0.0, &mut c, Epilogue::None, &mut scratch)
+        matmul_on(isa, precision, Layout::NN, dims, &[2.0], &[3.0], 0.0, &mut c, Epilogue::None, &mut scratch)
     };
-    for (isa, name) in [(Isa::Avx512, "avx512 8x48"), (Isa::Avx2, "avx2 6x16"), (Isa::Portable, portable::NAME)] {
-        match std::panic::catch_unwind(|| run(isa)) {
-            Ok(ran) => assert!(ran == name && isa::available().any(|it| it == isa), "{} ran {ran}", isa.name()),
-            Err(_) => assert!(isa::available().all(|it| it != isa), "{} is available and was refused", isa.name()),
+    for (isa, precision, name) in [
+        (Isa::Avx512, Precision::F32, "avx512 8x48"),
+        (Isa::Avx512, Precision::Bf16, "avx512bf16 8x48"),
+        (Isa::Avx2, Precision::F32, "avx2 6x16"),
+        (Isa::Avx2, Precision::Bf16, "none"),
+        (Isa::Portable, Precision::F32, portable::NAME),
+        (Isa::Portable, Precision::Bf16, "none"),
+    ] {
+        let what = format!("{} {}", isa.name(), precision.name());
+        match std::panic::catch_unwind(|| run(isa, precision)) {
+            Ok(ran) => assert!(ran == name && precision.is_available(isa), "{what} ran {ran}"),
+            Err(_) => assert!(!precision.is_available(isa), "{what} is available and was refused"),
         }
     }
 }
@@ -318,7 +401,8 @@ fn wrong_lengths_are_refused_by_argument() {
     let run = |a: usize, b: usize, c: usize, beta: f32, scratch: usize| {
         let [a, b, mut c, mut scratch] = [a, b, c, scratch].map(|length| vec![0.0; length]);
         let dims = Dims { m: 2, n: 3, k: 4 };
-        let call = || super::matmul(Layout::NT, dims, &a, &b, beta, &mut c, Epilogue::None, &mut scratch);
+        let call =
+            || super::matmul(Precision::F32, Layout::NT, dims, &a, &b, beta, &mut c, Epilogue::None, &mut scratch);
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
         panic.err().map(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
     };

@@ -9,6 +9,7 @@
 //! ```
 
 use super::blocking::LINE;
+use super::pack::{Strip, copy_strip};
 
 /// A vector of `f32`s: the only thing that an instruction set has to say about itself.
 ///
@@ -37,7 +38,7 @@ pub(crate) trait Vector: Copy {
     unsafe fn prefetch(from: *const f32);
     /// Asks for the cache line at `from`, which may be any pointer, in the cache that a panel is read from.
     unsafe fn prefetch_panel(from: *const f32);
-    /// `self + x * y` per element, rounded once.
+    /// `self + x * y` per element, rounded once; in bf16 `self + x0 * y0 + x1 * y1` of the pairs in each word.
     unsafe fn add_product(self, x: Self, y: Self) -> Self;
     /// `self + x` per element.
     unsafe fn add(self, x: Self) -> Self;
@@ -53,7 +54,9 @@ pub(super) trait MicroKernel {
     const LANES: usize;
     /// Columns of a full panel; a multiple of `LANES`.
     const NR: usize;
-    /// Longest block of k.
+    /// Elements along k in a step, which share one 32-bit word of packed memory: 1 in f32, 2 in bf16.
+    const STEP: usize;
+    /// Longest block of k, in steps.
     const KC: usize;
 
     /// Runs [`tile`] for `rows` in `1..=MR` and `vectors` in `1..=NR / LANES`.
@@ -62,19 +65,23 @@ pub(super) trait MicroKernel {
     /// The processor has the instruction set; the rest as [`tile`].
     unsafe fn tile(rows: usize, vectors: usize, args: &Tile);
 
-    /// Packs the transpose of `columns` rows of `steps` elements at `from`, `stride` apart, as `steps` rows of `width` elements at `to`;
-    /// columns from `columns` on become zero. `width` is that of a tile (up to `MR`) or of a panel (whole vectors).
+    /// Packs the transpose of `columns` rows of `k` elements at `from`, `stride` apart, as rows of `width` words at `to`, one for
+    /// each step; columns from `columns` on become zero. `width` is that of a tile (up to `MR`) or of a panel (whole vectors).
     ///
     /// # Safety
-    /// The processor has the instruction set; `from` is valid for reading these rows and `to` for `steps * width` writes.
-    unsafe fn pack_transposed(
-        from: *const f32,
-        stride: usize,
-        columns: usize,
-        steps: usize,
-        to: *mut f32,
-        width: usize,
-    );
+    /// The processor has the instruction set; `from` is valid for reading these rows and `to` for `width` writes a step.
+    unsafe fn pack_transposed(from: *const f32, stride: usize, columns: usize, k: usize, to: *mut f32, width: usize);
+
+    /// Packs `k` rows of a strip (`strip.columns` elements at `from`, rows `stride` apart) as rows of `strip.width` words at `to`, one
+    /// for each step.
+    ///
+    /// # Safety
+    /// As [`Self::pack_transposed`].
+    unsafe fn pack_rows(from: *const f32, stride: usize, k: usize, strip: Strip, to: *mut f32) {
+        const { assert!(Self::STEP == 1, "a copy packs f32") };
+        // SAFETY: the same obligations.
+        unsafe { copy_strip(from, stride, k, strip, to) }
+    }
 
     /// `to = gelu(from)` for a rectangle of `rows × columns`, `columns <= NR`, both with row stride `stride`.
     ///
@@ -91,7 +98,7 @@ pub(super) const CHUNK: usize = 8;
 pub(super) struct Tile {
     /// Steps of k in this block.
     pub(super) steps: usize,
-    /// Packed tile of A: `steps` groups of `rows` elements.
+    /// Packed tile of A: `steps` groups of `rows` words.
     pub(super) a: *const f32,
     /// Packed panel of B: `steps` groups of `vectors` vectors.
     pub(super) b: *const f32,

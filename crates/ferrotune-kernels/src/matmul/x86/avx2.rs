@@ -76,6 +76,7 @@ impl MicroKernel for Avx2 {
     const MR: usize = AVX2_MR;
     const LANES: usize = Avx2Vector::LANES;
     const NR: usize = AVX2_NV * Avx2Vector::LANES;
+    const STEP: usize = 1;
     const KC: usize = AVX2_KC;
 
     unsafe fn tile(rows: usize, vectors: usize, args: &Tile) {
@@ -83,16 +84,9 @@ impl MicroKernel for Avx2 {
         unsafe { tile_of_shape!(avx2_tile(args), rows, vectors, rows [1 2 3 4 5 6], vectors [1 2]) }
     }
 
-    unsafe fn pack_transposed(
-        from: *const f32,
-        stride: usize,
-        columns: usize,
-        steps: usize,
-        to: *mut f32,
-        width: usize,
-    ) {
+    unsafe fn pack_transposed(from: *const f32, stride: usize, columns: usize, k: usize, to: *mut f32, width: usize) {
         // SAFETY: the same obligations.
-        unsafe { transpose::pack_transposed(from, stride, columns, steps, to, width) }
+        unsafe { transpose::pack_transposed(from, stride, columns, k, to, width) }
     }
 
     unsafe fn gelu_panel(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {

@@ -4,3 +4,4 @@
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 mod transpose;
+mod words;

@@ -1,4 +1,4 @@
-//! Packing of tiles and panels whose columns lie as rows, by 8×8 transposes in AVX2 registers; AVX-512 machines use it too.
+//! Packing of tiles and panels whose columns lie as rows, by 8×8 transposes in AVX2 registers.
 //! Must not know which operand it packs.
 
 use std::arch::x86_64::*;
