@@ -90,11 +90,11 @@ def ferrotune_train(context, model, rows, extra, first_timed_step=None, timed_ep
     }
 
 
-def ferrotune_inference(context, rows):
+def ferrotune_inference(context, rows, precision):
     """The forward passes of `ferrotune predict` in batches of the size that the opponents use."""
     command = [
         context.binaries / "examples" / "inference", context.work / "minilm-classifier", rows,
-        context.batch_size, context.warm_up, context.max_length,
+        context.batch_size, context.warm_up, context.max_length, precision,
     ]
     return timed(context, command)
 

@@ -4,22 +4,24 @@
 use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_bert::{Dropouts, Sequences};
 use ferrotune_data::{Batch, Need, Tokenizer, read_table_with};
-use ferrotune_tensor::{Cpu, Pool, Tape};
+use ferrotune_tensor::{Cpu, Pool, Precision, Tape};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-const USAGE: &str = "usage: inference MODEL_FOLDER ROWS.csv BATCH_SIZE WARM_UP_BATCHES MAX_LENGTH";
+const USAGE: &str = "usage: inference MODEL_FOLDER ROWS.csv BATCH_SIZE WARM_UP_BATCHES MAX_LENGTH PRECISION";
 
 fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let [folder, rows, batch_size, warm_up, max_length] = arguments else { return Err(USAGE.into()) };
+    let [folder, rows, batch_size, warm_up, max_length, precision] = arguments else { return Err(USAGE.into()) };
+    let precision = [Precision::F32, Precision::Bf16].into_iter().find(|it| it.name() == precision).ok_or(USAGE)?;
+    let backend = Cpu::with(precision).ok_or("this processor lacks the instructions for that precision")?;
     let (folder, rows) = (Path::new(folder), Path::new(rows));
     let (batch_size, warm_up) = (batch_size.parse::<usize>()?, warm_up.parse::<usize>()?);
     let encoded = Tokenizer::from_folder(folder, max_length.parse()?)?
         .encode(&read_table_with(rows, None, None, Need::TextOnly)?.rows)?;
     let loaded = pretrained::load(&Cpu, folder, Head::Stored)?;
-    let mut pool = Pool::new(Cpu);
+    let mut pool = Pool::new(backend);
     let mut logits = |rows: &[usize]| {
         let batch = Batch::gather(&encoded, &[], rows);
         let sequences = Sequences {
@@ -28,7 +30,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             positions: batch.positions,
             offsets: batch.offsets.as_slice().into(),
         };
-        let mut tape = Tape::inference(&Cpu, &loaded.params, &mut pool);
+        let mut tape = Tape::inference(&backend, &loaded.params, &mut pool);
         let logits = loaded.model.logits(&mut tape, &sequences, &Dropouts::off());
         tape.download(logits)
     };

@@ -10,7 +10,7 @@ PEAK = Reading("peak_mib", "peak memory", "MiB", False)
 FIRST_STEP = Reading("first_step", "from command to first optimizer step", "s", False)
 WHOLE_RUN = Reading("whole_run", "from command to written predictions", "s", False)
 
-NAMES = ("minilm", "bert-base", "frozen", "inference", "predict", "first-step")
+NAMES = ("minilm", "minilm-bf16", "bert-base", "bert-base-bf16", "frozen", "inference", "inference-bf16", "predict", "first-step")
 # With this option the embeddings and all layers but the last two of MiniLM stay as they are.
 FREEZE = "embeddings,layers.0-3"
 TRAINED_LAYERS = 2
@@ -24,22 +24,28 @@ class Measure:
         self.ferrotune, self.opponents = c.Contestant("ferrotune", ferrotune), opponents
 
 
-def training(name, title, readings, context, model, rows, warm_up):
-    """Full fine-tuning against static, dynamic and grouped batches, and bf16 where the processor has it."""
-    ours = partial(c.ferrotune_train, context, model, rows, ["--epochs", "1"], first_timed_step=warm_up + 1)
+def training(name, title, context, model, rows, warm_up, precision="f32"):
+    """Full fine-tuning in f32 or bf16 against the same in dynamic and grouped batches."""
+    extra = ["--epochs", "1", "--precision", precision]
+    ours = partial(c.ferrotune_train, context, model, rows, extra, first_timed_step=warm_up + 1)
 
     def torch(label, *extra, skipped=None):
         return c.Contestant(f"PyTorch {label}", partial(c.torch_train, context, model, rows, warm_up, *extra), skipped)
 
-    opponents = [
-        torch("fp32, dynamic", "--batching", "dynamic"),
-        torch("fp32, grouped, fused AdamW", "--batching", "grouped", "--fused"),
-        torch("bf16, dynamic, fused AdamW", "--batching", "dynamic", "--fused", "--bf16", skipped=context.no_bf16),
-        torch("bf16, grouped, fused AdamW", "--batching", "grouped", "--fused", "--bf16", skipped=context.no_bf16),
-    ]
-    if name == "minilm":
-        opponents.insert(0, torch("fp32, static", "--batching", "static"))
-    return Measure(name, title, readings, ours, opponents)
+    grouped = ("--batching", "grouped", "--fused")
+    if precision == "bf16":
+        opponents = [
+            torch("bf16, dynamic, fused AdamW", "--batching", "dynamic", "--fused", "--bf16", skipped=context.no_bf16),
+            torch("bf16, grouped, fused AdamW", *grouped, "--bf16", skipped=context.no_bf16),
+        ]
+    else:
+        opponents = [
+            torch("fp32, dynamic", "--batching", "dynamic"),
+            torch("fp32, grouped, fused AdamW", *grouped),
+        ]
+        if name == "minilm":
+            opponents.insert(0, torch("fp32, static", "--batching", "static"))
+    return Measure(name, f"{title}, {precision}", [RATE, PEAK], ours, opponents)
 
 
 def frozen(context):
@@ -63,23 +69,29 @@ def frozen(context):
     return Measure("frozen", title, [RATE], ours, opponents)
 
 
-def inference(context):
+def inference(context, precision="f32"):
     """Forward passes alone: tokens in, logits out."""
     rows = context.rows
     graph = ("--graph", context.work / "minilm.onnx")
+
+    def torch(way, *extra, skipped=None):
+        turn = partial(c.inference, context, "torch_inference", rows, "--batching", way, *extra)
+        return c.Contestant(f"PyTorch {'bf16' if extra else 'fp32'}, {way}", turn, skipped)
+
     opponents = []
     for way in ("dynamic", "grouped"):
-        add = ("--batching", way)
+        if precision == "bf16":
+            opponents.append(torch(way, "--bf16", skipped=context.no_bf16))
+            continue
+        onnx = partial(c.inference, context, "onnx_inference", rows, *graph, "--batching", way)
         opponents += [
-            c.Contestant(f"PyTorch fp32, {way}", partial(c.inference, context, "torch_inference", rows, *add)),
-            c.Contestant(f"PyTorch bf16, {way}", partial(c.inference, context, "torch_inference", rows, *add, "--bf16"),
-                         context.no_bf16),
-            c.Contestant(f"ONNX Runtime fp32, {way}", partial(c.inference, context, "onnx_inference", rows, *graph, *add),
-                         context.no_onnx),
+            torch(way),
+            c.Contestant(f"ONNX Runtime fp32, {way}", onnx, context.no_onnx),
             c.Contestant(f"candle fp32, {way}", partial(c.candle_inference, context, way), context.no_candle),
         ]
-    ours = partial(c.ferrotune_inference, context, rows)
-    return Measure("inference", "MiniLM inference, f32", [RATE], ours, opponents)
+    ours = partial(c.ferrotune_inference, context, rows, precision)
+    name = "inference" if precision == "f32" else "inference-bf16"
+    return Measure(name, f"MiniLM inference, {precision}", [RATE], ours, opponents)
 
 
 def predict(context):
@@ -106,11 +118,16 @@ def first_step(context):
 def chosen(context, names):
     """The measures with these names, in the order of NAMES."""
     base = context.work / "bert-base"
+    minilm = ("MiniLM training", context, context.minilm, context.rows, context.warm_up)
+    bert_base = ("BERT-base training", context, base, context.base_rows, context.base_warm_up)
     makers = {
-        "minilm": lambda: training("minilm", "MiniLM training, f32", [RATE, PEAK], context, context.minilm, context.rows, context.warm_up),
-        "bert-base": lambda: training("bert-base", "BERT-base training, f32", [RATE, PEAK], context, base, context.base_rows, context.base_warm_up),
+        "minilm": lambda: training("minilm", *minilm),
+        "minilm-bf16": lambda: training("minilm-bf16", *minilm, "bf16"),
+        "bert-base": lambda: training("bert-base", *bert_base),
+        "bert-base-bf16": lambda: training("bert-base-bf16", *bert_base, "bf16"),
         "frozen": lambda: frozen(context),
         "inference": lambda: inference(context),
+        "inference-bf16": lambda: inference(context, "bf16"),
         "predict": lambda: predict(context),
         "first-step": lambda: first_step(context),
     }

@@ -79,7 +79,7 @@ def context(a, work):
     print("preparing models", flush=True)
     prepare = [
         python, Path(__file__).parent / "prepare.py", "--minilm", minilm, "--rows", work / "rows.csv", "--out", work,
-        "--batch-size", str(batch_size), "--max-length", str(max_length), *(["--bert-base"] if "bert-base" in a.only else []),
+        "--batch-size", str(batch_size), "--max-length", str(max_length), *(["--bert-base"] if {"bert-base", "bert-base-bf16"} & set(a.only) else []),
         *([] if no_onnx else ["--onnx"]),
     ]
     shared = measures.c.Context(

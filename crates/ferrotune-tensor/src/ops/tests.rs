@@ -1,8 +1,10 @@
 //! Gradcheck of every built-in op, and the tape's promises: coverage, freezing, shared inputs, no allocation.
 
 use super::*;
+use crate::backend::{LinearDims, LinearGrads};
 use crate::init::Init;
 use crate::prelude::*;
+use crate::{Backend, Pool, Precision};
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, IxDyn, Slice};
 use std::ops::Range;
 use std::sync::Arc;
@@ -89,6 +91,37 @@ fn linear() {
         check(Linear::new, &[&[n, i], &[o, i], &[o]], reference);
         check(Linear::with_gelu, &[&[n, i], &[o, i], &[o]], |x| reference(x).mapv(gelu));
     }
+}
+
+/// In bf16 a linear layer is that of its rounded inputs, forward and backward, up to the order of f32 sums.
+#[test]
+fn linear_in_bf16() {
+    let Some(bf16) = Cpu::with(Precision::Bf16) else { return };
+    let (n, i, o) = (13, 9, 33);
+    let numbers = |count: usize, seed: usize| -> Vec<f32> {
+        (0..count).map(|k| ((k * 7919 + seed * 613) % 1021) as f32 / 512.0 - 1.0).collect()
+    };
+    // Numbers of 8 significant bits, which rounding leaves as they are.
+    let short =
+        |x: Vec<f32>| -> Vec<f32> { x.into_iter().map(|x| f32::from_bits(x.to_bits() & 0xffff_0000)).collect() };
+    let run = |cpu: Cpu, x: &[f32], w: &[f32], dy: &[f32]| {
+        let (b, dims, pool) = (numbers(o, 3), LinearDims { n, i, o }, &mut Pool::new(cpu));
+        let [mut y, mut dx, mut dw, mut db] = [n * o, n * i, o * i, o].map(|len| vec![f32::NAN; len]);
+        cpu.linear(pool, &mut y, None, x, w, &b, dims);
+        let grads =
+            LinearGrads { dx: Some((&mut dx[..], 0.0)), dw: Some((&mut dw[..], 0.0)), db: Some((&mut db[..], 0.0)) };
+        cpu.linear_backward(pool, grads, dy, x, w, dims);
+        [y, dx, dw, db].concat()
+    };
+    let [x, w, dy] = [(n * i, 1), (o * i, 2), (n * o, 4)].map(|(count, seed)| short(numbers(count, seed)));
+    for (got, expected) in run(bf16, &x, &w, &dy).iter().zip(run(Cpu, &x, &w, &dy)) {
+        // Sums of at most 33 products below 1.
+        assert!((got - expected).abs() <= 33.0 * 33.0 * f32::EPSILON, "{got} {expected}");
+    }
+    // Next to one in f32, one in bf16.
+    let near = vec![1.0 + 2f32.powi(-20); n * i];
+    let (ones, rounded) = (run(bf16, &vec![1.0; n * i], &w, &dy), run(bf16, &near, &w, &dy));
+    assert!(ones == rounded && ones != run(Cpu, &near, &w, &dy));
 }
 
 #[test]
