@@ -15,14 +15,28 @@ pub(super) unsafe fn gelu_panel<L: Lane, const NR: usize>(
     columns: usize,
     stride: usize,
 ) {
+    // Two bodies, so that the copies of a full panel have a size that the compiler knows.
     for i in 0..rows {
         let mut row = [0.0f32; NR];
         // SAFETY: row i < rows has `columns <= NR` elements.
-        unsafe { row.as_mut_ptr().copy_from_nonoverlapping(from.add(i * stride), columns) };
-        for value in &mut row {
-            *value = vmath::gelu::<L>(*value);
+        unsafe {
+            let (from, to) = (from.add(i * stride), to.add(i * stride));
+            if columns == NR {
+                row.as_mut_ptr().copy_from_nonoverlapping(from, NR);
+                gelu_row::<L>(&mut row);
+                to.copy_from_nonoverlapping(row.as_ptr(), NR);
+            } else {
+                row.as_mut_ptr().copy_from_nonoverlapping(from, columns);
+                gelu_row::<L>(&mut row);
+                to.copy_from_nonoverlapping(row.as_ptr(), columns);
+            }
         }
-        // SAFETY: as above.
-        unsafe { to.add(i * stride).copy_from_nonoverlapping(row.as_ptr(), columns) };
+    }
+}
+
+#[inline(always)]
+fn gelu_row<L: Lane>(row: &mut [f32]) {
+    for value in row {
+        *value = vmath::gelu::<L>(*value);
     }
 }
