@@ -177,7 +177,7 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
     let keys = &family.keys;
     let required = |key: &str, cap: usize| match whole(&raw, key, 1..=cap)? {
         Some(value) => Ok(value),
-        None => Err(format!("has no {key}, which every {} configuration must give", family.class)),
+        None => Err(format!("has no {key}, which every {} configuration must give", family.model_type)),
     };
     let or = |key: &str, default: f32, range: Range| Ok::<f32, String>(real(&raw, key, range)?.unwrap_or(default));
     let vocab_size = required("vocab_size", VOCABULARY_CAP)?;
@@ -222,7 +222,7 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
         return Err(format!(
             "max_position_embeddings {} leaves no position, because {} counts from {}",
             config.max_position_embeddings,
-            family.class,
+            family.model_type,
             config.first_position()
         ));
     }
@@ -246,7 +246,7 @@ fn family_of(raw: &Map<String, Value>) -> Result<&'static Family, String> {
             .ok_or_else(|| format!("model_type {} is not supported; known are {}", quoted(model), family::known())),
         Some(other) => Err(format!("model_type must be a string, found {}", brief(other))),
         // Early BERT configurations do not say; their tensors are checked name by name anyway.
-        None => check_architectures(raw).map(|()| family::ALL[0]),
+        None => check_architectures(raw).map(|()| family::UNNAMED),
     }
 }
 
@@ -287,7 +287,11 @@ fn check_is_plain_encoder(raw: &Map<String, Value>) -> Result<(), String> {
 fn check_architectures(raw: &Map<String, Value>) -> Result<(), String> {
     let names = raw.get("architectures").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     match names.iter().find(|name| !name.as_str().is_some_and(|name| name.starts_with("Bert"))) {
-        Some(other) => Err(format!("has no model_type and architecture {}, only BERT is supported", brief(other))),
+        Some(other) => Err(format!(
+            "has no model_type, and architecture {} is not BERT; add its model_type, known are {}",
+            brief(other),
+            family::known()
+        )),
         None => Ok(()),
     }
 }

@@ -65,7 +65,7 @@ fn documents_that_are_not_a_configuration() {
         ],
     );
     check_text("[1]", expect!["config.json: is JSON, but not an object; fetch or write the file again"]);
-    check_text("{}", expect!["config.json: has no vocab_size, which every BERT configuration must give"]);
+    check_text("{}", expect!["config.json: has no vocab_size, which every bert configuration must give"]);
     check_text(
         "{\"vocab_size\": 1,}",
         expect!["config.json: is not valid JSON: trailing comma at line 1 column 18; fetch or write the file again"],
@@ -117,12 +117,16 @@ fn documents_that_are_not_a_configuration() {
 #[test]
 fn other_models_are_refused_by_name() {
     check(
-        json!({"model_type": "roberta"}),
-        expect![[r#"config.json: model_type "roberta" is not supported, only "bert" is"#]],
+        json!({"model_type": "deberta-v2"}),
+        expect![[
+            r#"config.json: model_type "deberta-v2" is not supported; known are bert, distilbert, electra, roberta, xlm-roberta"#
+        ]],
     );
     check(
         json!({"model_type": "x\n\u{1b}[31m"}),
-        expect![[r#"config.json: model_type "x\n\u{1b}[31m" is not supported, only "bert" is"#]],
+        expect![[
+            r#"config.json: model_type "x\n\u{1b}[31m" is not supported; known are bert, distilbert, electra, roberta, xlm-roberta"#
+        ]],
     );
     check(json!({"model_type": 3}), expect!["config.json: model_type must be a string, found 3"]);
     let mut unnamed = document();
@@ -130,7 +134,9 @@ fn other_models_are_refused_by_name() {
     unnamed.insert("architectures".to_string(), json!(["DistilBertModel"]));
     check_text(
         &Value::Object(unnamed).to_string(),
-        expect![[r#"config.json: has no model_type and architecture "DistilBertModel", only BERT is supported"#]],
+        expect![[
+            r#"config.json: has no model_type, and architecture "DistilBertModel" is not BERT; add its model_type, known are bert, distilbert, electra, roberta, xlm-roberta"#
+        ]],
     );
     check(
         json!({"position_embedding_type": "relative_key"}),
@@ -138,12 +144,12 @@ fn other_models_are_refused_by_name() {
     );
     check(
         json!({"is_decoder": true}),
-        expect!["config.json: is_decoder is true: a decoder is not supported, only the BERT encoder is"],
+        expect!["config.json: is_decoder is true: a decoder is not supported, only encoders are"],
     );
     check(
         json!({"add_cross_attention": true}),
         expect![
-            "config.json: add_cross_attention is true: a model with cross attention is not supported, only the BERT encoder is"
+            "config.json: add_cross_attention is true: a model with cross attention is not supported, only encoders are"
         ],
     );
     check(json!({"is_decoder": "no"}), expect![[r#"config.json: is_decoder must be true or false, found "no""#]]);
@@ -177,7 +183,7 @@ fn sizes_out_of_range() {
     );
     check(
         json!({"vocab_size": null}),
-        expect!["config.json: has no vocab_size, which every BERT configuration must give"],
+        expect!["config.json: has no vocab_size, which every bert configuration must give"],
     );
     check(
         json!({"hidden_size": 16_385}),

@@ -154,6 +154,9 @@ pub const TOKEN_HEAD: &str = "classifier";
 pub const ALL: [&Family; 5] =
     [&bert::BERT, &distilbert::DISTILBERT, &electra::ELECTRA, &roberta::ROBERTA, &roberta::XLM_ROBERTA];
 
+/// The family of a configuration that names none: BERT's first ones did not.
+pub const UNNAMED: &Family = &bert::BERT;
+
 impl Family {
     /// The family of this `model_type`.
     pub fn of(model_type: &str) -> Option<&'static Family> {
