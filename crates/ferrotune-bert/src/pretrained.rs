@@ -96,9 +96,11 @@ pub fn load_with_adapters<B: Backend>(
     );
     let output = ["weight", "bias"].map(|name| format!("{out}.{name}"));
     let head_is_loaded = report.loaded.contains(&output[0]);
+    let is_new_head = head_is_loaded && matches!(head, Head::For { .. });
     let head_replaced = match &config.id2label {
+        _ if is_new_head && config.head_kind() != kind => Some(format!("it is for {}", config.head_kind())),
         Some(stored) if head_is_loaded && *stored != labels => Some(format!("its labels are {}", stored.join(", "))),
-        None if head_is_loaded && matches!(head, Head::For { .. }) => Some("its classes have no names".to_string()),
+        None if is_new_head => Some("its classes have no names".to_string()),
         _ => None,
     };
     if head_replaced.is_some() {

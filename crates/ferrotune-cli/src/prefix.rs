@@ -64,7 +64,9 @@ pub fn open(
     let folder = settings.prefix_cache_dir.as_deref().or((total > limit).then_some(spill.as_path()));
     let place = folder.map_or("memory".to_string(), |folder| folder.display().to_string());
     eprintln!("computed once, {:.0} MiB in {place}", total as f64 / f64::from(1 << 20));
-    let identity = format!("{:?}\n{layers} layers\n{:?}\n{}", model.config, isa::current(), env!("CARGO_PKG_VERSION"));
+    let rows = if frozen.first_token_only() { "first tokens" } else { "all tokens" };
+    let (config, version) = (model.config, env!("CARGO_PKG_VERSION"));
+    let identity = format!("{config:?}\n{layers} layers, {rows}\n{:?}\n{version}", isa::current());
     let cache = |split: &Split| -> Result<PrefixCache, Failure> {
         let encoded: &Encoded = &split.encoded;
         Ok(match folder {

@@ -148,8 +148,7 @@ impl EncoderConfig {
 
     /// What the head of the folder scores, by the class that config.json names first; sequences if it names none.
     pub fn head_kind(&self) -> HeadKind {
-        let first = self.raw.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str);
-        match first {
+        match first_class(&self.raw) {
             Some(class) if class.ends_with(HeadKind::Tokens.class_suffix()) => HeadKind::Tokens,
             _ => HeadKind::Sequence,
         }
@@ -174,6 +173,7 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
     let raw = parse_object(bytes).map_err(|problem| known_wrong_file(bytes).map_or(problem, String::from))?;
     let family = family_of(&raw)?;
     check_is_plain_encoder(&raw)?;
+    check_class(&raw, family)?;
     let keys = &family.keys;
     let required = |key: &str, cap: usize| match whole(&raw, key, 1..=cap)? {
         Some(value) => Ok(value),
@@ -282,6 +282,19 @@ fn check_is_plain_encoder(raw: &Map<String, Value>) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Refuses the class that the family refuses.
+fn check_class(raw: &Map<String, Value>, family: &Family) -> Result<(), String> {
+    match family.refused {
+        Some((class, why)) if first_class(raw) == Some(class) => Err(format!("architecture {class} is {why}")),
+        _ => Ok(()),
+    }
+}
+
+/// The class of transformers that the document names first.
+fn first_class(raw: &Map<String, Value>) -> Option<&str> {
+    raw.get("architectures")?.get(0)?.as_str()
 }
 
 fn check_architectures(raw: &Map<String, Value>) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! config.json: what is accepted, what is refused with which line, and what is written back.
 
+mod families;
+
 use super::*;
 use expect_test::{Expect, expect};
 use serde_json::json;

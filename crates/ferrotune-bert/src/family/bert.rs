@@ -21,4 +21,5 @@ pub(super) const BERT: Family = Family {
         modules: &["classifier"],
     },
     pretraining: &["cls."],
+    refused: None,
 };

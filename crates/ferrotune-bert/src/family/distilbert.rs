@@ -43,4 +43,5 @@ pub(super) const DISTILBERT: Family = Family {
         modules: &["pre_classifier", "classifier"],
     },
     pretraining: &["vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
+    refused: None,
 };

@@ -21,4 +21,8 @@ pub(super) const ELECTRA: Family = Family {
         modules: &["classifier"],
     },
     pretraining: &["discriminator_predictions.", "generator_predictions.", "generator_lm_head."],
+    refused: Some((
+        "ElectraForMaskedLM",
+        "ELECTRA's generator, which only served to train the discriminator: fine-tune the discriminator",
+    )),
 };

@@ -22,6 +22,7 @@ pub(super) const ROBERTA: Family = Family {
         modules: &["classifier"],
     },
     pretraining: &["lm_head."],
+    refused: None,
 };
 
 /// `XLMRobertaModel` and its heads in transformers.

@@ -17,7 +17,8 @@ pub struct Embeddings {
     pub token_type_embeddings: Option<ParamId>,
     /// `LayerNorm`
     pub layer_norm: LayerNorm,
-    token_types: TokenTypes,
+    /// Whether the second text of a pair has a row of its own.
+    tells_segments: bool,
     first_position: u32,
 }
 
@@ -34,7 +35,7 @@ impl Embeddings {
             token_type_embeddings: (token_types != TokenTypes::Absent)
                 .then(|| table("token_type_embeddings", config.type_vocab_size)),
             layer_norm: LayerNorm::new(scope.enter("LayerNorm"), e, config.layer_norm_eps),
-            token_types,
+            tells_segments: token_types == TokenTypes::Segments && config.type_vocab_size > 1,
             first_position: config.first_position() as u32,
         }
     }
@@ -44,8 +45,7 @@ impl Embeddings {
         let positions = input.positions.iter().map(|position| position + self.first_position).collect();
         let mut reads = vec![(self.word_embeddings, input.ids.clone()), (self.position_embeddings, positions)];
         if let Some(table) = self.token_type_embeddings {
-            let is_read = self.token_types == TokenTypes::Segments;
-            reads.push((table, if is_read { input.type_ids.clone() } else { vec![0; input.ids.len()] }));
+            reads.push((table, if self.tells_segments { input.type_ids.clone() } else { vec![0; input.ids.len()] }));
         }
         reads
     }

@@ -5,6 +5,7 @@ use super::{Dropouts, Linear};
 use crate::config::EncoderConfig;
 use crate::family::{HeadActivation, TOKEN_HEAD};
 use ferrotune_tensor::{Backend, Layout, Mask, Tape, Var, ops};
+use std::fmt;
 
 /// What a head gives scores to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,15 @@ pub enum HeadKind {
     Sequence,
     /// Each token.
     Tokens,
+}
+
+impl fmt::Display for HeadKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            HeadKind::Sequence => "whole texts",
+            HeadKind::Tokens => "tokens",
+        })
+    }
 }
 
 impl HeadKind {
