@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group};
 use ferrotune_benches::{LENGTHS, offsets};
-use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts, Sequences};
+use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, Sequences};
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_optim::{AdamW, Groups, Optimizer, adamw, clip};
 use ferrotune_tensor::{Backend, Cpu, Grads, Params, Pool, Tape};
@@ -18,7 +18,7 @@ const CONFIG: &str = r#"{
 }"#;
 
 /// A ragged batch whose tokens are spread over the vocabulary.
-fn batch(config: &BertConfig) -> Sequences {
+fn batch(config: &EncoderConfig) -> Sequences {
     let tokens: u32 = LENGTHS.iter().sum();
     Sequences {
         // A prime stride visits other rows of the embedding for each token.
@@ -30,20 +30,15 @@ fn batch(config: &BertConfig) -> Sequences {
 }
 
 fn step(criterion: &mut Criterion) {
-    let config: BertConfig = CONFIG.parse().expect("the configuration above is good");
-    let (model, layout) = BertForSequenceClassification::new(&config, 2);
+    let config: EncoderConfig = CONFIG.parse().expect("the configuration above is good");
+    let (model, layout) = EncoderClassifier::new(&config, 2);
     let mut params = Params::init(&Cpu, layout, 1);
     // By rows, as the trainer has it.
     let (mut grads, mut pool) = (Grads::by_rows(&Cpu, &params), Pool::new(Cpu));
     let groups = Groups::standard(&params, 0.01);
     let mut optimizer = AdamW::new(&Cpu, &params, groups, adamw::BETAS, adamw::EPS);
     let batch = batch(&config);
-    let tables = &model.bert.embeddings;
-    let reads = [
-        (tables.word_embeddings, batch.ids.clone()),
-        (tables.position_embeddings, batch.positions.clone()),
-        (tables.token_type_embeddings, batch.type_ids.clone()),
-    ];
+    let reads = model.base.embeddings.reads(&batch);
     let labels: Vec<u32> = (0..LENGTHS.len() as u32).map(|row| row % 2).collect();
     let mut pass = 0;
     let _awake = Cpu.awake();

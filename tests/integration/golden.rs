@@ -2,7 +2,7 @@
 
 use ferrotune_bert::checkpoint::{TensorSpec, load};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts};
+use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig};
 use ferrotune_data::{Row, Tokenizer};
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_optim::{AdamW, Groups, Optimizer, clip};
@@ -38,7 +38,7 @@ fn check(name: &str) {
         assert_close(&what, tape.get(hidden).data, &fixture.floats(&what), 1e-5, 1.0);
     }
     assert_eq!(outputs.hidden.len(), loaded.config.num_hidden_layers + 1);
-    assert_close("pooled", tape.get(outputs.pooled).data, &fixture.floats("pooled"), 1e-5, 1.0);
+    assert_close("pooled", tape.get(outputs.pooled.unwrap()).data, &fixture.floats("pooled"), 1e-5, 1.0);
     assert_close("logits", tape.get(outputs.logits).data, &fixture.floats("logits"), 1e-5, 1.0);
     drop(tape);
 
@@ -97,8 +97,8 @@ fn pairs_with_token_types() {
 #[test]
 fn a_bare_legacy_encoder_in_two_shards_of_half_precision() {
     let fixture = Fixture::read("tiny-legacy");
-    let config = BertConfig::from_folder(&golden("tiny-legacy")).unwrap();
-    let (model, layout) = BertForSequenceClassification::new(&config, 2);
+    let config = EncoderConfig::from_folder(&golden("tiny-legacy")).unwrap();
+    let (model, layout) = EncoderClassifier::new(&config, 2);
     let spec =
         |e: &ferrotune_tensor::layout::Entry| TensorSpec { name: e.name.clone(), shape: e.shape.dims().to_vec() };
     let wanted: Vec<TensorSpec> = layout.entries().iter().map(spec).collect();
@@ -115,7 +115,7 @@ fn a_bare_legacy_encoder_in_two_shards_of_half_precision() {
         let what = format!("hidden.{layer}");
         assert_close(&what, tape.get(hidden).data, &fixture.floats(&what), 1e-5, 1.0);
     }
-    assert_close("pooled", tape.get(outputs.pooled).data, &fixture.floats("pooled"), 1e-5, 1.0);
+    assert_close("pooled", tape.get(outputs.pooled.unwrap()).data, &fixture.floats("pooled"), 1e-5, 1.0);
 }
 
 #[test]
@@ -215,7 +215,17 @@ fn save_load_save_gives_identical_files() {
     for name in ["first", "second"] {
         let loaded = pretrained::load(&Cpu, &from, Head::Stored).unwrap();
         let to = folder.path().join(name);
-        pretrained::save(&Cpu, &to, &loaded.config, &loaded.labels, &loaded.params, Some(&from), false).unwrap();
+        pretrained::save(
+            &Cpu,
+            &to,
+            &loaded.config,
+            loaded.model.kind(),
+            &loaded.labels,
+            &loaded.params,
+            Some(&from),
+            false,
+        )
+        .unwrap();
         files.push(["config.json", "model.safetensors", "tokenizer.json"].map(|f| std::fs::read(to.join(f)).unwrap()));
         from = to;
     }

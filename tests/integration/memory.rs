@@ -1,12 +1,12 @@
 //! The predicted memory of a step beside what the pool of a real one holds.
 
 use ferrotune_bert::memory::activation_numbers;
-use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts, freeze};
+use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, freeze};
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_tensor::{Cpu, Grads, Params, Pool, Tape};
 use ferrotune_tests::sequences;
 
-fn config(hidden: usize, intermediate: usize, layers: usize) -> BertConfig {
+fn config(hidden: usize, intermediate: usize, layers: usize) -> EncoderConfig {
     let text = format!(
         r#"{{"model_type": "bert", "vocab_size": 50, "hidden_size": {hidden}, "num_hidden_layers": {layers},
         "num_attention_heads": 4, "intermediate_size": {intermediate}, "max_position_embeddings": 64, "type_vocab_size": 2,
@@ -18,7 +18,7 @@ fn config(hidden: usize, intermediate: usize, layers: usize) -> BertConfig {
 #[track_caller]
 fn check(hidden: usize, intermediate: usize, layers: usize, freeze_spec: &str, lengths: &[u32]) {
     let config = config(hidden, intermediate, layers);
-    let (model, layout) = BertForSequenceClassification::new(&config, 3);
+    let (model, layout) = EncoderClassifier::new(&config, 3);
     let mut params = Params::init(&Cpu, layout, 1);
     freeze::freeze(&mut params, &freeze::prefixes(freeze_spec, &config).unwrap());
     let frozen = freeze::frozen_layers(&params, &config);
@@ -39,7 +39,7 @@ fn check(hidden: usize, intermediate: usize, layers: usize, freeze_spec: &str, l
         tape.backward(loss, 1.0, &mut grads);
     }
     let (held, predicted) =
-        (pool.held() as f64, activation_numbers(&config, frozen, tokens as usize, lengths.len()) as f64);
+        (pool.held() as f64, activation_numbers(&config, model.kind(), frozen, tokens as usize, lengths.len()) as f64);
     let ratio = predicted / held;
     // An eighth of a buffer may be unused; small gradients and scratch of kernels are not counted.
     assert!(

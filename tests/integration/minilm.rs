@@ -1,7 +1,7 @@
 //! all-MiniLM-L6-v2 itself against transformers, where its weights are on this machine (the fine-tune that CI runs fetches them).
 
-use ferrotune_bert::Dropouts;
 use ferrotune_bert::pretrained::{self, Head};
+use ferrotune_bert::{Dropouts, HeadKind};
 use ferrotune_data::{Row, Tokenizer};
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_tensor::{Cpu, Grads, Pool, Tape};
@@ -24,7 +24,8 @@ fn logits_and_gradient_norms_of_sixteen_sentences() {
     let wanted: Value = serde_json::from_str(&text).unwrap();
     let list = |key: &str| wanted[key].as_array().unwrap().clone();
     let names = ["zero".to_string(), "one".to_string()];
-    let mut loaded = pretrained::load(&Cpu, &folder, Head::For { labels: &names, seed: 0 }).unwrap();
+    let mut loaded =
+        pretrained::load(&Cpu, &folder, Head::For { labels: &names, kind: HeadKind::Sequence, seed: 0 }).unwrap();
     let find = |name: &str| loaded.params.layout().find(name).unwrap();
     let (weight, bias) = (find("classifier.weight"), find("classifier.bias"));
     let w: Vec<f32> = (0..2 * 384).map(|n| ((n * 7919 + 13) % 1000) as f32 / 10000.0 - 0.05).collect();

@@ -1,8 +1,8 @@
 //! The promises of training, on a tiny model: it learns, a resumed run has the bits of an uninterrupted one, threads do not matter,
 //! frozen parts stay, not-a-number stops before the optimizer step.
 
-use ferrotune_bert::freeze;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_bert::{HeadKind, freeze};
 use ferrotune_data::{Labels, Row, Tokenizer};
 use ferrotune_optim::optimizer::State;
 use ferrotune_optim::schedule::Kind;
@@ -127,7 +127,7 @@ fn run_with(
     caches: &mut MakeCaches<'_>,
 ) -> Result<Trained, TrainError> {
     let names = NAMES.map(str::to_string);
-    let head = Head::For { labels: &names, seed: settings.seed };
+    let head = Head::For { labels: &names, kind: HeadKind::Sequence, seed: settings.seed };
     let mut loaded: Pretrained<Cpu> = pretrained::load(&Cpu, &golden("tiny-single/model"), head).unwrap();
     (loaded.config.hidden_dropout_prob, loaded.config.attention_probs_dropout_prob) = (dropout, dropout);
     freeze::freeze(&mut loaded.params, &freeze::prefixes(freeze_spec, &loaded.config).unwrap());

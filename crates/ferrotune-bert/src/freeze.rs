@@ -1,6 +1,6 @@
 //! Which parameters stay fixed, by names a person would type: `embeddings`, `layers.0-3`, `layers.5`, `encoder`, `pooler`.
 
-use crate::config::BertConfig;
+use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Params};
 
 /// A freeze specification that does not fit the model.
@@ -18,19 +18,25 @@ pub struct FreezeError {
 /// - `embeddings`: word, position and token-type embeddings and their layer norm
 /// - `layers.A` or `layers.A-B`: encoder layers, counted from 0, both ends included
 /// - `encoder`: embeddings and all layers (the whole encoder; pooler and head are trained)
-/// - `pooler`: the pooler
+/// - `pooler`: the pooler, in families that have one
 ///
 /// # Errors
 /// An unknown name, or a layer that the model does not have.
-pub fn prefixes(spec: &str, config: &BertConfig) -> Result<Vec<String>, FreezeError> {
-    let layers = config.num_hidden_layers;
+pub fn prefixes(spec: &str, config: &EncoderConfig) -> Result<Vec<String>, FreezeError> {
+    let (layers, family) = (config.num_hidden_layers, config.family);
     let invalid = |part: &str, why: String| FreezeError { part: part.to_string(), why };
     let mut found = Vec::new();
     for part in spec.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         match part {
-            "embeddings" => found.push("bert.embeddings.".to_string()),
-            "encoder" => found.extend(["bert.embeddings.".to_string(), "bert.encoder.".to_string()]),
-            "pooler" => found.push("bert.pooler.".to_string()),
+            "embeddings" => found.extend(family.embedding_paths()),
+            "encoder" => {
+                found.extend(family.embedding_paths());
+                found.push(format!("{}.{}.", family.base, family.layers));
+            }
+            "pooler" => match family.pooler_path() {
+                Some(path) => found.push(path),
+                None => return Err(invalid(part, format!("{} has no pooler", family.model_type))),
+            },
             _ => {
                 let Some(range) = part.strip_prefix("layers.") else {
                     return Err(invalid(
@@ -45,7 +51,7 @@ pub fn prefixes(spec: &str, config: &BertConfig) -> Result<Vec<String>, FreezeEr
                 if first > last || last >= layers {
                     return Err(invalid(part, format!("the model has layers 0 to {}", layers - 1)));
                 }
-                found.extend((first..=last).map(|layer| format!("bert.encoder.layer.{layer}.")));
+                found.extend((first..=last).map(|layer| family.layer_path(layer)));
             }
         }
     }
@@ -67,13 +73,18 @@ pub fn freeze<B: Backend>(params: &mut Params<B>, prefixes: &[String]) -> usize 
 
 /// How many layers lie in the frozen bottom of the model: all of its parameters there, those of the embeddings included, are frozen.
 /// `None` if some part of the embeddings is trained.
-pub fn frozen_layers<B: Backend>(params: &Params<B>, config: &BertConfig) -> Option<usize> {
+pub fn frozen_layers<B: Backend>(params: &Params<B>, config: &EncoderConfig) -> Option<usize> {
     let frozen = |prefix: &str| {
         let layout = params.layout();
         let inside = |&(_, name): &(_, &str)| name.starts_with(prefix);
         let names = layout.ids().zip(layout.entries().iter().map(|entry| entry.name.as_str()));
         names.filter(inside).all(|(id, _)| !params.is_trainable(id))
     };
-    let layer = |layer: &usize| frozen(&format!("bert.encoder.layer.{layer}."));
-    frozen("bert.embeddings.").then(|| (0..config.num_hidden_layers).take_while(layer).count())
+    let layer = |layer: &usize| frozen(&config.family.layer_path(*layer));
+    config
+        .family
+        .embedding_paths()
+        .iter()
+        .all(|path| frozen(path))
+        .then(|| (0..config.num_hidden_layers).take_while(layer).count())
 }

@@ -1,7 +1,7 @@
-//! BERT encoder and heads, loaded from and saved to Hugging Face folders.
+//! BERT-family encoders and heads, loaded from and saved to Hugging Face folders.
 //!
 //! [`config`] reads config.json, [`checkpoint`] speaks safetensors, [`model`] is the network as plain structs whose field paths are
-//! the checkpoint's names, [`pretrained`] joins the three, [`freeze`] and [`parts`] name
+//! the checkpoint's names, [`family`] is where BERT, RoBERTa, DistilBERT and ELECTRA differ, [`pretrained`] joins them, [`freeze`] and [`parts`] name
 //! parts of the model, [`lora`] adds adapters. It opens model folders and
 //! nothing else, and knows neither tokens nor training.
 #![forbid(unsafe_code)]
@@ -9,6 +9,7 @@
 pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod family;
 pub mod freeze;
 mod json;
 pub mod lora;
@@ -17,6 +18,6 @@ pub mod model;
 pub mod parts;
 pub mod pretrained;
 
-pub use config::BertConfig;
+pub use config::EncoderConfig;
 pub use error::BertError;
-pub use model::{BertForSequenceClassification, Dropouts, Sequences};
+pub use model::{Dropouts, EncoderClassifier, HeadKind, Sequences};

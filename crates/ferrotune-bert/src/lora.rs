@@ -2,8 +2,10 @@
 //! model, merges them into the weights, and names them as PEFT does. Must not know training.
 
 use crate::checkpoint::{TensorToSave, save_adapter};
+use crate::config::EncoderConfig;
 use crate::error::BertError;
-use crate::model::{BertForSequenceClassification, Linear};
+use crate::family::{LayerPaths, TOKEN_HEAD};
+use crate::model::{EncoderClassifier, HeadKind, Linear};
 use crate::parts::Part;
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, Layout, ParamId, Params, Tape, Var, ops};
@@ -45,15 +47,15 @@ impl Target {
         }
     }
 
-    /// The layer's path inside `encoder.layer.N`.
-    pub fn path(self) -> &'static str {
+    /// The layer's path inside an encoder layer.
+    fn path(self, layer: &LayerPaths) -> &'static str {
         match self {
-            Target::Query => "attention.self.query",
-            Target::Key => "attention.self.key",
-            Target::Value => "attention.self.value",
-            Target::AttentionOutput => "attention.output.dense",
-            Target::Intermediate => "intermediate.dense",
-            Target::Output => "output.dense",
+            Target::Query => layer.query,
+            Target::Key => layer.key,
+            Target::Value => layer.value,
+            Target::AttentionOutput => layer.attention_output,
+            Target::Intermediate => layer.intermediate,
+            Target::Output => layer.output,
         }
     }
 }
@@ -102,8 +104,8 @@ pub fn is_adapter(name: &str) -> bool {
 }
 
 /// Declares the adapters of a model below its other parameters, each under the path of its layer.
-pub fn attach(model: &mut BertForSequenceClassification, layout: &mut Layout, spec: &LoraSpec) {
-    for layer in &mut model.bert.encoder.layer {
+pub fn attach(model: &mut EncoderClassifier, layout: &mut Layout, spec: &LoraSpec) {
+    for layer in &mut model.base.encoder.layer {
         for &target in &spec.targets {
             let linear: &mut Linear = match target {
                 Target::Query => &mut layer.attention.self_.query,
@@ -180,6 +182,8 @@ pub fn save<B: Backend>(
     backend: &B,
     folder: &Path,
     params: &Params<B>,
+    config: &EncoderConfig,
+    kind: HeadKind,
     spec: &LoraSpec,
     base_model: &str,
 ) -> Result<(), BertError> {
@@ -191,18 +195,25 @@ pub fn save<B: Backend>(
     let tensors: Vec<TensorToSave<'_>> = (chosen.iter().zip(&names).zip(&values))
         .map(|((&id, name), values)| TensorToSave { name, shape: layout.entry(id).shape.dims(), values })
         .collect();
-    let mut text = serde_json::to_string_pretty(&peft_config(spec, base_model)).expect("a JSON value is JSON");
+    let mut text =
+        serde_json::to_string_pretty(&peft_config(config, kind, spec, base_model)).expect("a JSON value is JSON");
     text.push('\n');
     save_adapter(folder, &text, &tensors)
 }
 
 /// PEFT's description. The targets are one expression that matches whole paths, because a list of endings would confuse
 /// `attention.output.dense` with `output.dense`.
-fn peft_config(spec: &LoraSpec, base_model: &str) -> serde_json::Value {
-    let paths: Vec<String> = spec.targets.iter().map(|target| target.path().replace('.', r"\.")).collect();
+fn peft_config(config: &EncoderConfig, kind: HeadKind, spec: &LoraSpec, base_model: &str) -> serde_json::Value {
+    let family = config.family;
+    let escaped = |path: &str| path.replace('.', r"\.");
+    let paths: Vec<String> = spec.targets.iter().map(|target| escaped(target.path(&family.layer))).collect();
+    let (task_type, head) = match kind {
+        HeadKind::Sequence => ("SEQ_CLS", family.sequence_head.modules),
+        HeadKind::Tokens => ("TOKEN_CLS", &[TOKEN_HEAD][..]),
+    };
     json!({
         "peft_type": "LORA",
-        "task_type": "SEQ_CLS",
+        "task_type": task_type,
         "base_model_name_or_path": base_model,
         "inference_mode": true,
         "r": spec.rank,
@@ -210,15 +221,14 @@ fn peft_config(spec: &LoraSpec, base_model: &str) -> serde_json::Value {
         "lora_dropout": 0.0,
         "bias": "none",
         "fan_in_fan_out": false,
-        "target_modules": format!(r".*\.encoder\.layer\.\d+\.({})", paths.join("|")),
-        "modules_to_save": ["classifier"],
+        "target_modules": format!(r".*\.{}\.\d+\.({})", escaped(family.layers), paths.join("|")),
+        "modules_to_save": head,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BertConfig;
     use crate::model::{Dropouts, Sequences};
     use ferrotune_tensor::{Cpu, Pool};
 
@@ -226,20 +236,24 @@ mod tests {
         LoraSpec { rank: 2, alpha: 6.0, targets: targets.to_vec() }
     }
 
-    fn model(spec: Option<&LoraSpec>) -> (BertForSequenceClassification, Params<Cpu>) {
-        let config: BertConfig = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 3,
+    fn config() -> EncoderConfig {
+        r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 3,
             "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": 7, "type_vocab_size": 2,
             "initializer_range": 0.3}"#
             .parse()
-            .unwrap();
-        let (mut model, mut layout) = BertForSequenceClassification::new(&config, 2);
+            .unwrap()
+    }
+
+    fn model(spec: Option<&LoraSpec>) -> (EncoderClassifier, Params<Cpu>) {
+        let config = config();
+        let (mut model, mut layout) = EncoderClassifier::new(&config, 2);
         if let Some(spec) = spec {
             attach(&mut model, &mut layout, spec);
         }
         (model, Params::init(&Cpu, layout, 5))
     }
 
-    fn logits(model: &BertForSequenceClassification, params: &Params<Cpu>) -> Vec<f32> {
+    fn logits(model: &EncoderClassifier, params: &Params<Cpu>) -> Vec<f32> {
         let input = Sequences {
             ids: vec![1, 5, 2, 1, 7, 8, 2],
             type_ids: vec![0; 7],
@@ -309,7 +323,7 @@ mod tests {
         let (_, params) = model(Some(&spec));
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("adapter");
-        save(&Cpu, &folder, &params, &spec, "some/base").unwrap();
+        save(&Cpu, &folder, &params, &config(), HeadKind::Sequence, &spec, "some/base").unwrap();
         let text = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
         let config: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(config["r"], 2);

@@ -1,27 +1,37 @@
 //! How much memory a training step of this network needs, from its sizes alone: said before anything is allocated. It must not know
 //! optimizers or data.
 
-use crate::config::BertConfig;
+use crate::config::EncoderConfig;
+use crate::model::HeadKind;
 
 /// Numbers of f32 that the activations and gradients of one training pass hold at their peak, for a ragged batch of `rows` sequences
 /// with `tokens` tokens in all. Embeddings and the first `frozen_layers` layers keep nothing if they are frozen.
 ///
 /// Counted op by op from the forward pass; buffers are up to an eighth larger than what they hold
 /// ([`Pool`](ferrotune_tensor::Pool)). A test compares it with the pool of a real step.
-pub fn activation_numbers(config: &BertConfig, frozen_layers: Option<usize>, tokens: usize, rows: usize) -> usize {
+pub fn activation_numbers(
+    config: &EncoderConfig,
+    kind: HeadKind,
+    frozen_layers: Option<usize>,
+    tokens: usize,
+    rows: usize,
+) -> usize {
     let (h, i, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
     // q, k, v; context; projection; norm; the intermediate with its saved input; projection; norm.
     let layer = |positions: usize| positions * (8 * h + 2 * i + heads + 4);
     let trained = config.num_hidden_layers - frozen_layers.unwrap_or(0);
-    // The last layer: keys and values of all tokens, the rest for the first of each row. Then pooler and head.
-    let full_layers = trained.saturating_sub(1);
-    let last = if trained > 0 { tokens * 2 * h + layer(rows) } else { 0 };
+    // Under a head on first tokens the last layer has keys and values of all tokens, the rest for the first of each row.
+    let full_layers = if kind == HeadKind::Sequence { trained.saturating_sub(1) } else { trained };
+    let last = if trained > full_layers { tokens * 2 * h + layer(rows) } else { 0 };
+    // Input, two linear layers and dropout of a head on rows; dropout of a head on tokens, and its gradient.
+    let head = if kind == HeadKind::Sequence { rows * 6 * h } else { tokens * 2 * h };
     // Gradients alive at once, in the feed-forward part: of the intermediate before and after GELU, and of three states around it.
     let gradients = if full_layers > 0 { tokens * (2 * i + 3 * h) } else { last };
-    let top = full_layers * layer(tokens) + last + gradients + rows * 6 * h;
+    let top = full_layers * layer(tokens) + last + gradients + head;
+    let projected = if config.embedding_size == h { 0 } else { tokens * h };
     match frozen_layers {
         // Sum and norm of the embeddings.
-        None => tokens * (2 * h + 2) + top,
+        None => tokens * (2 * config.embedding_size + 2) + projected + top,
         // Of the frozen part only what it hands on lives longer; while it runs, one layer with its input and output does.
         Some(0) => tokens * 2 * h + top,
         Some(_) => (layer(tokens) + tokens * 2 * h).max(tokens * h + top),

@@ -1,13 +1,14 @@
 //! Which part of the network a parameter belongs to, by its name, and what is chosen by parts: learning rates that fall from layer to layer,
 //! top layers that start anew, biases alone. Must not know optimizers or settings files.
 
-use crate::config::BertConfig;
+use crate::config::EncoderConfig;
+use crate::family;
 use ferrotune_tensor::{Backend, ParamId, Params};
 
 /// A part of the network, from bottom to top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// Word, position and token-type embeddings and their layer norm.
+    /// Word, position and token-type embeddings, their layer norm, and the projection after them if there is one.
     Embeddings,
     /// An encoder layer, counted from 0.
     Layer(usize),
@@ -18,17 +19,18 @@ pub enum Part {
 }
 
 impl Part {
-    /// The part of a parameter.
+    /// The part of a parameter, by its name in any family.
     pub fn of(name: &str) -> Part {
-        if let Some(rest) = name.strip_prefix("bert.encoder.layer.") {
-            let layer = rest.split('.').next().and_then(|layer| layer.parse().ok());
-            return Part::Layer(layer.expect("parameters of a layer carry its number"));
+        let below = |name: &'_ str, path: &str| Some(name.strip_prefix(path)?.strip_prefix('.')?.to_string());
+        for family in family::ALL {
+            let Some(inside) = below(name, family.base) else { continue };
+            if let Some(rest) = below(&inside, family.layers) {
+                let layer = rest.split('.').next().and_then(|layer| layer.parse().ok());
+                return Part::Layer(layer.expect("parameters of a layer carry its number"));
+            }
+            return if inside.starts_with("pooler.") { Part::Pooler } else { Part::Embeddings };
         }
-        match name {
-            _ if name.starts_with("bert.embeddings.") => Part::Embeddings,
-            _ if name.starts_with("bert.pooler.") => Part::Pooler,
-            _ => Part::Head,
-        }
+        Part::Head
     }
 }
 
@@ -65,7 +67,7 @@ impl LayerwiseRates {
 pub fn reinitialise_top<B: Backend>(
     backend: &B,
     params: &mut Params<B>,
-    config: &BertConfig,
+    config: &EncoderConfig,
     count: usize,
     seed: u64,
 ) -> usize {
@@ -98,14 +100,14 @@ fn elements<B: Backend>(params: &Params<B>, ids: &[ParamId]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::BertForSequenceClassification;
+    use crate::model::EncoderClassifier;
     use ferrotune_tensor::Cpu;
 
-    fn small() -> (BertConfig, Params<Cpu>) {
+    fn small() -> (EncoderConfig, Params<Cpu>) {
         let json = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 3, "num_attention_heads": 2,
             "intermediate_size": 8, "max_position_embeddings": 7, "type_vocab_size": 2, "hidden_act": "gelu"}"#;
-        let config: BertConfig = json.parse().unwrap();
-        let (_, layout) = BertForSequenceClassification::new(&config, 2);
+        let config: EncoderConfig = json.parse().unwrap();
+        let (_, layout) = EncoderClassifier::new(&config, 2);
         (config, Params::zeros(&Cpu, layout))
     }
 
@@ -119,6 +121,11 @@ mod tests {
             ("bert.encoder.layer.1.attention.self.query.bias", 0.5),
             ("bert.encoder.layer.0.output.LayerNorm.weight", 0.25),
             ("bert.embeddings.word_embeddings.weight", 0.125),
+            ("distilbert.transformer.layer.1.ffn.lin1.weight", 0.5),
+            ("electra.embeddings_project.bias", 0.125),
+            ("roberta.encoder.layer.0.attention.self.key.weight", 0.25),
+            ("pre_classifier.weight", 10.0),
+            ("classifier.out_proj.weight", 10.0),
         ] {
             assert_eq!(rates.factor(Part::of(name)), expected, "{name}");
         }

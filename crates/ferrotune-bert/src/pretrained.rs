@@ -1,15 +1,12 @@
 //! A model folder becomes a model with parameters, and back. It must not know training.
 
 use crate::checkpoint::{LoadReport, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
-use crate::config::BertConfig;
+use crate::config::EncoderConfig;
 use crate::error::BertError;
 use crate::lora::{self, LoraSpec};
-use crate::model::BertForSequenceClassification;
+use crate::model::{EncoderClassifier, HeadKind};
 use ferrotune_tensor::{Backend, Params};
 use std::path::Path;
-
-/// The class name that Hugging Face tools load a saved folder with.
-pub const ARCHITECTURE: &str = "BertForSequenceClassification";
 
 /// Which classification head to load.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +18,8 @@ pub enum Head<'a> {
     For {
         /// Names of the classes.
         labels: &'a [String],
+        /// What it scores.
+        kind: HeadKind,
         /// Seed of the initialisation.
         seed: u64,
     },
@@ -29,11 +28,11 @@ pub enum Head<'a> {
 /// A loaded model.
 pub struct Pretrained<B: Backend> {
     /// Its configuration.
-    pub config: BertConfig,
+    pub config: EncoderConfig,
     /// Names of the classes, by id.
     pub labels: Vec<String>,
     /// The network.
-    pub model: BertForSequenceClassification,
+    pub model: EncoderClassifier,
     /// Its parameters.
     pub params: Params<B>,
     /// What was loaded and what was not.
@@ -62,12 +61,12 @@ pub fn load_with_adapters<B: Backend>(
     head: Head<'_>,
     adapters: Option<&LoraSpec>,
 ) -> Result<Pretrained<B>, BertError> {
-    let config = BertConfig::from_folder(folder)?;
-    let (labels, seed) = match head {
-        Head::Stored => (stored_labels(folder, &config)?, 0),
-        Head::For { labels, seed } => (labels.to_vec(), seed),
+    let config = EncoderConfig::from_folder(folder)?;
+    let (labels, kind, seed) = match head {
+        Head::Stored => (stored_labels(folder, &config)?, config.head_kind(), 0),
+        Head::For { labels, kind, seed } => (labels.to_vec(), kind, seed),
     };
-    let (mut model, mut layout) = BertForSequenceClassification::new(&config, labels.len());
+    let (mut model, mut layout) = EncoderClassifier::with_head(&config, kind, labels.len());
     if let Some(spec) = adapters {
         lora::attach(&mut model, &mut layout, spec);
     }
@@ -75,9 +74,14 @@ pub fn load_with_adapters<B: Backend>(
     let stored = layout.entries().iter().filter(|entry| !lora::is_adapter(&entry.name));
     let wanted: Vec<TensorSpec> =
         stored.map(|entry| TensorSpec { name: entry.name.clone(), shape: entry.shape.dims().to_vec() }).collect();
+    let out = kind.output_path(&config);
+    let own_parts: Vec<String> = match kind {
+        HeadKind::Sequence => [config.family.sequence_head.dense, out].map(|path| format!("{path}.")).to_vec(),
+        HeadKind::Tokens => vec![format!("{out}.")],
+    };
     let may_be_new = |name: &str| match head {
         Head::Stored => false,
-        Head::For { .. } => name.starts_with("classifier.") || name.starts_with("bert.pooler."),
+        Head::For { .. } => own_parts.iter().any(|path| name.starts_with(path)),
     };
     let plan = plan(folder, &wanted, &may_be_new)?;
 
@@ -90,28 +94,33 @@ pub fn load_with_adapters<B: Backend>(
     fresh.extend(
         params.layout().entries().iter().filter(|entry| lora::is_adapter(&entry.name)).map(|entry| named(&entry.name)),
     );
-    let head_is_loaded = report.loaded.iter().any(|name| name.starts_with("classifier."));
+    let output = ["weight", "bias"].map(|name| format!("{out}.{name}"));
+    let head_is_loaded = report.loaded.contains(&output[0]);
+    let is_new_head = head_is_loaded && matches!(head, Head::For { .. });
     let head_replaced = match &config.id2label {
+        _ if is_new_head && config.head_kind() != kind => Some(format!("it is for {}", config.head_kind())),
         Some(stored) if head_is_loaded && *stored != labels => Some(format!("its labels are {}", stored.join(", "))),
-        None if head_is_loaded && matches!(head, Head::For { .. }) => Some("its classes have no names".to_string()),
+        None if is_new_head => Some("its classes have no names".to_string()),
         _ => None,
     };
     if head_replaced.is_some() {
-        fresh.extend(["classifier.weight", "classifier.bias"].map(named));
+        fresh.extend(output.iter().map(|name| named(name)));
     }
     fresh.into_iter().for_each(|id| params.reset(backend, id, seed));
     Ok(Pretrained { config, labels, model, params, report, adapters: adapters.cloned(), head_replaced })
 }
 
 /// The labels of a fine-tuned folder: those of config.json, else `LABEL_0`, `LABEL_1` and so on for the rows of its head.
-fn stored_labels(folder: &Path, config: &BertConfig) -> Result<Vec<String>, BertError> {
+fn stored_labels(folder: &Path, config: &EncoderConfig) -> Result<Vec<String>, BertError> {
     let inspection = inspect(folder)?;
-    let Some(head) = inspection.tensors.iter().find(|tensor| tensor.name == "classifier.weight") else {
+    let wanted = format!("{}.weight", config.head_kind().output_path(config));
+    let Some(head) = inspection.tensors.iter().find(|tensor| tensor.name == wanted) else {
         return Err(BertError::Mismatch {
             folder: folder.to_path_buf(),
-            problem: "holds no classification head (tensor classifier.weight); it is a pretrained encoder: fine-tune it first \
-                      with `ferrotune train`"
-                .to_string(),
+            problem: format!(
+                "holds no classification head (tensor {wanted}); it is a pretrained encoder: fine-tune it first with \
+                 `ferrotune train`"
+            ),
         });
     };
     let rows = head.shape.first().copied().unwrap_or(0);
@@ -123,7 +132,7 @@ fn stored_labels(folder: &Path, config: &BertConfig) -> Result<Vec<String>, Bert
         None => Err(BertError::Mismatch {
             folder: folder.to_path_buf(),
             problem: format!(
-                "has a classifier.weight of shape {:?}; a head has between 1 and {} rows",
+                "has a {wanted} of shape {:?}; a head has between 1 and {} rows",
                 head.shape,
                 crate::config::LABEL_CAP
             ),
@@ -139,10 +148,12 @@ fn stored_labels(folder: &Path, config: &BertConfig) -> Result<Vec<String>, Bert
 ///
 /// # Panics
 /// If there are adapters that were not merged ([`lora::merge`]).
+#[allow(clippy::too_many_arguments)] // What a folder consists of.
 pub fn save<B: Backend>(
     backend: &B,
     folder: &Path,
-    config: &BertConfig,
+    config: &EncoderConfig,
+    kind: HeadKind,
     labels: &[String],
     params: &Params<B>,
     companions_from: Option<&Path>,
@@ -161,6 +172,6 @@ pub fn save<B: Backend>(
         .zip(&values)
         .map(|(entry, values)| TensorToSave { name: &entry.name, shape: entry.shape.dims(), values })
         .collect();
-    let config_json = config.to_json(ARCHITECTURE, Some(labels));
+    let config_json = config.to_json(&config.architecture(kind), Some(labels));
     save_model(folder, &SaveRequest { config_json: &config_json, tensors: &tensors, companions_from, replace })
 }

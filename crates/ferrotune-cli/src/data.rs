@@ -5,7 +5,7 @@ use crate::audit;
 use crate::exit::{Failure, MODEL};
 use crate::settings::Resolved;
 use crate::task;
-use ferrotune_bert::BertConfig;
+use ferrotune_bert::EncoderConfig;
 use ferrotune_data::{Table, Tokenizer, headers, read_table_with};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::model::Split;
@@ -30,7 +30,7 @@ pub struct Data {
 
 impl Data {
     /// Reads all files of a run.
-    pub fn read(resolved: &Resolved, model: &Path, config: &BertConfig) -> Result<Data, Failure> {
+    pub fn read(resolved: &Resolved, model: &Path, config: &EncoderConfig) -> Result<Data, Failure> {
         let s = &resolved.settings;
         let (task_name, why) = task::choose(s, &headers(&resolved.train, resolved.columns.as_ref())?);
         task::check(task_name, s)?;
@@ -72,7 +72,7 @@ fn first(names: &[String], most: usize) -> String {
 }
 
 /// The tokenizer's ids must all have a row in the word embeddings.
-pub fn check_vocabulary(tokenizer: &Tokenizer, config: &BertConfig, folder: &Path) -> Result<(), Failure> {
+pub fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig, folder: &Path) -> Result<(), Failure> {
     if tokenizer.vocab_size() <= config.vocab_size {
         return Ok(());
     }

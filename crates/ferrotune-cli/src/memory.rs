@@ -2,7 +2,7 @@
 
 use crate::settings::Resolved;
 use ferrotune_bert::memory::activation_numbers;
-use ferrotune_bert::{BertConfig, lora};
+use ferrotune_bert::{EncoderConfig, HeadKind, lora};
 use ferrotune_tensor::{Cpu, Params};
 use ferrotune_train::evaluate::EVALUATION_BATCH;
 use ferrotune_train::model::Split;
@@ -32,9 +32,11 @@ fn status_mib(field: &str) -> Option<f64> {
 /// gradients, the largest tensor on its way into a checkpoint, activations of the largest batch, best weights and activations of an
 /// evaluation, and the rows that a cache keeps in memory.
 /// None where the system does not say what is there now.
+#[allow(clippy::too_many_arguments)] // What a run's memory depends on.
 pub fn predicted_mib(
     resolved: &Resolved,
-    config: &BertConfig,
+    config: &EncoderConfig,
+    kind: HeadKind,
     params: &Params<Cpu>,
     frozen_layers: Option<usize>,
     train: &Split,
@@ -52,7 +54,7 @@ pub fn predicted_mib(
     };
     let (tokens, rows) = (0..numbers.epochs.min(EPOCHS)).map(largest_pass).max().unwrap_or_default();
     // The pool's buffers are up to an eighth larger than what they hold.
-    let step = activation_numbers(config, frozen_layers, tokens, rows) / 8 * 9;
+    let step = activation_numbers(config, kind, frozen_layers, tokens, rows) / 8 * 9;
     let adapters = resolved.lora.as_ref().map_or(0, |spec| {
         let layers = config.num_hidden_layers - frozen_layers.unwrap_or(0);
         lora::activation_numbers(spec, config.hidden_size, config.intermediate_size, layers, tokens)
@@ -61,7 +63,7 @@ pub fn predicted_mib(
         let offsets: Vec<u32> = split.encoded.offsets.iter().copied().step_by(EVALUATION_BATCH).collect();
         let tokens =
             offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(split.encoded.tokens());
-        trained + activation_numbers(config, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH)
+        trained + activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH)
     });
     let added = trained + largest + step + adapters + evaluation;
     Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))

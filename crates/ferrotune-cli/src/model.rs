@@ -1,6 +1,6 @@
 //! Joins the model crate to the training crate: a BERT classifier as training sees it.
 
-use ferrotune_bert::{BertConfig, BertForSequenceClassification, Dropouts, Sequences};
+use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, HeadKind, Sequences};
 use ferrotune_data::Batch;
 use ferrotune_tensor::{Backend, ParamId, Tape, Var};
 use ferrotune_train::model::{Classifier, FrozenPrefix, Mode};
@@ -8,9 +8,9 @@ use ferrotune_train::model::{Classifier, FrozenPrefix, Mode};
 /// A BERT classifier with the dropouts of its configuration.
 pub struct BertClassifier<'a> {
     /// The network.
-    pub model: &'a BertForSequenceClassification,
+    pub model: &'a EncoderClassifier,
     /// Names the dropouts.
-    pub config: &'a BertConfig,
+    pub config: &'a EncoderConfig,
     /// Embeddings and so many layers are frozen; they run without dropout. `None`: the embeddings are trained.
     pub frozen_layers: Option<usize>,
 }
@@ -47,12 +47,7 @@ impl<B: Backend> Classifier<B> for BertClassifier<'_> {
     }
 
     fn reads(&self, batch: &Batch) -> Vec<(ParamId, Vec<u32>)> {
-        let tables = &self.model.bert.embeddings;
-        vec![
-            (tables.word_embeddings, batch.ids.clone()),
-            (tables.position_embeddings, batch.positions.clone()),
-            (tables.token_type_embeddings, batch.type_ids.clone()),
-        ]
+        self.model.base.embeddings.reads(&sequences(batch))
     }
 
     fn frozen_prefix(&self) -> Option<&dyn FrozenPrefix<B>> {
@@ -66,7 +61,7 @@ impl<B: Backend> FrozenPrefix<B> for BertClassifier<'_> {
     }
 
     fn first_token_only(&self) -> bool {
-        self.frozen_layers == Some(self.config.num_hidden_layers)
+        self.model.kind() == HeadKind::Sequence && self.frozen_layers == Some(self.config.num_hidden_layers)
     }
 
     fn hidden(&self, tape: &mut Tape<'_, B>, batch: &Batch) -> Var {

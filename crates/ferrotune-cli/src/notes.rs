@@ -1,7 +1,7 @@
 //! `ferrotune.json`: what a model folder remembers beside the files of Hugging Face, the row length and the task's own notes.
 
 use crate::exit::{Failure, MODEL, io};
-use ferrotune_bert::BertConfig;
+use ferrotune_bert::EncoderConfig;
 use ferrotune_tensor::Cpu;
 use ferrotune_train::tasks::{Task, stored};
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ impl Notes {
     pub fn stored_task(
         &self,
         folder: &Path,
-        config: &BertConfig,
+        config: &EncoderConfig,
         labels: &[String],
     ) -> Result<Box<dyn Task<Cpu>>, Failure> {
         let own = self.task.as_ref().map(|task| (task.name.as_str(), &task.own));

@@ -65,8 +65,10 @@ pub fn open(
     let folder = settings.prefix_cache_dir.as_deref().or((total > limit).then_some(spill.as_path()));
     let place = folder.map_or("memory".to_string(), |folder| folder.display().to_string());
     eprintln!("computed once, {:.0} MiB in {place}", total as f64 / f64::from(1 << 20));
+    let rows = if frozen.first_token_only() { "first tokens" } else { "all tokens" };
+    let (config, version) = (model.config, env!("CARGO_PKG_VERSION"));
     let processor = format!("{:?} in {}", isa::current(), backend.precision().name());
-    let identity = format!("{:?}\n{layers} layers\n{processor}\n{}", model.config, env!("CARGO_PKG_VERSION"));
+    let identity = format!("{config:?}\n{layers} layers, {rows}\n{processor}\n{version}");
     let cache = |split: &Split| -> Result<PrefixCache, Failure> {
         let encoded: &Encoded = &split.encoded;
         Ok(match folder {

@@ -3,7 +3,7 @@
 use crate::exit::{Failure, usage};
 use crate::settings::Resolved;
 use ferrotune_bert::parts::{self, LayerwiseRates, Part};
-use ferrotune_bert::{BertConfig, lora};
+use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_optim::{Anchor, Groups};
 use ferrotune_tensor::{Cpu, Params};
 
@@ -11,7 +11,7 @@ use ferrotune_tensor::{Cpu, Params};
 ///
 /// # Errors
 /// More layers than the model has.
-pub fn restart_top(resolved: &Resolved, params: &mut Params<Cpu>, config: &BertConfig) -> Result<(), Failure> {
+pub fn restart_top(resolved: &Resolved, params: &mut Params<Cpu>, config: &EncoderConfig) -> Result<(), Failure> {
     let (count, layers) = (resolved.reinit_layers, config.num_hidden_layers);
     if count > layers {
         return Err(usage(format!("--reinit-layers is {count}; this model has {layers} layers")));
@@ -23,13 +23,14 @@ pub fn restart_top(resolved: &Resolved, params: &mut Params<Cpu>, config: &BertC
         } else {
             format!("layers {}-{}", layers - count, layers - 1)
         };
-        eprintln!("weights    the pooler and {which} start from random values ({anew} parameters)");
+        let pooler = config.family.pooler_path().map_or("", |_| "the pooler and ");
+        eprintln!("weights    {pooler}{which} start from random values ({anew} parameters)");
     }
     Ok(())
 }
 
 /// `--dropout`, `--attention-dropout` and `--classifier-dropout`: these instead of the model's own, in the saved configuration too.
-pub fn override_dropouts(resolved: &Resolved, config: &mut BertConfig) {
+pub fn override_dropouts(resolved: &Resolved, config: &mut EncoderConfig) {
     let s = &resolved.settings;
     let own = config.classifier_dropout.unwrap_or(config.hidden_dropout_prob);
     config.hidden_dropout_prob = s.dropout.map_or(config.hidden_dropout_prob, |p| p as f32);
@@ -58,7 +59,11 @@ pub fn keep_few(resolved: &Resolved, params: &mut Params<Cpu>) {
 }
 
 /// `--l2-sp`: holds the pretrained values of what is trained in embeddings and layers, but for layers that start anew.
-pub fn anchor(resolved: &Resolved, params: &Params<Cpu>, config: &BertConfig) -> Result<Option<Anchor<Cpu>>, Failure> {
+pub fn anchor(
+    resolved: &Resolved,
+    params: &Params<Cpu>,
+    config: &EncoderConfig,
+) -> Result<Option<Anchor<Cpu>>, Failure> {
     if resolved.l2_sp == 0.0 {
         return Ok(None);
     }
@@ -83,7 +88,7 @@ pub fn anchor(resolved: &Resolved, params: &Params<Cpu>, config: &BertConfig) ->
 }
 
 /// `--layer-lr-decay` and `--head-lr`: the groups with a learning rate for each part.
-pub fn with_rates(resolved: &Resolved, groups: Groups, params: &Params<Cpu>, config: &BertConfig) -> Groups {
+pub fn with_rates(resolved: &Resolved, groups: Groups, params: &Params<Cpu>, config: &EncoderConfig) -> Groups {
     let rates =
         LayerwiseRates { decay: resolved.layer_lr_decay, head: resolved.head_rate, layers: config.num_hidden_layers };
     if rates.decay != 1.0 || rates.head != 1.0 {

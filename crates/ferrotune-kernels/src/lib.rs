@@ -28,6 +28,7 @@ pub mod norm;
 pub mod par;
 pub mod peak;
 pub mod real;
+pub mod relu;
 pub mod rows;
 pub mod sgd;
 pub mod softmax;

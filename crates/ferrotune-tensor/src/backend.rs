@@ -213,6 +213,10 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn tanh(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
     /// Gradient of tanh.
     fn tanh_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, y: Self::Ref<'_>);
+    /// `y = max(x, 0)`.
+    fn relu(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
+    /// Gradient of relu.
+    fn relu_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, y: Self::Ref<'_>);
     /// Softmax of each row of `cols` elements.
     fn softmax(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, cols: usize);
     /// Gradient of softmax.

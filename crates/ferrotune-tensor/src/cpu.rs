@@ -255,6 +255,12 @@ impl Backend for Cpu {
     fn tanh_backward(&self, dx: Target<'_, Self>, dy: &[f32], y: &[f32]) {
         kernels::tanh::backward(dx, dy, y);
     }
+    fn relu(&self, y: &mut [f32], x: &[f32]) {
+        kernels::relu::forward(y, x);
+    }
+    fn relu_backward(&self, dx: Target<'_, Self>, dy: &[f32], y: &[f32]) {
+        kernels::relu::backward(dx, dy, y);
+    }
     fn softmax(&self, y: &mut [f32], x: &[f32], cols: usize) {
         kernels::softmax::forward(y, x, cols);
     }

@@ -46,7 +46,7 @@ pub(crate) fn weights_files(folder: &Path) -> Result<Vec<WeightsFile>, BertError
             "has its weights only as {other}, which is not read; convert them with transformers, \
              save_pretrained(folder, safe_serialization=True)"
         ),
-        None => format!("has neither {WEIGHTS} nor {INDEX}; give a Hugging Face folder of a BERT model"),
+        None => format!("has neither {WEIGHTS} nor {INDEX}; give a Hugging Face folder of an encoder"),
     }))
 }
 

@@ -195,13 +195,13 @@ fn describe(missing: &[String], unfit: &[String], unexpected: &[String], wanted:
     if parts.is_empty() {
         return None;
     }
-    let classifier = |name: &String| name.starts_with("classifier.");
+    let classifier = |name: &String| is_task_head(name);
     let advice = if missing.len() == wanted {
-        "this does not look like a BERT model"
+        "this does not look like the model that config.json describes"
     } else if unexpected.is_empty() && missing.iter().chain(unfit).all(classifier) {
         "the classifier is for other labels or not there: train a new one"
     } else {
-        "config.json and the weights must be of the same BERT model"
+        "config.json and the weights must be of the same model"
     };
     Some(format!("{}; {advice}", parts.join("; ")))
 }

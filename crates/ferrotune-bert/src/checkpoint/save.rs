@@ -4,7 +4,7 @@
 use super::commit::Staging;
 use super::folder::WEIGHTS;
 use super::write::{TensorToSave, check_tensors, create_durably, verify_weights, write_weights};
-use crate::config::{BertConfig, CONFIG_FILE};
+use crate::config::{CONFIG_FILE, EncoderConfig};
 use crate::error::BertError;
 use crate::json::read_capped;
 use std::io::{self, Write};
@@ -12,15 +12,23 @@ use std::path::Path;
 
 /// The tokenizer's files, which are copied unchanged from the folder that a model came from. Those that are not there
 /// are left out.
-pub const COMPANION_FILES: [&str; 5] =
-    ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+pub const COMPANION_FILES: [&str; 8] = [
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
 /// Largest companion file, in bytes.
 const COMPANION_CAP: u64 = 64 << 20;
 
 /// Everything that goes into a saved folder.
 #[derive(Clone, Copy, Debug)]
 pub struct SaveRequest<'a> {
-    /// The text of config.json, from [`BertConfig::to_json`].
+    /// The text of config.json, from [`EncoderConfig::to_json`].
     pub config_json: &'a str,
     /// Every tensor of the model. Their order does not matter: files are sorted by name.
     pub tensors: &'a [TensorToSave<'a>],
@@ -55,7 +63,7 @@ pub fn save_model(folder: &Path, request: &SaveRequest) -> Result<(), BertError>
     }
     create_durably(&inside(CONFIG_FILE), |file| file.write_all(request.config_json.as_bytes()))?;
     write_weights(&inside(WEIGHTS), request.tensors)?;
-    BertConfig::from_folder(&staging.folder)?;
+    EncoderConfig::from_folder(&staging.folder)?;
     verify_weights(&inside(WEIGHTS), request.tensors)?;
     staging.commit()
 }

@@ -26,7 +26,7 @@ pub(crate) fn known_wrong_file(first: &[u8]) -> Option<&'static str> {
         return Some("this is an HDF5 file (Keras or TensorFlow weights): convert it to safetensors with transformers");
     }
     if is(b"GGUF") {
-        return Some("this is a GGUF file (llama.cpp), which is not a format of BERT training: use the original model");
+        return Some("this is a GGUF file (llama.cpp), which is not a format of training: use the original model");
     }
     let text = first.trim_ascii_start().to_ascii_lowercase();
     if text.starts_with(b"<!doctype") || text.starts_with(b"<html") || text.starts_with(b"<?xml") {

@@ -1,4 +1,4 @@
-//! config.json: the sizes and constants of a BERT model, each checked against a cap before anybody allocates by it.
+//! config.json: family, sizes and constants of a model, each checked against a cap before anybody allocates by it.
 //! It must not know tensors or weights files.
 
 mod labels;
@@ -8,7 +8,9 @@ mod write;
 
 use crate::checkpoint::known_wrong_file;
 use crate::error::{BertError, quoted};
+use crate::family::{self, Family, Positions, TokenTypes};
 use crate::json::{parse_object, read_capped};
+use crate::model::HeadKind;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -19,6 +21,11 @@ use std::str::FromStr;
 pub const CONFIG_FILE: &str = "config.json";
 /// Largest config.json, in bytes; 100 000 labels need about 8 MB.
 const FILE_CAP: u64 = 16 << 20;
+
+/// Width of the embeddings, in families that have a projection after them.
+const EMBEDDING_SIZE: &str = "embedding_size";
+/// Rows of the token type embedding, in families that have one.
+const TYPE_VOCAB_SIZE: &str = "type_vocab_size";
 
 /// Largest hidden size.
 pub const HIDDEN_CAP: usize = 16_384;
@@ -52,14 +59,19 @@ impl fmt::Display for Activation {
     }
 }
 
-/// A BERT model's configuration, checked: every size is at least 1 and at most its cap, heads divide the hidden size,
+/// A model's configuration, checked: every size is at least 1 and at most its cap, heads divide the hidden size,
 /// every real number is in its range.
 ///
-/// The six sizes that define a model must be in the file; the rest has the defaults of transformers' `BertConfig`.
+/// The six sizes that define a model must be in the file; the rest has the defaults of
+/// transformers' configuration class. Fields have the names of BERT's keys; other families' keys stand in [`Family::keys`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct BertConfig {
+pub struct EncoderConfig {
+    /// The family that `model_type` names; BERT if it is absent.
+    pub family: &'static Family,
     /// Rows of the word embedding.
     pub vocab_size: usize,
+    /// Width of the embeddings: the hidden size, in families without a projection.
+    pub embedding_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Encoder layers.
@@ -68,9 +80,9 @@ pub struct BertConfig {
     pub num_attention_heads: usize,
     /// Width between the two feed-forward layers.
     pub intermediate_size: usize,
-    /// Rows of the position embedding, the longest sequence in tokens.
+    /// Rows of the position embedding; see [`longest_sequence`](Self::longest_sequence).
     pub max_position_embeddings: usize,
-    /// Rows of the token type embedding; 2 if the file does not say.
+    /// Rows of the token type embedding: 2 if the file does not say, 0 in families without one.
     pub type_vocab_size: usize,
     /// The feed-forward activation.
     pub hidden_act: Activation,
@@ -78,7 +90,8 @@ pub struct BertConfig {
     pub hidden_dropout_prob: f32,
     /// Dropout on attention probabilities, in [0, 1); 0.1 if the file does not say.
     pub attention_probs_dropout_prob: f32,
-    /// Dropout before the classifier, in [0, 1); `None` means [`hidden_dropout_prob`](Self::hidden_dropout_prob).
+    /// Dropout before the classifier, in [0, 1); `None` means [`hidden_dropout_prob`](Self::hidden_dropout_prob). DistilBERT has 0.2 if the file
+    /// does not say, and does not ask it about tokens.
     pub classifier_dropout: Option<f32>,
     /// Added to the variance in layer norm, in (0, 0.1]; 1e-12 if the file does not say.
     pub layer_norm_eps: f32,
@@ -94,12 +107,12 @@ pub struct BertConfig {
     pub raw: Map<String, Value>,
 }
 
-impl BertConfig {
+impl EncoderConfig {
     /// Reads and checks `folder/config.json`.
     ///
     /// # Errors
     /// The file cannot be read; it is not what it should be; it describes a model that is not built here.
-    pub fn from_folder(folder: &Path) -> Result<BertConfig, BertError> {
+    pub fn from_folder(folder: &Path) -> Result<EncoderConfig, BertError> {
         let path = folder.join(CONFIG_FILE);
         let config = |problem: String| BertError::Config { path: path.clone(), problem };
         let bytes = read_capped(&path, FILE_CAP).map_err(|fault| match fault {
@@ -113,55 +126,112 @@ impl BertConfig {
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.num_attention_heads
     }
+
+    /// The row of the position embedding that a first token reads.
+    pub fn first_position(&self) -> usize {
+        match self.family.positions {
+            Positions::FromZero => 0,
+            Positions::AfterPadding => self.pad_token_id + 1,
+        }
+    }
+
+    /// The most tokens of a sequence.
+    pub fn longest_sequence(&self) -> usize {
+        self.max_position_embeddings - self.first_position()
+    }
+
+    /// The dropout before a head of this kind.
+    pub fn head_dropout(&self, kind: HeadKind) -> f32 {
+        let own = self.classifier_dropout.filter(|_| kind == HeadKind::Sequence || self.family.keys.tokens_have_it_too);
+        own.unwrap_or(self.hidden_dropout_prob)
+    }
+
+    /// What the head of the folder scores, by the class that config.json names first; sequences if it names none.
+    pub fn head_kind(&self) -> HeadKind {
+        match first_class(&self.raw) {
+            Some(class) if class.ends_with(HeadKind::Tokens.class_suffix()) => HeadKind::Tokens,
+            _ => HeadKind::Sequence,
+        }
+    }
+
+    /// The class of transformers that loads this model with a head of this kind.
+    pub fn architecture(&self, kind: HeadKind) -> String {
+        format!("{}{}", self.family.class, kind.class_suffix())
+    }
 }
 
-impl FromStr for BertConfig {
+impl FromStr for EncoderConfig {
     type Err = BertError;
 
     /// Parses and checks the text of a config.json.
-    fn from_str(text: &str) -> Result<BertConfig, BertError> {
+    fn from_str(text: &str) -> Result<EncoderConfig, BertError> {
         parse(text.as_bytes()).map_err(|problem| BertError::Config { path: CONFIG_FILE.into(), problem })
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<BertConfig, String> {
+fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
     let raw = parse_object(bytes).map_err(|problem| known_wrong_file(bytes).map_or(problem, String::from))?;
-    check_is_plain_bert(&raw)?;
+    let family = family_of(&raw)?;
+    check_is_plain_encoder(&raw)?;
+    check_class(&raw, family)?;
+    let keys = &family.keys;
     let required = |key: &str, cap: usize| match whole(&raw, key, 1..=cap)? {
         Some(value) => Ok(value),
-        None => Err(format!("has no {key}, which every BERT configuration must give")),
+        None => Err(format!("has no {key}, which every {} configuration must give", family.model_type)),
     };
     let or = |key: &str, default: f32, range: Range| Ok::<f32, String>(real(&raw, key, range)?.unwrap_or(default));
     let vocab_size = required("vocab_size", VOCABULARY_CAP)?;
-    let config = BertConfig {
+    let hidden_size = required(keys.hidden_size, HIDDEN_CAP)?;
+    let config = EncoderConfig {
+        family,
         vocab_size,
-        hidden_size: required("hidden_size", HIDDEN_CAP)?,
-        num_hidden_layers: required("num_hidden_layers", LAYER_CAP)?,
-        num_attention_heads: required("num_attention_heads", HIDDEN_CAP)?,
-        intermediate_size: required("intermediate_size", INTERMEDIATE_CAP)?,
+        embedding_size: match family.projection {
+            Some(_) => whole(&raw, EMBEDDING_SIZE, 1..=HIDDEN_CAP)?.unwrap_or(128),
+            None => hidden_size,
+        },
+        hidden_size,
+        num_hidden_layers: required(keys.num_hidden_layers, LAYER_CAP)?,
+        num_attention_heads: required(keys.num_attention_heads, HIDDEN_CAP)?,
+        intermediate_size: required(keys.intermediate_size, INTERMEDIATE_CAP)?,
         max_position_embeddings: required("max_position_embeddings", POSITION_CAP)?,
-        type_vocab_size: whole(&raw, "type_vocab_size", 1..=TYPE_CAP)?.unwrap_or(2),
-        hidden_act: activation(&raw)?,
-        hidden_dropout_prob: or("hidden_dropout_prob", 0.1, Range::Dropout)?,
-        attention_probs_dropout_prob: or("attention_probs_dropout_prob", 0.1, Range::Dropout)?,
-        classifier_dropout: real(&raw, "classifier_dropout", Range::Dropout)?,
-        layer_norm_eps: or("layer_norm_eps", 1e-12, Range::PositiveUpTo(0.1))?,
+        type_vocab_size: match family.token_types {
+            TokenTypes::Absent => 0,
+            _ => whole(&raw, TYPE_VOCAB_SIZE, 1..=TYPE_CAP)?.unwrap_or(2),
+        },
+        hidden_act: activation(&raw, keys.hidden_act)?,
+        hidden_dropout_prob: or(keys.hidden_dropout_prob, 0.1, Range::Dropout)?,
+        attention_probs_dropout_prob: or(keys.attention_probs_dropout_prob, 0.1, Range::Dropout)?,
+        classifier_dropout: real(&raw, keys.classifier_dropout, Range::Dropout)?.or(keys.default_classifier_dropout),
+        layer_norm_eps: match keys.layer_norm_eps {
+            Some(key) => or(key, 1e-12, Range::PositiveUpTo(0.1))?,
+            None => 1e-12,
+        },
         initializer_range: or("initializer_range", 0.02, Range::PositiveUpTo(1.0))?,
-        pad_token_id: whole(&raw, "pad_token_id", 0..=vocab_size - 1)?.unwrap_or(0),
+        pad_token_id: whole(&raw, "pad_token_id", 0..=vocab_size - 1)?.unwrap_or(keys.default_pad_token_id),
         id2label: labels::read(&raw)?,
         problem_type: labels::problem_type(&raw)?,
         raw,
     };
     if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
         return Err(format!(
-            "hidden_size {} is not a multiple of num_attention_heads {}",
-            config.hidden_size, config.num_attention_heads
+            "{} {} is not a multiple of {} {}",
+            keys.hidden_size, config.hidden_size, keys.num_attention_heads, config.num_attention_heads
+        ));
+    }
+    if config.max_position_embeddings <= config.first_position() {
+        return Err(format!(
+            "max_position_embeddings {} leaves no position, because {} counts from {}",
+            config.max_position_embeddings,
+            family.model_type,
+            config.first_position()
         ));
     }
     if config.head_dim() > HEAD_DIM_CAP {
         return Err(format!(
-            "hidden_size {} over num_attention_heads {} makes heads of {}, at most {HEAD_DIM_CAP} is supported",
+            "{} {} over {} {} makes heads of {}, at most {HEAD_DIM_CAP} is supported",
+            keys.hidden_size,
             config.hidden_size,
+            keys.num_attention_heads,
             config.num_attention_heads,
             config.head_dim()
         ));
@@ -169,17 +239,19 @@ fn parse(bytes: &[u8]) -> Result<BertConfig, String> {
     Ok(config)
 }
 
-/// Refuses, by name, models that would load or run wrongly as a plain BERT encoder.
-fn check_is_plain_bert(raw: &Map<String, Value>) -> Result<(), String> {
+/// The family of the document.
+fn family_of(raw: &Map<String, Value>) -> Result<&'static Family, String> {
     match raw.get("model_type") {
-        Some(Value::String(model)) if model == "bert" => {}
-        Some(Value::String(model)) => {
-            return Err(format!("model_type {} is not supported, only \"bert\" is", quoted(model)));
-        }
-        Some(other) => return Err(format!("model_type must be a string, found {}", brief(other))),
+        Some(Value::String(model)) => Family::of(model)
+            .ok_or_else(|| format!("model_type {} is not supported; known are {}", quoted(model), family::known())),
+        Some(other) => Err(format!("model_type must be a string, found {}", brief(other))),
         // Early BERT configurations do not say; their tensors are checked name by name anyway.
-        None => check_architectures(raw)?,
+        None => check_architectures(raw).map(|()| family::UNNAMED),
     }
+}
+
+/// Refuses, by name, models that would load or run wrongly as a plain encoder.
+fn check_is_plain_encoder(raw: &Map<String, Value>) -> Result<(), String> {
     match raw.get("position_embedding_type") {
         None | Some(Value::Null) => {}
         Some(Value::String(kind)) if kind == "absolute" => {}
@@ -187,11 +259,16 @@ fn check_is_plain_bert(raw: &Map<String, Value>) -> Result<(), String> {
             return Err(format!("position_embedding_type {} is not supported, only \"absolute\" is", brief(other)));
         }
     }
+    if raw.get("sinusoidal_pos_embds").is_some_and(|value| *value == Value::Bool(true)) {
+        return Err(
+            "sinusoidal_pos_embds is true: fixed positions are not supported, only trained ones are".to_string()
+        );
+    }
     for (key, meaning) in [("is_decoder", "a decoder"), ("add_cross_attention", "a model with cross attention")] {
         match raw.get(key) {
             None | Some(Value::Null | Value::Bool(false)) => {}
             Some(Value::Bool(true)) => {
-                return Err(format!("{key} is true: {meaning} is not supported, only the BERT encoder is"));
+                return Err(format!("{key} is true: {meaning} is not supported, only encoders are"));
             }
             Some(other) => return Err(format!("{key} must be true or false, found {}", brief(other))),
         }
@@ -207,19 +284,36 @@ fn check_is_plain_bert(raw: &Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses the class that the family refuses.
+fn check_class(raw: &Map<String, Value>, family: &Family) -> Result<(), String> {
+    match family.refused {
+        Some((class, why)) if first_class(raw) == Some(class) => Err(format!("architecture {class} is {why}")),
+        _ => Ok(()),
+    }
+}
+
+/// The class of transformers that the document names first.
+fn first_class(raw: &Map<String, Value>) -> Option<&str> {
+    raw.get("architectures")?.get(0)?.as_str()
+}
+
 fn check_architectures(raw: &Map<String, Value>) -> Result<(), String> {
     let names = raw.get("architectures").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     match names.iter().find(|name| !name.as_str().is_some_and(|name| name.starts_with("Bert"))) {
-        Some(other) => Err(format!("has no model_type and architecture {}, only BERT is supported", brief(other))),
+        Some(other) => Err(format!(
+            "has no model_type, and architecture {} is not BERT; add its model_type, known are {}",
+            brief(other),
+            family::known()
+        )),
         None => Ok(()),
     }
 }
 
-fn activation(raw: &Map<String, Value>) -> Result<Activation, String> {
-    match raw.get("hidden_act") {
+fn activation(raw: &Map<String, Value>, key: &str) -> Result<Activation, String> {
+    match raw.get(key) {
         None => Ok(Activation::Gelu),
         Some(Value::String(name)) if name == "gelu" => Ok(Activation::Gelu),
-        Some(other) => Err(format!("hidden_act {} is not supported, only \"gelu\" (exact) is", brief(other))),
+        Some(other) => Err(format!("{key} {} is not supported, only \"gelu\" (exact) is", brief(other))),
     }
 }
 

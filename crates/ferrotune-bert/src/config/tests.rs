@@ -1,5 +1,7 @@
 //! config.json: what is accepted, what is refused with which line, and what is written back.
 
+mod families;
+
 use super::*;
 use expect_test::{Expect, expect};
 use serde_json::json;
@@ -25,7 +27,7 @@ fn with(changes: Value) -> String {
 
 fn check_text(text: &str, expected: Expect) {
     let begin = Instant::now();
-    let outcome = catch_unwind(|| text.parse::<BertConfig>());
+    let outcome = catch_unwind(|| text.parse::<EncoderConfig>());
     let error = outcome.expect("parsing must not panic").expect_err("parsing must fail").to_string();
     // Nothing is allocated by what a size claims, so a refusal is immediate.
     assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
@@ -39,21 +41,21 @@ fn check(changes: Value, expected: Expect) {
 
 #[test]
 fn defaults_and_given_values() {
-    let config: BertConfig = with(json!({})).parse().unwrap();
+    let config: EncoderConfig = with(json!({})).parse().unwrap();
     assert_eq!((config.hidden_size, config.head_dim(), config.type_vocab_size), (384, 32, 2));
     assert_eq!((config.hidden_dropout_prob, config.attention_probs_dropout_prob), (0.1, 0.1));
     assert_eq!((config.layer_norm_eps, config.initializer_range, config.pad_token_id), (1e-12, 0.02, 0));
     assert_eq!((config.classifier_dropout, config.id2label), (None, None));
     let given = json!({"type_vocab_size": 1, "classifier_dropout": 0.25, "layer_norm_eps": 1e-5, "pad_token_id": 7,
         "hidden_dropout_prob": 0, "is_decoder": false, "position_embedding_type": "absolute", "hidden_act": "gelu"});
-    let config: BertConfig = with(given).parse().unwrap();
+    let config: EncoderConfig = with(given).parse().unwrap();
     assert_eq!((config.type_vocab_size, config.classifier_dropout, config.pad_token_id), (1, Some(0.25), 7));
     assert_eq!((config.layer_norm_eps, config.hidden_dropout_prob), (1e-5, 0.0));
     // Early configurations do not name their type.
     let mut early = document();
     early.remove("model_type");
     early.remove("architectures");
-    assert!(Value::Object(early).to_string().parse::<BertConfig>().is_ok());
+    assert!(Value::Object(early).to_string().parse::<EncoderConfig>().is_ok());
 }
 
 #[test]
@@ -65,7 +67,7 @@ fn documents_that_are_not_a_configuration() {
         ],
     );
     check_text("[1]", expect!["config.json: is JSON, but not an object; fetch or write the file again"]);
-    check_text("{}", expect!["config.json: has no vocab_size, which every BERT configuration must give"]);
+    check_text("{}", expect!["config.json: has no vocab_size, which every bert configuration must give"]);
     check_text(
         "{\"vocab_size\": 1,}",
         expect!["config.json: is not valid JSON: trailing comma at line 1 column 18; fetch or write the file again"],
@@ -117,12 +119,16 @@ fn documents_that_are_not_a_configuration() {
 #[test]
 fn other_models_are_refused_by_name() {
     check(
-        json!({"model_type": "roberta"}),
-        expect![[r#"config.json: model_type "roberta" is not supported, only "bert" is"#]],
+        json!({"model_type": "deberta-v2"}),
+        expect![[
+            r#"config.json: model_type "deberta-v2" is not supported; known are bert, distilbert, electra, roberta, xlm-roberta"#
+        ]],
     );
     check(
         json!({"model_type": "x\n\u{1b}[31m"}),
-        expect![[r#"config.json: model_type "x\n\u{1b}[31m" is not supported, only "bert" is"#]],
+        expect![[
+            r#"config.json: model_type "x\n\u{1b}[31m" is not supported; known are bert, distilbert, electra, roberta, xlm-roberta"#
+        ]],
     );
     check(json!({"model_type": 3}), expect!["config.json: model_type must be a string, found 3"]);
     let mut unnamed = document();
@@ -130,7 +136,9 @@ fn other_models_are_refused_by_name() {
     unnamed.insert("architectures".to_string(), json!(["DistilBertModel"]));
     check_text(
         &Value::Object(unnamed).to_string(),
-        expect![[r#"config.json: has no model_type and architecture "DistilBertModel", only BERT is supported"#]],
+        expect![[
+            r#"config.json: has no model_type, and architecture "DistilBertModel" is not BERT; add its model_type, known are bert, distilbert, electra, roberta, xlm-roberta"#
+        ]],
     );
     check(
         json!({"position_embedding_type": "relative_key"}),
@@ -138,12 +146,12 @@ fn other_models_are_refused_by_name() {
     );
     check(
         json!({"is_decoder": true}),
-        expect!["config.json: is_decoder is true: a decoder is not supported, only the BERT encoder is"],
+        expect!["config.json: is_decoder is true: a decoder is not supported, only encoders are"],
     );
     check(
         json!({"add_cross_attention": true}),
         expect![
-            "config.json: add_cross_attention is true: a model with cross attention is not supported, only the BERT encoder is"
+            "config.json: add_cross_attention is true: a model with cross attention is not supported, only encoders are"
         ],
     );
     check(json!({"is_decoder": "no"}), expect![[r#"config.json: is_decoder must be true or false, found "no""#]]);
@@ -177,7 +185,7 @@ fn sizes_out_of_range() {
     );
     check(
         json!({"vocab_size": null}),
-        expect!["config.json: has no vocab_size, which every BERT configuration must give"],
+        expect!["config.json: has no vocab_size, which every bert configuration must give"],
     );
     check(
         json!({"hidden_size": 16_385}),
@@ -338,7 +346,7 @@ fn labels_that_disagree() {
 
 #[test]
 fn labels_from_any_of_the_three_places() {
-    let read = |changes: Value| with(changes).parse::<BertConfig>().unwrap().id2label;
+    let read = |changes: Value| with(changes).parse::<EncoderConfig>().unwrap().id2label;
     let names = |labels: &[&str]| Some(labels.iter().map(|label| label.to_string()).collect::<Vec<_>>());
     assert_eq!(read(json!({"id2label": {"1": "a", "0": "b"}})), names(&["b", "a"]));
     assert_eq!(read(json!({"label2id": {"a": 1, "b": 0}})), names(&["b", "a"]));
@@ -350,7 +358,7 @@ fn labels_from_any_of_the_three_places() {
 fn written_as_transformers_does() {
     let source = json!({"layer_norm_eps": 1e-12, "_name_or_path": "x/y", "hidden_dropout_prob": 0.1, "use_cache": true,
         "torch_dtype": "float16", "num_labels": 2, "auto_map": {"AutoModel": "evil.py"}, "architectures": ["Other"]});
-    let mut config: BertConfig = with(source).parse().unwrap();
+    let mut config: EncoderConfig = with(source).parse().unwrap();
     config.attention_probs_dropout_prob = 0.2;
     let labels: Vec<String> = (0..11).map(|id| format!("label \"{id}\" ü")).collect();
     let text = config.to_json("BertForSequenceClassification", Some(&labels));
@@ -407,7 +415,7 @@ fn written_as_transformers_does() {
         }
     "#]]
     .assert_eq(&text);
-    let again: BertConfig = text.parse().unwrap();
+    let again: EncoderConfig = text.parse().unwrap();
     assert_eq!(again.id2label.as_deref(), Some(&labels[..]));
     assert_eq!(again.attention_probs_dropout_prob, 0.2);
     assert_eq!(again.to_json("BertForSequenceClassification", Some(&labels)), text);
@@ -418,7 +426,7 @@ fn written_as_transformers_does() {
 fn files_that_are_too_large_or_not_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(CONFIG_FILE);
-    let told = || BertConfig::from_folder(folder.path()).unwrap_err();
+    let told = || EncoderConfig::from_folder(folder.path()).unwrap_err();
     assert!(told().is_io() && told().to_string().contains("cannot open"), "{}", told());
     std::fs::write(&path, b"{\"model_type\": \"b\xff\"}").unwrap();
     assert!(told().to_string().contains("is not valid JSON: invalid unicode code point"), "{}", told());

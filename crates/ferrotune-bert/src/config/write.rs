@@ -1,7 +1,8 @@
 //! Writes config.json as transformers does: two spaces, keys sorted, ids in numeric order. Same configuration, same bytes.
 //! It must not know files.
 
-use super::BertConfig;
+use super::{EMBEDDING_SIZE, EncoderConfig, TYPE_VOCAB_SIZE};
+use crate::model::HeadKind;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -9,10 +10,10 @@ use std::collections::BTreeMap;
 /// What a saved configuration must not say any more: counts that id2label replaces, and links to code that is not copied.
 const DROPPED: [&str; 3] = ["num_labels", "_num_labels", "auto_map"];
 
-impl BertConfig {
-    /// The text of config.json for a model of class `architecture`, for example `BertForSequenceClassification`.
+impl EncoderConfig {
+    /// The text of config.json for a model of class `architecture`, for example `EncoderClassifier`.
     ///
-    /// With `labels` (in the order of their ids), id2label, label2id and problem_type (`single_label_classification` if
+    /// With `labels` (in the order of their ids), id2label, label2id and, but for heads on tokens, problem_type (`single_label_classification` if
     /// [`Self::problem_type`] does not say) are set; without, what the document said about labels is kept. Fields that are not known here are kept. The
     /// element type is float32, since that is what is saved.
     ///
@@ -23,27 +24,33 @@ impl BertConfig {
             self.raw.iter().map(|(key, value)| (key.clone(), Field::Plain(value.clone()))).collect();
         let mut set = |key: &str, value: Value| document.insert(key.to_string(), Field::Plain(value));
         set("architectures", json!([architecture]));
-        set("model_type", json!("bert"));
-        for (key, size) in [
+        let keys = &self.family.keys;
+        set("model_type", json!(self.family.model_type));
+        let optional = [
+            self.family.projection.map(|_| (EMBEDDING_SIZE, self.embedding_size)),
+            (self.type_vocab_size > 0).then_some((TYPE_VOCAB_SIZE, self.type_vocab_size)),
+        ];
+        let sizes = [
             ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
+            (keys.hidden_size, self.hidden_size),
+            (keys.num_hidden_layers, self.num_hidden_layers),
+            (keys.num_attention_heads, self.num_attention_heads),
+            (keys.intermediate_size, self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
             ("pad_token_id", self.pad_token_id),
-        ] {
+        ];
+        for (key, size) in sizes.into_iter().chain(optional.into_iter().flatten()) {
             set(key, json!(size));
         }
-        set("hidden_act", json!(self.hidden_act.to_string()));
-        for (key, number) in [
-            ("hidden_dropout_prob", Some(self.hidden_dropout_prob)),
-            ("attention_probs_dropout_prob", Some(self.attention_probs_dropout_prob)),
-            ("classifier_dropout", self.classifier_dropout),
-            ("layer_norm_eps", Some(self.layer_norm_eps)),
+        set(keys.hidden_act, json!(self.hidden_act.to_string()));
+        let numbers = [
+            (keys.hidden_dropout_prob, Some(self.hidden_dropout_prob)),
+            (keys.attention_probs_dropout_prob, Some(self.attention_probs_dropout_prob)),
+            (keys.classifier_dropout, self.classifier_dropout),
             ("initializer_range", Some(self.initializer_range)),
-        ] {
+        ];
+        for (key, number) in numbers.into_iter().chain(keys.layer_norm_eps.map(|key| (key, Some(self.layer_norm_eps))))
+        {
             set(key, number.map_or(Value::Null, |number| real(&self.raw, key, number)));
         }
         // New files say `dtype`, old ones `torch_dtype`, which every version of transformers reads.
@@ -58,12 +65,14 @@ impl BertConfig {
         if let Some(labels) = labels.or(kept) {
             let by_id = labels.iter().enumerate().map(|(id, label)| (id.to_string(), json!(label))).collect();
             let by_name: BTreeMap<&String, usize> = labels.iter().zip(0..).collect();
-            assert!(by_name.len() == labels.len(), "BertConfig::to_json: a label occurs twice in {labels:?}");
+            assert!(by_name.len() == labels.len(), "EncoderConfig::to_json: a label occurs twice in {labels:?}");
             let by_name = by_name.into_iter().map(|(label, id)| (label.clone(), json!(id))).collect();
             document.insert("id2label".to_string(), Field::Ordered(by_id));
             document.insert("label2id".to_string(), Field::Ordered(by_name));
         }
-        if labels.is_some() {
+        if architecture.ends_with(HeadKind::Tokens.class_suffix()) {
+            document.remove("problem_type");
+        } else if labels.is_some() {
             let kind = self.problem_type.as_deref().unwrap_or("single_label_classification");
             document.insert("problem_type".to_string(), Field::Plain(json!(kind)));
         }

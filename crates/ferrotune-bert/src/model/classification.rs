@@ -1,58 +1,85 @@
-//! BERT with a head that gives each sequence one score per class.
+//! An encoder with a head that gives each sequence, or each token, one score per class.
 
-use super::dropouts::Site;
-use super::{Bert, Dropouts, Linear, Sequences};
-use crate::config::BertConfig;
+use super::heads::{HeadKind, SequenceHead, TokenHead};
+use super::{Base, Dropouts, Sequences};
+use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Layout, Tape, Var, ops};
 
-/// `BertForSequenceClassification` of transformers: pooled first token, dropout, linear.
-pub struct BertForSequenceClassification {
-    /// `bert`
-    pub bert: Bert,
-    /// `classifier (classes, hidden)`
-    pub classifier: Linear,
+/// The head of an [`EncoderClassifier`].
+pub enum Head {
+    /// Scores for sequences.
+    Sequence(SequenceHead),
+    /// Scores for tokens.
+    Tokens(TokenHead),
+}
+
+/// `BertForSequenceClassification`, `RobertaForTokenClassification` and their like in transformers.
+pub struct EncoderClassifier {
+    /// `bert`, or what the family calls it.
+    pub base: Base,
+    /// The layers on top.
+    pub head: Head,
 }
 
 /// What a forward pass computed.
 pub struct Outputs {
-    /// `(t, hidden)` each: the embeddings' output, then each layer's.
+    /// `(t, hidden)` each: what the first layer reads, then each layer's output.
     pub hidden: Vec<Var>,
-    /// `(b, hidden)`: the pooler's output.
-    pub pooled: Var,
-    /// `(b, classes)`.
+    /// `(b, hidden)`: what the head made of the first tokens, in heads that do so.
+    pub pooled: Option<Var>,
+    /// `(b, classes)`, or `(t, classes)` if tokens are scored.
     pub logits: Var,
 }
 
-impl BertForSequenceClassification {
-    /// Declares all parameters under their checkpoint names. Nothing is allocated for them.
-    pub fn new(config: &BertConfig, classes: usize) -> (BertForSequenceClassification, Layout) {
+impl EncoderClassifier {
+    /// Declares all parameters of a classifier of sequences under their checkpoint names. Nothing is allocated for them.
+    pub fn new(config: &EncoderConfig, classes: usize) -> (EncoderClassifier, Layout) {
+        EncoderClassifier::with_head(config, HeadKind::Sequence, classes)
+    }
+
+    /// [`Self::new`], with the head of your choice.
+    pub fn with_head(config: &EncoderConfig, kind: HeadKind, classes: usize) -> (EncoderClassifier, Layout) {
         let mut layout = Layout::new();
-        let bert = Bert::new(config, layout.root().enter("bert"));
-        let classifier =
-            Linear::new(layout.root().enter("classifier"), config.hidden_size, classes, config.initializer_range);
-        (BertForSequenceClassification { bert, classifier }, layout)
+        let base = Base::new(config, layout.root().enter(config.family.base));
+        let head = match kind {
+            HeadKind::Sequence => Head::Sequence(SequenceHead::new(config, &mut layout, classes)),
+            HeadKind::Tokens => Head::Tokens(TokenHead::new(config, &mut layout, classes)),
+        };
+        (EncoderClassifier { base, head }, layout)
+    }
+
+    /// What the head gives scores to.
+    pub fn kind(&self) -> HeadKind {
+        match self.head {
+            Head::Sequence(_) => HeadKind::Sequence,
+            Head::Tokens(_) => HeadKind::Tokens,
+        }
     }
 
     /// Runs the model on a ragged batch and keeps every hidden state: for looking inside. Training and prediction need
     /// [`Self::logits`] only, which costs less.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Outputs {
-        let hidden = self.bert.forward(tape, input, dropouts);
-        let first = ops::GatherRows { rows: input.first_tokens() };
-        let first = tape.apply(first, &[hidden[hidden.len() - 1]]);
-        let pooled = self.bert.pooler.forward(tape, first);
-        let logits = self.classify(tape, pooled, dropouts);
-        Outputs { hidden, pooled, logits }
+        let hidden = self.base.forward(tape, input, dropouts);
+        let last = hidden[hidden.len() - 1];
+        match &self.head {
+            Head::Sequence(head) => {
+                let first = tape.apply(ops::GatherRows { rows: input.first_tokens() }, &[last]);
+                let pooled = head.pool(tape, first, dropouts);
+                Outputs { hidden, pooled: Some(pooled), logits: head.score(tape, pooled, dropouts) }
+            }
+            Head::Tokens(head) => Outputs { hidden, pooled: None, logits: head.score(tape, last, dropouts) },
+        }
     }
 
-    /// Scores `(b, classes)` of a ragged batch, with the bits of [`Self::forward`]. Computes only what the scores depend on: of the
-    /// last layer, keys and values of all tokens, and the rest for the first token of each sequence.
+    /// Scores `(b, classes)` or `(t, classes)` of a ragged batch, with the bits of [`Self::forward`]. Computes only what the scores depend
+    /// on: if the head reads first tokens, the last layer computes keys and values of all tokens, and the rest for these alone.
     pub fn logits<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Var {
         let hidden = self.prefix(tape, input, dropouts, 0);
         self.logits_from(tape, hidden, 0, input, dropouts)
     }
 
-    /// The hidden state after the embeddings and the first `layers` layers: `(t, hidden)`, or after all layers `(b, hidden)`, the first
-    /// token of each sequence, because nothing reads the others.
+    /// The hidden state after the embeddings and the first `layers` layers: `(t, hidden)`; or after all layers, if the head reads first
+    /// tokens, `(b, hidden)`, because nothing reads the others.
     ///
     /// # Panics
     /// If there are fewer layers.
@@ -63,14 +90,14 @@ impl BertForSequenceClassification {
         dropouts: &Dropouts,
         layers: usize,
     ) -> Var {
-        let embedded = tape.scope(|tape| self.bert.embeddings.forward(tape, input, dropouts));
-        if layers == self.bert.encoder.layer.len() {
-            return self.bert.encoder.forward_to_first(tape, embedded, 0, &input.offsets, dropouts);
+        let embedded = self.base.embed(tape, input, dropouts);
+        if layers == self.base.encoder.layer.len() && self.kind() == HeadKind::Sequence {
+            return self.base.encoder.forward_to_first(tape, embedded, 0, &input.offsets, dropouts);
         }
-        self.bert.encoder.forward_layers(tape, embedded, 0..layers, &input.offsets, dropouts)
+        self.base.encoder.forward_layers(tape, embedded, 0..layers, &input.offsets, dropouts)
     }
 
-    /// Goes on from [`Self::prefix`] to the scores `(b, classes)`.
+    /// Goes on from [`Self::prefix`] to the scores `(b, classes)` or `(t, classes)`.
     ///
     /// # Panics
     /// If there are fewer layers.
@@ -82,17 +109,19 @@ impl BertForSequenceClassification {
         input: &Sequences,
         dropouts: &Dropouts,
     ) -> Var {
-        let all = layers == self.bert.encoder.layer.len();
-        let rest = |tape: &mut _| self.bert.encoder.forward_to_first(tape, hidden, layers, &input.offsets, dropouts);
-        let first = if all { hidden } else { rest(tape) };
-        let pooled = self.bert.pooler.forward(tape, first);
-        self.classify(tape, pooled, dropouts)
-    }
-
-    /// Dropout and the linear layer on top of the pooler's output.
-    fn classify<B: Backend>(&self, tape: &mut Tape<'_, B>, pooled: Var, dropouts: &Dropouts) -> Var {
-        let mask = dropouts.mask(Site::Classifier, 0);
-        let dropped = if mask.is_none() { pooled } else { tape.apply(ops::Dropout { mask }, &[pooled]) };
-        self.classifier.forward(tape, dropped)
+        let (encoder, offsets) = (&self.base.encoder, &input.offsets);
+        let all = encoder.layer.len();
+        match &self.head {
+            Head::Sequence(head) => {
+                let rest = |tape: &mut _| encoder.forward_to_first(tape, hidden, layers, offsets, dropouts);
+                let first = if layers == all { hidden } else { rest(tape) };
+                let pooled = head.pool(tape, first, dropouts);
+                head.score(tape, pooled, dropouts)
+            }
+            Head::Tokens(head) => {
+                let last = encoder.forward_layers(tape, hidden, layers..all, offsets, dropouts);
+                head.score(tape, last, dropouts)
+            }
+        }
     }
 }

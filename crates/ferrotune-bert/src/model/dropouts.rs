@@ -1,7 +1,8 @@
 //! Where the model drops, and how much: the masks are pure functions of (seed, step, layer, site, element). Elements are numbered
 //! within the batch of an optimizer step, so a batch that is cut into passes has the masks of the whole.
 
-use crate::config::BertConfig;
+use super::HeadKind;
+use crate::config::EncoderConfig;
 use ferrotune_tensor::{Cpu, Mask, ops};
 
 /// The dropouts of one forward pass.
@@ -10,12 +11,15 @@ pub struct Dropouts {
     hidden: f32,
     attention: f32,
     classifier: f32,
+    token_classifier: f32,
     seed: u64,
     step: u64,
     first_token: usize,
     first_row: usize,
     /// Width of hidden states.
     width: usize,
+    /// Width of the embeddings.
+    embedding_width: usize,
     heads: usize,
 }
 
@@ -27,6 +31,8 @@ pub(super) enum Site {
     AttentionOutput = 2,
     FeedForwardOutput = 3,
     Classifier = 4,
+    HeadInput = 5,
+    TokenClassifier = 6,
 }
 
 impl Dropouts {
@@ -36,26 +42,30 @@ impl Dropouts {
             hidden: 0.0,
             attention: 0.0,
             classifier: 0.0,
+            token_classifier: 0.0,
             seed: 0,
             step: 0,
             first_token: 0,
             first_row: 0,
             width: 0,
+            embedding_width: 0,
             heads: 0,
         }
     }
 
     /// The dropouts that the configuration names, for the batch of one optimizer step.
-    pub fn training(config: &BertConfig, seed: u64, step: u64) -> Dropouts {
+    pub fn training(config: &EncoderConfig, seed: u64, step: u64) -> Dropouts {
         Dropouts {
             hidden: config.hidden_dropout_prob,
             attention: config.attention_probs_dropout_prob,
-            classifier: config.classifier_dropout.unwrap_or(config.hidden_dropout_prob),
+            classifier: config.head_dropout(HeadKind::Sequence),
+            token_classifier: config.head_dropout(HeadKind::Tokens),
             seed,
             step,
             first_token: 0,
             first_row: 0,
             width: config.hidden_size,
+            embedding_width: config.embedding_size,
             heads: config.num_attention_heads,
         }
     }
@@ -68,7 +78,8 @@ impl Dropouts {
     pub(super) fn mask(&self, site: Site, layer: usize) -> Mask {
         let p = match site {
             Site::AttentionProbabilities => self.attention,
-            Site::Classifier => self.classifier,
+            Site::Classifier | Site::HeadInput => self.classifier,
+            Site::TokenClassifier => self.token_classifier,
             Site::Embeddings | Site::AttentionOutput | Site::FeedForwardOutput => self.hidden,
         };
         if p == 0.0 {
@@ -77,8 +88,9 @@ impl Dropouts {
         let whole = Mask::new(p, self.seed, self.step, layer as u32, site as u32);
         match site {
             Site::AttentionProbabilities => ops::Attention::<Cpu>::mask_from(whole, self.first_token, self.heads),
-            Site::Classifier => whole.starting_at((self.first_row * self.width) as u64),
-            Site::Embeddings | Site::AttentionOutput | Site::FeedForwardOutput => {
+            Site::Classifier | Site::HeadInput => whole.starting_at((self.first_row * self.width) as u64),
+            Site::Embeddings => whole.starting_at((self.first_token * self.embedding_width) as u64),
+            Site::AttentionOutput | Site::FeedForwardOutput | Site::TokenClassifier => {
                 whole.starting_at((self.first_token * self.width) as u64)
             }
         }

@@ -2,50 +2,58 @@
 
 use super::dropouts::Site;
 use super::{Dropouts, LayerNorm, Sequences};
-use crate::config::BertConfig;
+use crate::config::EncoderConfig;
+use crate::family::TokenTypes;
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, ParamId, Scope, Tape, Var, ops};
 
-/// `bert.embeddings`
+/// `bert.embeddings`; their width is `embedding`, which is the hidden size in most families.
 pub struct Embeddings {
-    /// `word_embeddings.weight (vocab, hidden)`
+    /// `word_embeddings.weight (vocab, embedding)`
     pub word_embeddings: ParamId,
-    /// `position_embeddings.weight (positions, hidden)`
+    /// `position_embeddings.weight (positions, embedding)`
     pub position_embeddings: ParamId,
-    /// `token_type_embeddings.weight (types, hidden)`
-    pub token_type_embeddings: ParamId,
+    /// `token_type_embeddings.weight (types, embedding)`, in families that have it
+    pub token_type_embeddings: Option<ParamId>,
     /// `LayerNorm`
     pub layer_norm: LayerNorm,
+    /// Whether the second text of a pair has a row of its own.
+    tells_segments: bool,
+    first_position: u32,
 }
 
 impl Embeddings {
     /// Declares the parameters in `scope`.
-    pub fn new(config: &BertConfig, mut scope: Scope<'_>) -> Embeddings {
-        let (h, init) = (config.hidden_size, Init::Normal(config.initializer_range));
+    pub fn new(config: &EncoderConfig, mut scope: Scope<'_>) -> Embeddings {
+        let (e, token_types) = (config.embedding_size, config.family.token_types);
+        let mut table = |name: &str, rows: usize| {
+            scope.enter(name).param("weight", [rows, e], Init::Normal(config.initializer_range))
+        };
         Embeddings {
-            word_embeddings: scope.enter("word_embeddings").param("weight", [config.vocab_size, h], init),
-            position_embeddings: scope.enter("position_embeddings").param(
-                "weight",
-                [config.max_position_embeddings, h],
-                init,
-            ),
-            token_type_embeddings: scope.enter("token_type_embeddings").param(
-                "weight",
-                [config.type_vocab_size, h],
-                init,
-            ),
-            layer_norm: LayerNorm::new(scope.enter("LayerNorm"), h, config.layer_norm_eps),
+            word_embeddings: table("word_embeddings", config.vocab_size),
+            position_embeddings: table("position_embeddings", config.max_position_embeddings),
+            token_type_embeddings: (token_types != TokenTypes::Absent)
+                .then(|| table("token_type_embeddings", config.type_vocab_size)),
+            layer_norm: LayerNorm::new(scope.enter("LayerNorm"), e, config.layer_norm_eps),
+            tells_segments: token_types == TokenTypes::Segments && config.type_vocab_size > 1,
+            first_position: config.first_position() as u32,
         }
     }
 
-    /// `(t, hidden)`.
+    /// The tables, and the row that each token reads of each, `(t)`.
+    pub fn reads(&self, input: &Sequences) -> Vec<(ParamId, Vec<u32>)> {
+        let positions = input.positions.iter().map(|position| position + self.first_position).collect();
+        let mut reads = vec![(self.word_embeddings, input.ids.clone()), (self.position_embeddings, positions)];
+        if let Some(table) = self.token_type_embeddings {
+            reads.push((table, if self.tells_segments { input.type_ids.clone() } else { vec![0; input.ids.len()] }));
+        }
+        reads
+    }
+
+    /// `(t, embedding)`.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Var {
-        let tables = [
-            tape.param(self.word_embeddings),
-            tape.param(self.position_embeddings),
-            tape.param(self.token_type_embeddings),
-        ];
-        let ids = vec![input.ids.clone(), input.positions.clone(), input.type_ids.clone()];
+        let (tables, ids): (Vec<_>, Vec<_>) = self.reads(input).into_iter().unzip();
+        let tables: Vec<Var> = tables.into_iter().map(|table| tape.param(table)).collect();
         let summed = tape.apply(ops::Embeddings { ids }, &tables);
         let normed = self.layer_norm.forward(tape, summed);
         let mask = dropouts.mask(Site::Embeddings, 0);

@@ -2,7 +2,7 @@
 
 use super::dropouts::Site;
 use super::{Dropouts, LayerNorm, Linear};
-use crate::config::BertConfig;
+use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Scope, Tape, Var, ops};
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,29 +58,29 @@ pub struct Encoder {
 }
 
 impl Output {
-    fn new(config: &BertConfig, mut scope: Scope<'_>, inputs: usize) -> Output {
+    /// Declares the parameters at these two paths of the layer.
+    fn new(config: &EncoderConfig, scope: &mut Scope<'_>, paths: [&str; 2], inputs: usize) -> Output {
         let h = config.hidden_size;
         Output {
-            dense: Linear::new(scope.enter("dense"), inputs, h, config.initializer_range),
-            layer_norm: LayerNorm::new(scope.enter("LayerNorm"), h, config.layer_norm_eps),
+            dense: Linear::new(scope.enter(paths[0]), inputs, h, config.initializer_range),
+            layer_norm: LayerNorm::new(scope.enter(paths[1]), h, config.layer_norm_eps),
         }
     }
 }
 
 impl Layer {
     /// Declares the parameters of layer `index` in `scope`.
-    pub fn new(config: &BertConfig, mut scope: Scope<'_>, index: usize) -> Layer {
-        let (h, std) = (config.hidden_size, config.initializer_range);
-        let mut attention = scope.enter("attention");
+    pub fn new(config: &EncoderConfig, mut scope: Scope<'_>, index: usize) -> Layer {
+        let (h, i, std) = (config.hidden_size, config.intermediate_size, config.initializer_range);
+        let paths = &config.family.layer;
         // One below the other in memory, so that one product serves all three.
-        let names = ["query", "key", "value"];
-        let [query, key, value] = Linear::declare_joined(&mut attention.enter("self"), names, h, h, std);
+        let names = [paths.query, paths.key, paths.value];
+        let [query, key, value] = Linear::declare_joined(&mut scope, names, h, h, std);
         let self_ = SelfAttention { query, key, value };
-        let attention = Attention { self_, output: Output::new(config, attention.enter("output"), h) };
-        let mut intermediate = scope.enter("intermediate");
-        let intermediate =
-            Intermediate { dense: Linear::new(intermediate.enter("dense"), h, config.intermediate_size, std) };
-        let output = Output::new(config, scope.enter("output"), config.intermediate_size);
+        let output = Output::new(config, &mut scope, [paths.attention_output, paths.attention_norm], h);
+        let attention = Attention { self_, output };
+        let intermediate = Intermediate { dense: Linear::new(scope.enter(paths.intermediate), h, i, std) };
+        let output = Output::new(config, &mut scope, [paths.output, paths.output_norm], i);
         Layer { attention, intermediate, output, heads: config.num_attention_heads, index }
     }
 
@@ -141,10 +141,9 @@ impl Layer {
 }
 
 impl Encoder {
-    /// Declares the parameters of all layers in `scope`.
-    pub fn new(config: &BertConfig, mut scope: Scope<'_>) -> Encoder {
-        let mut layers = scope.enter("layer");
-        let layer = |index| Layer::new(config, layers.enter(index), index);
+    /// Declares the parameters of all layers in `scope`, each in one that its number names.
+    pub fn new(config: &EncoderConfig, mut scope: Scope<'_>) -> Encoder {
+        let layer = |index| Layer::new(config, scope.enter(index), index);
         Encoder { layer: (0..config.num_hidden_layers).map(layer).collect() }
     }
 

@@ -25,7 +25,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let columns = settings::columns(&args.text_column, &args.text_b_column, &args.label_column);
     let table = read_table_with(&args.data, None, columns.as_ref(), task.need())?;
     let targets = task.targets(&table)?;
-    let limit = max_length(args.max_length, notes.max_length, loaded.config.max_position_embeddings)?;
+    let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
     let tokenizer = Tokenizer::from_folder(&folder, limit)?;
     check_vocabulary(&tokenizer, &loaded.config, &folder)?;
     let encoded = tokenizer.encode(&table.rows)?;

@@ -3,14 +3,15 @@
 use super::find_model;
 use crate::args::InfoArgs;
 use crate::exit::Failure;
-use ferrotune_bert::BertConfig;
+use ferrotune_bert::EncoderConfig;
+use ferrotune_bert::HeadKind;
 use ferrotune_bert::checkpoint::{Inspection, inspect};
 use serde_json::json;
 
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> Result<(), Failure> {
     let found = find_model(&args.model)?;
-    let config = BertConfig::from_folder(&found.folder)?;
+    let config = EncoderConfig::from_folder(&found.folder)?;
     let inspection = inspect(&found.folder)?;
     if args.json {
         print_json(args, &config, &inspection)
@@ -20,14 +21,16 @@ pub fn run(args: &InfoArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn has_head(inspection: &Inspection) -> bool {
-    inspection.tensors.iter().any(|tensor| tensor.name == "classifier.weight")
+fn has_head(c: &EncoderConfig, inspection: &Inspection) -> bool {
+    let output = format!("{}.weight", c.head_kind().output_path(c));
+    inspection.tensors.iter().any(|tensor| tensor.name == output)
 }
 
-fn print_text(args: &InfoArgs, folder: &std::path::Path, c: &BertConfig, inspection: &Inspection) {
+fn print_text(args: &InfoArgs, folder: &std::path::Path, c: &EncoderConfig, inspection: &Inspection) {
     println!("{}", folder.display());
     println!(
-        "architecture  bert, {} layers, hidden {}, {} heads of {}, intermediate {}, {}",
+        "architecture  {}, {} layers, hidden {}, {} heads of {}, intermediate {}, {}",
+        c.family.model_type,
         c.num_hidden_layers,
         c.hidden_size,
         c.num_attention_heads,
@@ -36,20 +39,22 @@ fn print_text(args: &InfoArgs, folder: &std::path::Path, c: &BertConfig, inspect
         c.hidden_act
     );
     println!(
-        "inputs        {} word pieces, {} positions, {} token types",
-        c.vocab_size, c.max_position_embeddings, c.type_vocab_size
+        "inputs        {} word pieces, at most {} tokens, {} token types",
+        c.vocab_size,
+        c.longest_sequence(),
+        c.type_vocab_size
     );
     println!(
         "dropout       hidden {}, attention {}, classifier {}",
         c.hidden_dropout_prob,
         c.attention_probs_dropout_prob,
-        c.classifier_dropout.unwrap_or(c.hidden_dropout_prob)
+        c.head_dropout(c.head_kind())
     );
     println!("parameters    {} in {} tensors", inspection.parameters(), inspection.tensors.len());
     for file in &inspection.files {
         println!("weights       {} ({:.1} MiB)", file.name, file.bytes as f64 / 1024.0 / 1024.0);
     }
-    match (&c.id2label, has_head(inspection)) {
+    match (&c.id2label, has_head(c, inspection)) {
         (Some(labels), true) => println!("labels        {}: {}", labels.len(), labels.join(", ")),
         (None, true) => println!("labels        a classification head without names"),
         (_, false) => println!("labels        none: a pretrained encoder, to be fine-tuned with `ferrotune train`"),
@@ -61,9 +66,10 @@ fn print_text(args: &InfoArgs, folder: &std::path::Path, c: &BertConfig, inspect
     }
 }
 
-fn print_json(args: &InfoArgs, c: &BertConfig, inspection: &Inspection) {
+fn print_json(args: &InfoArgs, c: &EncoderConfig, inspection: &Inspection) {
     let mut value = json!({
-        "model_type": "bert",
+        "model_type": c.family.model_type,
+        "tokens": has_head(c, inspection) && c.head_kind() == HeadKind::Tokens,
         "num_hidden_layers": c.num_hidden_layers,
         "hidden_size": c.hidden_size,
         "num_attention_heads": c.num_attention_heads,
@@ -73,7 +79,7 @@ fn print_json(args: &InfoArgs, c: &BertConfig, inspection: &Inspection) {
         "parameters": inspection.parameters(),
         "tensors": inspection.tensors.len(),
         "bytes": inspection.files.iter().map(|file| file.bytes).sum::<u64>(),
-        "labels": if has_head(inspection) { c.id2label.clone() } else { None },
+        "labels": if has_head(c, inspection) { c.id2label.clone() } else { None },
     });
     if args.tensors {
         let one = |t: &ferrotune_bert::checkpoint::InspectedTensor| json!({"name": t.name, "shape": t.shape, "dtype": t.dtype.name()});

@@ -36,7 +36,7 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     let loaded = pretrained::load(&Cpu, &folder, Head::Stored)?;
     let notes = Notes::read(&folder)?;
     let task = notes.stored_task(&folder, &loaded.config, &loaded.labels)?;
-    let limit = max_length(args.max_length, notes.max_length, loaded.config.max_position_embeddings)?;
+    let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
     let tokenizer = Tokenizer::from_folder(&folder, limit)?;
     check_vocabulary(&tokenizer, &loaded.config, &folder)?;
 

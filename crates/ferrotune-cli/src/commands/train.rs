@@ -12,7 +12,7 @@ use crate::run_folder::{ADAPTER, BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
 use crate::{fingerprint, memory, prefix, recipes, report, task, tuning};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_bert::{BertConfig, freeze, lora};
+use ferrotune_bert::{EncoderConfig, HeadKind, freeze, lora};
 use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool};
 use ferrotune_train::evaluate::{evaluate, logits};
@@ -40,9 +40,9 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     }
     let model_folder = find_model(&resolved.model)?;
     eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
-    let config = BertConfig::from_folder(&model_folder.folder)?;
-    if resolved.max_length > config.max_position_embeddings {
-        let most = config.max_position_embeddings;
+    let config = EncoderConfig::from_folder(&model_folder.folder)?;
+    let most = config.longest_sequence();
+    if resolved.max_length > most {
         return Err(usage(format!("--max-length is {}; this model reads at most {most} tokens", resolved.max_length)));
     }
     let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
@@ -50,7 +50,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let mut data = Data::read(&resolved, &model_folder.folder, &config)?;
     resolved.numbers.metric = task::metric(data.task.as_ref(), resolved.settings.metric)?;
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
-    let head = Head::For { labels: data.task.labels(), seed: resolved.numbers.seed };
+    let head = Head::For { labels: data.task.labels(), kind: HeadKind::Sequence, seed: resolved.numbers.seed };
     let mut loaded = pretrained::load_with_adapters(&Cpu, &model_folder.folder, head, resolved.lora.as_ref())?;
     eprintln!("weights    {}", loaded.report.summary());
     if let Some(why) = &loaded.head_replaced {
@@ -82,8 +82,16 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let validation = data.validation.as_ref();
     let mut prefix =
         prefix::open(&resolved.settings, backend, folder.path(), &classifier, params, &data.train, validation)?;
-    let predicted =
-        memory::predicted_mib(&resolved, config, params, frozen_layers, &data.train, validation, prefix.memory);
+    let predicted = memory::predicted_mib(
+        &resolved,
+        config,
+        model.kind(),
+        params,
+        frozen_layers,
+        &data.train,
+        validation,
+        prefix.memory,
+    );
     if let Some(mib) = predicted {
         eprintln!("memory     about {mib:.0} MiB at the peak of training");
     }
@@ -118,7 +126,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let best = folder.path().join(BEST);
     if let Some(spec) = &resolved.lora {
         folder.clear_adapter()?;
-        lora::save(&Cpu, &folder.path().join(ADAPTER), params, spec, &resolved.model)?;
+        lora::save(&Cpu, &folder.path().join(ADAPTER), params, config, model.kind(), spec, &resolved.model)?;
         lora::merge(&Cpu, params, spec);
     }
     let mut fitted = None;
@@ -128,8 +136,17 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         fitted = Some(data.task.report(&scores, &split.targets));
     }
     let task = data.task.as_ref();
-    let saved_config = BertConfig { problem_type: Some(task.problem_type().to_string()), ..config.clone() };
-    pretrained::save(&Cpu, &best, &saved_config, task.labels(), params, Some(&model_folder.folder), true)?;
+    let saved_config = EncoderConfig { problem_type: Some(task.problem_type().to_string()), ..config.clone() };
+    pretrained::save(
+        &Cpu,
+        &best,
+        &saved_config,
+        model.kind(),
+        task.labels(),
+        params,
+        Some(&model_folder.folder),
+        true,
+    )?;
     Notes::of(resolved.max_length, task).write(&best)?;
     let measure = |split| on_pool(|| evaluate(&backend, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
@@ -146,7 +163,7 @@ fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
     (longer > 0).then(|| format!("{longer} rows have more than --max-tokens {most}; each gets a pass of its own"))
 }
 
-fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &BertConfig) -> Box<dyn Optimizer<Cpu>> {
+fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -> Box<dyn Optimizer<Cpu>> {
     let groups = tuning::with_rates(resolved, Groups::standard(params, resolved.weight_decay), params, config);
     let [weights, vectors] = Groups::counts(params);
     eprintln!(

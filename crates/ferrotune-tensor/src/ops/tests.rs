@@ -67,6 +67,7 @@ fn elementwise_ops() {
     check(|| Sum { scale: 0.25 }, &[&[4, 3]], |x| ndarray::arr0(0.25 * x[0].sum()).into_dyn());
     check(|| Gelu, &[&[7, 9]], |x| x[0].mapv(gelu));
     check(|| Tanh, &[&[7, 9]], |x| x[0].mapv(f64::tanh));
+    check(|| Relu, &[&[7, 9]], |x| x[0].mapv(|x| x.max(0.0)));
     check(|| Softmax, &[&[5, 7]], |x| softmax(&matrix(&x[0])).into_dyn());
     let mask = Mask::new(0.3, 7, 1, 2, 3);
     check(move || Dropout { mask }, &[&[6, 8]], |x| kept(&x[0], mask));

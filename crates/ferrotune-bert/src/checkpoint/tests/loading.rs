@@ -158,13 +158,13 @@ fn strict_by_default() {
     check_refused(
         &all().into_iter().chain([sample("qa_outputs.bias", "F32", &[2])]).collect::<Vec<_>>(),
         expect![
-            "model folder DIR: 1 tensor is not part of the model: qa_outputs.bias; config.json and the weights must be of the same BERT model"
+            "model folder DIR: 1 tensor is not part of the model: qa_outputs.bias; config.json and the weights must be of the same model"
         ],
     );
     check_refused(
         &all().into_iter().skip(1).collect::<Vec<_>>(),
         expect![
-            "model folder DIR: 1 tensor is missing: bert.embeddings.word_embeddings.weight; config.json and the weights must be of the same BERT model"
+            "model folder DIR: 1 tensor is missing: bert.embeddings.word_embeddings.weight; config.json and the weights must be of the same model"
         ],
     );
     let twice = sample("embeddings.LayerNorm.gamma", "F32", &[4]);
@@ -182,7 +182,7 @@ fn a_bare_encoder_takes_prefixed_weights_and_leaves_a_head_behind_when_told() {
     write_files(folder.path(), &single(&renamed("F32", str::to_string)));
     let wanted = specs(&MODEL.map(|(name, shape)| (name.trim_start_matches("bert."), shape))[..4]);
     let error = load_all(folder.path(), &wanted, &nothing_optional).unwrap_err();
-    expect!["model folder DIR: 2 tensors are not part of the model: classifier.bias, classifier.weight; config.json and the weights must be of the same BERT model"].assert_eq(&told(&error, folder.path()));
+    expect!["model folder DIR: 2 tensors are not part of the model: classifier.bias, classifier.weight; config.json and the weights must be of the same model"].assert_eq(&told(&error, folder.path()));
     let (report, values) = load_all(folder.path(), &wanted, &classifier_is_optional).unwrap();
     assert!(values.iter().all(Option::is_some));
     assert_eq!(report.ignored, ["classifier.bias", "classifier.weight"]);

@@ -100,7 +100,7 @@ fn wrong_kinds_of_file() {
     check(
         *b"GGUF\x03\x00\x00\x00\x00\x00",
         expect![
-            "DIR/model.safetensors: this is a GGUF file (llama.cpp), which is not a format of BERT training: use the original model"
+            "DIR/model.safetensors: this is a GGUF file (llama.cpp), which is not a format of training: use the original model"
         ],
     );
 }

@@ -15,38 +15,38 @@ fn tensors_that_the_model_cannot_use() {
     check(
         stored(&[sample("w", "F32", &[3])]),
         expect![
-            "model folder DIR: 1 tensor does not fit: w (stored as [3], the model needs [2]); config.json and the weights must be of the same BERT model"
+            "model folder DIR: 1 tensor does not fit: w (stored as [3], the model needs [2]); config.json and the weights must be of the same model"
         ],
     );
     check(
         stored(&[sample("w", "F32", &[2, 1])]),
         expect![
-            "model folder DIR: 1 tensor does not fit: w (stored as [2, 1], the model needs [2]); config.json and the weights must be of the same BERT model"
+            "model folder DIR: 1 tensor does not fit: w (stored as [2, 1], the model needs [2]); config.json and the weights must be of the same model"
         ],
     );
     check(
         stored(&[sample("w", "I64", &[2])]),
         expect![
-            "model folder DIR: 1 tensor does not fit: w (stored as I64, only F32, F16 and BF16 are read); config.json and the weights must be of the same BERT model"
+            "model folder DIR: 1 tensor does not fit: w (stored as I64, only F32, F16 and BF16 are read); config.json and the weights must be of the same model"
         ],
     );
     check(
         stored(&[sample("v", "F32", &[2])]),
         expect![
-            "model folder DIR: 1 tensor is missing: w; 1 tensor is not part of the model: v; this does not look like a BERT model"
+            "model folder DIR: 1 tensor is missing: w; 1 tensor is not part of the model: v; this does not look like the model that config.json describes"
         ],
     );
     check(
         stored(&[sample("w", "F32", &[2]), sample("roberta.x", "F32", &[1])]),
         expect![
-            "model folder DIR: 1 tensor is not part of the model: roberta.x; config.json and the weights must be of the same BERT model"
+            "model folder DIR: 1 tensor is not part of the model: roberta.x; config.json and the weights must be of the same model"
         ],
     );
     let many: Vec<Sample> = (0..7).map(|at| sample(&format!("extra.{at}"), "F32", &[1])).collect();
     check(
         stored(&many),
         expect![
-            "model folder DIR: 1 tensor is missing: w; 7 tensors are not part of the model: extra.0, extra.1, extra.2, extra.3, extra.4 and 2 more; this does not look like a BERT model"
+            "model folder DIR: 1 tensor is missing: w; 7 tensors are not part of the model: extra.0, extra.1, extra.2, extra.3, extra.4 and 2 more; this does not look like the model that config.json describes"
         ],
     );
     let with = |values: [f32; 2], dtype| Sample { values: values.to_vec(), ..sample("w", dtype, &[2]) };
@@ -81,7 +81,7 @@ fn folders_without_readable_weights() {
     check_folder(
         &[],
         expect![
-            "model folder DIR: has neither model.safetensors nor model.safetensors.index.json; give a Hugging Face folder of a BERT model"
+            "model folder DIR: has neither model.safetensors nor model.safetensors.index.json; give a Hugging Face folder of an encoder"
         ],
     );
     check_folder(

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkpoint::{COMPANION_FILES, SaveRequest, TensorToSave, save_model};
-use crate::config::BertConfig;
+use crate::config::EncoderConfig;
 use safetensors::tensor::TensorView;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ fn views(samples: &[Sample]) -> Vec<TensorToSave<'_>> {
 }
 
 fn config_text() -> String {
-    let config: BertConfig = CONFIG.parse().unwrap();
+    let config: EncoderConfig = CONFIG.parse().unwrap();
     config.to_json("BertForSequenceClassification", Some(&["a", "b", "c"].map(String::from)))
 }
 
@@ -69,7 +69,7 @@ fn save_load_save_gives_the_same_files() {
         sample.values = values.unwrap();
     }
     reloaded.reverse();
-    let config = BertConfig::from_folder(&first).unwrap();
+    let config = EncoderConfig::from_folder(&first).unwrap();
     let config_json = &config.to_json("BertForSequenceClassification", config.id2label.as_deref());
     let tensors = &views(&reloaded);
     let request = SaveRequest { config_json, tensors, companions_from: Some(&first), replace: false };

@@ -1,0 +1,25 @@
+//! BERT: Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>. It must not know the network.
+
+use super::{BERT_KEYS, BERT_LAYER, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes};
+
+/// `BertModel` and its heads in transformers.
+pub(super) const BERT: Family = Family {
+    model_type: "bert",
+    class: "Bert",
+    base: "bert",
+    layers: "encoder.layer",
+    layer: BERT_LAYER,
+    keys: BERT_KEYS,
+    positions: Positions::FromZero,
+    token_types: TokenTypes::Segments,
+    projection: None,
+    sequence_head: SequenceHeadPaths {
+        dense: "bert.pooler.dense",
+        activation: HeadActivation::Tanh,
+        drops_input: false,
+        out: "classifier",
+        modules: &["classifier"],
+    },
+    pretraining: &["cls."],
+    refused: None,
+};

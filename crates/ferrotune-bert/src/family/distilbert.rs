@@ -1,0 +1,47 @@
+//! DistilBERT: Sanh et al. 2019, <https://arxiv.org/abs/1910.01108>. It must not know the network.
+
+use super::{Family, HeadActivation, Keys, LayerPaths, Positions, SequenceHeadPaths, TokenTypes};
+
+/// `DistilBertModel` and its heads in transformers.
+pub(super) const DISTILBERT: Family = Family {
+    model_type: "distilbert",
+    class: "DistilBert",
+    base: "distilbert",
+    layers: "transformer.layer",
+    layer: LayerPaths {
+        query: "attention.q_lin",
+        key: "attention.k_lin",
+        value: "attention.v_lin",
+        attention_output: "attention.out_lin",
+        attention_norm: "sa_layer_norm",
+        intermediate: "ffn.lin1",
+        output: "ffn.lin2",
+        output_norm: "output_layer_norm",
+    },
+    keys: Keys {
+        hidden_size: "dim",
+        num_hidden_layers: "n_layers",
+        num_attention_heads: "n_heads",
+        intermediate_size: "hidden_dim",
+        hidden_act: "activation",
+        hidden_dropout_prob: "dropout",
+        attention_probs_dropout_prob: "attention_dropout",
+        classifier_dropout: "seq_classif_dropout",
+        tokens_have_it_too: false,
+        default_classifier_dropout: Some(0.2),
+        layer_norm_eps: None,
+        default_pad_token_id: 0,
+    },
+    positions: Positions::FromZero,
+    token_types: TokenTypes::Absent,
+    projection: None,
+    sequence_head: SequenceHeadPaths {
+        dense: "pre_classifier",
+        activation: HeadActivation::Relu,
+        drops_input: false,
+        out: "classifier",
+        modules: &["pre_classifier", "classifier"],
+    },
+    pretraining: &["vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
+    refused: None,
+};

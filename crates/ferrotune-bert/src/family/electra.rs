@@ -1,0 +1,28 @@
+//! ELECTRA: Clark et al. 2020, <https://arxiv.org/abs/2003.10555>; the discriminator, which is the one to fine-tune. It must not know the network.
+
+use super::{BERT_KEYS, BERT_LAYER, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes};
+
+/// `ElectraModel` and its heads in transformers.
+pub(super) const ELECTRA: Family = Family {
+    model_type: "electra",
+    class: "Electra",
+    base: "electra",
+    layers: "encoder.layer",
+    layer: BERT_LAYER,
+    keys: BERT_KEYS,
+    positions: Positions::FromZero,
+    token_types: TokenTypes::Segments,
+    projection: Some("embeddings_project"),
+    sequence_head: SequenceHeadPaths {
+        dense: "classifier.dense",
+        activation: HeadActivation::Gelu,
+        drops_input: true,
+        out: "classifier.out_proj",
+        modules: &["classifier"],
+    },
+    pretraining: &["discriminator_predictions.", "generator_predictions.", "generator_lm_head."],
+    refused: Some((
+        "ElectraForMaskedLM",
+        "ELECTRA's generator, which only served to train the discriminator: fine-tune the discriminator",
+    )),
+};

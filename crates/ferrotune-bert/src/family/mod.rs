@@ -1,0 +1,191 @@
+//! Encoder families: what one of them does otherwise than the others, as plain data, one file each. The network, the checkpoint code and the
+//! configuration read this table; it must not know any of them.
+//!
+//! All families share the post-norm encoder of BERT. They differ in names of parameters and of configuration keys, in how positions and token
+//! types enter, in a projection after the embeddings, and in the head. A family that needs more than a row here (a shared layer,
+//! relative positions, pre-norm) adds a field that says so, and the one place in `model/` that reads it.
+
+mod bert;
+mod distilbert;
+mod electra;
+mod roberta;
+#[cfg(test)]
+mod tests;
+
+/// A family of encoders that Hugging Face knows under one `model_type`.
+#[derive(Debug, PartialEq)]
+pub struct Family {
+    /// `model_type` in config.json.
+    pub model_type: &'static str,
+    /// What the names of its classes begin with: `Bert` of `BertForSequenceClassification`.
+    pub class: &'static str,
+    /// The path of the encoder without its head, transformers' `base_model_prefix`.
+    pub base: &'static str,
+    /// The path of the stack of layers below [`base`](Self::base); layer N is at `base.layers.N`.
+    pub layers: &'static str,
+    /// Paths inside a layer.
+    pub layer: LayerPaths,
+    /// Keys of config.json.
+    pub keys: Keys,
+    /// How positions are counted.
+    pub positions: Positions,
+    /// What is done with the two texts of a pair.
+    pub token_types: TokenTypes,
+    /// The linear layer from narrow embeddings to the hidden size, below [`base`](Self::base), in families that may have one.
+    pub projection: Option<&'static str>,
+    /// The head that gives a sequence its scores.
+    pub sequence_head: SequenceHeadPaths,
+    /// First parts of tensors that only pre-training needs.
+    pub pretraining: &'static [&'static str],
+    /// A class of transformers whose folders are refused although their weights would fit, and why.
+    pub refused: Option<(&'static str, &'static str)>,
+}
+
+/// Paths of a layer's parts, which are linear layers and layer norms, below the layer.
+#[derive(Debug, PartialEq)]
+#[allow(missing_docs)] // The names are those of BERT's parts.
+pub struct LayerPaths {
+    pub query: &'static str,
+    pub key: &'static str,
+    pub value: &'static str,
+    pub attention_output: &'static str,
+    pub attention_norm: &'static str,
+    pub intermediate: &'static str,
+    pub output: &'static str,
+    pub output_norm: &'static str,
+}
+
+/// Keys of config.json that families call differently.
+#[derive(Debug, PartialEq)]
+#[allow(missing_docs)] // The names are those of BERT's keys.
+pub struct Keys {
+    pub hidden_size: &'static str,
+    pub num_hidden_layers: &'static str,
+    pub num_attention_heads: &'static str,
+    pub intermediate_size: &'static str,
+    pub hidden_act: &'static str,
+    pub hidden_dropout_prob: &'static str,
+    pub attention_probs_dropout_prob: &'static str,
+    pub classifier_dropout: &'static str,
+    /// Whether the dropout of that key is also that of a head on tokens, which else drops as much as the hidden states.
+    pub tokens_have_it_too: bool,
+    /// What the head drops if the file does not say; `None`: as much as the hidden states.
+    pub default_classifier_dropout: Option<f32>,
+    /// `None`: the family has always 1e-12.
+    pub layer_norm_eps: Option<&'static str>,
+    /// The padding token if the file does not say.
+    pub default_pad_token_id: usize,
+}
+
+/// The keys that most families share with BERT.
+const BERT_KEYS: Keys = Keys {
+    hidden_size: "hidden_size",
+    num_hidden_layers: "num_hidden_layers",
+    num_attention_heads: "num_attention_heads",
+    intermediate_size: "intermediate_size",
+    hidden_act: "hidden_act",
+    hidden_dropout_prob: "hidden_dropout_prob",
+    attention_probs_dropout_prob: "attention_probs_dropout_prob",
+    classifier_dropout: "classifier_dropout",
+    tokens_have_it_too: true,
+    default_classifier_dropout: None,
+    layer_norm_eps: Some("layer_norm_eps"),
+    default_pad_token_id: 0,
+};
+
+/// The paths that most families share with BERT.
+const BERT_LAYER: LayerPaths = LayerPaths {
+    query: "attention.self.query",
+    key: "attention.self.key",
+    value: "attention.self.value",
+    attention_output: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    intermediate: "intermediate.dense",
+    output: "output.dense",
+    output_norm: "output.LayerNorm",
+};
+
+/// The row of the position table that a sequence's first token gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Positions {
+    /// Row 0.
+    FromZero,
+    /// The row after the padding token's id: fairseq keeps the rows before for padding.
+    AfterPadding,
+}
+
+/// What a family knows of the two texts of a pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TokenTypes {
+    /// No table.
+    Absent,
+    /// A table of which only row 0 is read.
+    AlwaysZero,
+    /// Row 0 for the first text, row 1 for the second; row 0 for both in a model whose table has no other.
+    Segments,
+}
+
+/// The head of sequence classification: (dropout,) linear, activation, dropout, linear, on the first token.
+#[derive(Debug, PartialEq)]
+pub struct SequenceHeadPaths {
+    /// The first linear layer, from the root.
+    pub dense: &'static str,
+    /// What follows it.
+    pub activation: HeadActivation,
+    /// Whether there is dropout before it too.
+    pub drops_input: bool,
+    /// The last linear layer, from the root.
+    pub out: &'static str,
+    /// The modules that the head consists of for PEFT, without a pretrained pooler.
+    pub modules: &'static [&'static str],
+}
+
+/// An activation between the two linear layers of a head.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum HeadActivation {
+    /// `tanh(x)`
+    Tanh,
+    /// `max(x, 0)`
+    Relu,
+    /// `x Φ(x)`
+    Gelu,
+}
+
+/// The linear layer that gives each token its scores: the same path in all families, without a layer before it.
+pub const TOKEN_HEAD: &str = "classifier";
+
+/// Every family that is built.
+pub const ALL: [&Family; 5] =
+    [&bert::BERT, &distilbert::DISTILBERT, &electra::ELECTRA, &roberta::ROBERTA, &roberta::XLM_ROBERTA];
+
+/// The family of a configuration that names none: BERT's first ones did not.
+pub const UNNAMED: &Family = &bert::BERT;
+
+impl Family {
+    /// The family of this `model_type`.
+    pub fn of(model_type: &str) -> Option<&'static Family> {
+        ALL.into_iter().find(|family| family.model_type == model_type)
+    }
+
+    /// The path of a layer, with the dot at its end.
+    pub fn layer_path(&self, layer: usize) -> String {
+        format!("{}.{}.{layer}.", self.base, self.layers)
+    }
+
+    /// The paths that everything below the first layer has, with the dot at their ends.
+    pub fn embedding_paths(&self) -> Vec<String> {
+        let parts = std::iter::once("embeddings").chain(self.projection);
+        parts.map(|part| format!("{}.{part}.", self.base)).collect()
+    }
+
+    /// The pretrained pooler's path with the dot at its end, in families whose head has one.
+    pub fn pooler_path(&self) -> Option<String> {
+        let path = format!("{}.pooler.", self.base);
+        self.sequence_head.dense.starts_with(&path).then_some(path)
+    }
+}
+
+/// The names of all families, for messages.
+pub fn known() -> String {
+    ALL.map(|family| family.model_type).join(", ")
+}

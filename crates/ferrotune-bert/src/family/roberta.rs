@@ -1,0 +1,29 @@
+//! RoBERTa (Liu et al. 2019, <https://arxiv.org/abs/1907.11692>) and XLM-RoBERTa (Conneau et al. 2020, <https://arxiv.org/abs/1911.02116>), which
+//! differ in vocabulary alone. It must not know the network.
+
+use super::{BERT_KEYS, BERT_LAYER, Family, HeadActivation, Keys, Positions, SequenceHeadPaths, TokenTypes};
+
+/// `RobertaModel` and its heads in transformers.
+pub(super) const ROBERTA: Family = Family {
+    model_type: "roberta",
+    class: "Roberta",
+    base: "roberta",
+    layers: "encoder.layer",
+    layer: BERT_LAYER,
+    keys: Keys { default_pad_token_id: 1, ..BERT_KEYS },
+    positions: Positions::AfterPadding,
+    token_types: TokenTypes::AlwaysZero,
+    projection: None,
+    sequence_head: SequenceHeadPaths {
+        dense: "classifier.dense",
+        activation: HeadActivation::Tanh,
+        drops_input: true,
+        out: "classifier.out_proj",
+        modules: &["classifier"],
+    },
+    pretraining: &["lm_head."],
+    refused: None,
+};
+
+/// `XLMRobertaModel` and its heads in transformers.
+pub(super) const XLM_ROBERTA: Family = Family { model_type: "xlm-roberta", class: "XLMRoberta", ..ROBERTA };

@@ -1,0 +1,178 @@
+//! What holds for every family, on a small model of each: parts, freezing, new top layers, adapters.
+
+use super::*;
+use crate::config::EncoderConfig;
+use crate::freeze;
+use crate::lora::{self, LoraSpec, Target};
+use crate::model::{Dropouts, EncoderClassifier, HeadKind, Sequences};
+use crate::parts::{Part, freeze_all_but_biases, reinitialise_top};
+use ferrotune_tensor::{Cpu, Layout, Params, Pool, Tape};
+
+const KINDS: [HeadKind; 2] = [HeadKind::Sequence, HeadKind::Tokens];
+
+fn config(family: &Family) -> EncoderConfig {
+    let keys = &family.keys;
+    let mut document = serde_json::json!({"model_type": family.model_type, "vocab_size": 9, "max_position_embeddings": 9,
+        "embedding_size": 6, "initializer_range": 0.3});
+    let sizes = [
+        (keys.hidden_size, 8),
+        (keys.num_hidden_layers, 3),
+        (keys.num_attention_heads, 2),
+        (keys.intermediate_size, 12),
+    ];
+    for (key, size) in sizes {
+        document[key] = size.into();
+    }
+    document.to_string().parse().unwrap()
+}
+
+/// Every family with every head.
+fn for_all(mut body: impl FnMut(&EncoderConfig, EncoderClassifier, Layout)) {
+    for family in ALL {
+        for kind in KINDS {
+            let config = config(family);
+            let (model, layout) = EncoderClassifier::with_head(&config, kind, 3);
+            body(&config, model, layout);
+        }
+    }
+}
+
+/// Names of the parameters that `chosen` picks, and of those that are of the parts that `wanted` picks, are the same.
+fn same_names(params: &Params<Cpu>, chosen: impl Fn(&str) -> bool, wanted: impl Fn(Part) -> bool) {
+    for entry in params.layout().entries() {
+        assert_eq!(chosen(&entry.name), wanted(Part::of(&entry.name)), "{}", entry.name);
+    }
+}
+
+fn is_frozen<'a>(params: &'a Params<Cpu>) -> impl Fn(&str) -> bool + 'a {
+    |name| !params.is_trainable(params.layout().find(name).unwrap())
+}
+
+fn logits(model: &EncoderClassifier, params: &Params<Cpu>) -> Vec<f32> {
+    let input = Sequences {
+        ids: vec![1, 5, 2, 1, 7, 8, 2],
+        type_ids: vec![0, 0, 1, 0, 0, 1, 1],
+        positions: vec![0, 1, 2, 0, 1, 2, 3],
+        offsets: vec![0, 3, 7].into(),
+    };
+    let mut pool = Pool::new(Cpu);
+    let mut tape = Tape::new(&Cpu, params, &mut pool);
+    let logits = model.logits(&mut tape, &input, &Dropouts::off());
+    tape.download(logits)
+}
+
+#[test]
+fn every_family_is_found_by_its_own_name() {
+    for family in ALL {
+        assert_eq!(Family::of(family.model_type), Some(family));
+        assert_eq!(family.pooler_path().is_some(), family.model_type == "bert", "only BERT has a pretrained pooler");
+    }
+    assert_eq!(Family::of("gpt2"), None);
+}
+
+#[test]
+fn every_parameter_belongs_to_a_part() {
+    for_all(|config, model, layout| {
+        let of = |part| layout.entries().iter().filter(|entry| Part::of(&entry.name) == part).count();
+        let family = config.family;
+        let tables = if family.token_types == TokenTypes::Absent { 2 } else { 3 };
+        let projection = if family.projection.is_some() { 2 } else { 0 };
+        assert_eq!(of(Part::Embeddings), tables + 2 + projection, "{}", family.model_type);
+        (0..3).for_each(|layer| assert_eq!(of(Part::Layer(layer)), 16, "{}", family.model_type));
+        let pooler = usize::from(family.pooler_path().is_some() && model.kind() == HeadKind::Sequence);
+        let head = if model.kind() == HeadKind::Sequence { 4 } else { 2 };
+        assert_eq!((of(Part::Pooler), of(Part::Head)), (2 * pooler, head - 2 * pooler), "{}", family.model_type);
+    });
+}
+
+#[test]
+fn parts_are_frozen_by_the_same_words() {
+    for_all(|config, _, layout| {
+        let frozen_by = |spec: &str| {
+            let mut params = Params::zeros(&Cpu, layout.clone());
+            freeze::freeze(&mut params, &freeze::prefixes(spec, config).unwrap());
+            params
+        };
+        let params = frozen_by("embeddings,layers.0-1");
+        let bottom = |part| matches!(part, Part::Embeddings | Part::Layer(0..=1));
+        same_names(&params, is_frozen(&params), bottom);
+        assert_eq!(freeze::frozen_layers(&params, config), Some(2));
+        let params = frozen_by("encoder");
+        same_names(&params, is_frozen(&params), |part| matches!(part, Part::Embeddings | Part::Layer(_)));
+        assert_eq!(freeze::frozen_layers(&params, config), Some(3));
+        assert_eq!(freeze::frozen_layers(&frozen_by("layers.0-2"), config), None);
+        let pooler = freeze::prefixes("pooler", config).map_err(|error| error.to_string());
+        match config.family.pooler_path() {
+            Some(path) => assert_eq!(pooler, Ok(vec![path])),
+            None => assert!(pooler.unwrap_err().contains("has no pooler"), "{}", config.family.model_type),
+        }
+        let mut params = Params::zeros(&Cpu, layout.clone());
+        freeze_all_but_biases(&mut params);
+        let fixed = |name: &str| !name.ends_with(".bias") && Part::of(name) != Part::Head;
+        layout.entries().iter().for_each(|entry| assert_eq!(is_frozen(&params)(&entry.name), fixed(&entry.name)));
+    });
+}
+
+#[test]
+fn the_top_starts_anew_and_the_rest_stays() {
+    for_all(|config, _, layout| {
+        let mut params = Params::zeros(&Cpu, layout);
+        reinitialise_top(&Cpu, &mut params, config, 1, 3);
+        let (kept, layout) = (&params, params.layout());
+        let moved = |name: &str| kept.get(layout.find(name).unwrap()).data.iter().any(|&x| x != 0.0);
+        let top = |part| matches!(part, Part::Layer(2) | Part::Pooler);
+        // Biases start as zero.
+        let moves = |entry: &&ferrotune_tensor::layout::Entry| !entry.name.ends_with(".bias");
+        for entry in layout.entries().iter().filter(moves) {
+            assert_eq!(moved(&entry.name), top(Part::of(&entry.name)), "{}", entry.name);
+        }
+    });
+}
+
+#[test]
+fn adapters_lie_beside_their_layers_and_merge_into_them() {
+    for_all(|_, mut model, mut layout| {
+        let spec = LoraSpec { rank: 2, alpha: 6.0, targets: Target::ALL.to_vec() };
+        let plain = layout.entries().len();
+        lora::attach(&mut model, &mut layout, &spec);
+        assert_eq!(layout.entries().len(), plain + 3 * 6 * 2);
+        let mut params = Params::init(&Cpu, layout.clone(), 5);
+        lora::freeze_all_but_adapters(&mut params);
+        for (id, entry) in layout.ids().zip(layout.entries()) {
+            let moves = lora::is_adapter(&entry.name) || Part::of(&entry.name) == Part::Head;
+            assert_eq!(params.is_trainable(id), moves, "{}", entry.name);
+            if entry.name.ends_with("lora_B.weight") {
+                let values: Vec<f32> = (0..entry.shape.len()).map(|i| ((i * 7 % 11) as f32 - 5.0) / 20.0).collect();
+                params.set(&Cpu, id, &values);
+            }
+        }
+        let trained = logits(&model, &params);
+        lora::merge(&Cpu, &mut params, &spec);
+        let merged = logits(&model, &params);
+        // Three layers of sums of a dozen terms of size 1, in another order.
+        assert!(trained.iter().zip(&merged).all(|(a, b)| (a - b).abs() < 1e-5), "{trained:?} {merged:?}");
+    });
+}
+
+/// A second text has another row where the family says so and the table has one.
+#[test]
+fn segments_count_where_the_model_has_them() {
+    for family in ALL {
+        for types in [1, 2] {
+            let mut config = config(family);
+            config.type_vocab_size = if family.token_types == TokenTypes::Absent { 0 } else { types };
+            let (model, _) = EncoderClassifier::new(&config, 2);
+            let input =
+                Sequences { ids: vec![1, 5], type_ids: vec![0, 1], positions: vec![0, 1], offsets: vec![0, 2].into() };
+            let reads = model.base.embeddings.reads(&input);
+            let first = config.first_position() as u32;
+            assert_eq!(reads[1].1, [first, first + 1], "{}", family.model_type);
+            let wanted = match (family.token_types, types) {
+                (TokenTypes::Absent, _) => None,
+                (TokenTypes::Segments, 2) => Some(vec![0, 1]),
+                _ => Some(vec![0, 0]),
+            };
+            assert_eq!(reads.get(2).map(|(_, rows)| rows.clone()), wanted, "{} {types}", family.model_type);
+        }
+    }
+}

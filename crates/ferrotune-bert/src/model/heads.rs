@@ -1,0 +1,112 @@
+//! Heads: what turns hidden states into scores, one for each sequence or one for each token.
+
+use super::dropouts::Site;
+use super::{Dropouts, Linear};
+use crate::config::EncoderConfig;
+use crate::family::{HeadActivation, TOKEN_HEAD};
+use ferrotune_tensor::{Backend, Layout, Mask, Tape, Var, ops};
+use std::fmt;
+
+/// What a head gives scores to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadKind {
+    /// Each sequence, from its first token.
+    Sequence,
+    /// Each token.
+    Tokens,
+}
+
+impl fmt::Display for HeadKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            HeadKind::Sequence => "whole texts",
+            HeadKind::Tokens => "tokens",
+        })
+    }
+}
+
+impl HeadKind {
+    /// How transformers' class names end.
+    pub fn class_suffix(self) -> &'static str {
+        match self {
+            HeadKind::Sequence => "ForSequenceClassification",
+            HeadKind::Tokens => "ForTokenClassification",
+        }
+    }
+
+    /// The path of the layer whose rows are the outputs.
+    pub fn output_path(self, config: &EncoderConfig) -> &'static str {
+        match self {
+            HeadKind::Sequence => config.family.sequence_head.out,
+            HeadKind::Tokens => TOKEN_HEAD,
+        }
+    }
+}
+
+/// Linear, activation, dropout, linear on the first token of each sequence: `bert.pooler` and `classifier`, or what the family calls them.
+pub struct SequenceHead {
+    /// `(hidden, hidden)`
+    pub dense: Linear,
+    /// `(classes, hidden)`
+    pub out: Linear,
+    activation: HeadActivation,
+    drops_input: bool,
+}
+
+impl SequenceHead {
+    pub(super) fn new(config: &EncoderConfig, layout: &mut Layout, classes: usize) -> SequenceHead {
+        let (paths, h, std) = (&config.family.sequence_head, config.hidden_size, config.initializer_range);
+        SequenceHead {
+            dense: Linear::new(layout.root().enter(paths.dense), h, h, std),
+            out: Linear::new(layout.root().enter(paths.out), h, classes, std),
+            activation: paths.activation,
+            drops_input: paths.drops_input,
+        }
+    }
+
+    /// `first (b, hidden)`, the hidden state of each sequence's first token, through dense and activation: `(b, hidden)`.
+    pub fn pool<B: Backend>(&self, tape: &mut Tape<'_, B>, first: Var, dropouts: &Dropouts) -> Var {
+        let first = if self.drops_input { drop(tape, first, dropouts.mask(Site::HeadInput, 0)) } else { first };
+        match self.activation {
+            HeadActivation::Gelu => self.dense.forward_gelu(tape, first),
+            HeadActivation::Tanh => {
+                let dense = self.dense.forward(tape, first);
+                tape.apply(ops::Tanh, &[dense])
+            }
+            HeadActivation::Relu => {
+                let dense = self.dense.forward(tape, first);
+                tape.apply(ops::Relu, &[dense])
+            }
+        }
+    }
+
+    /// Scores `(b, classes)` of what [`Self::pool`] gives.
+    pub fn score<B: Backend>(&self, tape: &mut Tape<'_, B>, pooled: Var, dropouts: &Dropouts) -> Var {
+        let dropped = drop(tape, pooled, dropouts.mask(Site::Classifier, 0));
+        self.out.forward(tape, dropped)
+    }
+}
+
+/// Dropout and a linear layer on every token.
+pub struct TokenHead {
+    /// `classifier (classes, hidden)`
+    pub classifier: Linear,
+}
+
+impl TokenHead {
+    pub(super) fn new(config: &EncoderConfig, layout: &mut Layout, classes: usize) -> TokenHead {
+        let scope = layout.root();
+        let (h, std) = (config.hidden_size, config.initializer_range);
+        TokenHead { classifier: Linear::new({ scope }.enter(TOKEN_HEAD), h, classes, std) }
+    }
+
+    /// Scores `(t, classes)` of `hidden (t, hidden)`.
+    pub fn score<B: Backend>(&self, tape: &mut Tape<'_, B>, hidden: Var, dropouts: &Dropouts) -> Var {
+        let dropped = drop(tape, hidden, dropouts.mask(Site::TokenClassifier, 0));
+        self.classifier.forward(tape, dropped)
+    }
+}
+
+fn drop<B: Backend>(tape: &mut Tape<'_, B>, x: Var, mask: Mask) -> Var {
+    if mask.is_none() { x } else { tape.apply(ops::Dropout { mask }, &[x]) }
+}
