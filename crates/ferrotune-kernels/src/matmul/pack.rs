@@ -49,13 +49,19 @@ impl Operand<'_> {
         if self.is_k_down {
             for first in (0..block.len()).step_by(ROWS) {
                 let rows = ROWS.min(block.len() - first);
-                for strip in strips.clone() {
+                let mut strips = strips.clone().peekable();
+                while let Some(strip) = strips.next() {
                     // SAFETY: rows first..first + rows of the block and the strip's columns lie in the source; the packed strip
-                    // begins where those before it end, and has `steps` rows.
+                    // begins where those before it end, and has `steps` rows. A second strip follows the first in both.
                     unsafe {
                         let from = self.from.as_ptr().add((block.start + first) * self.across + strip.start);
                         let to = to.add((strip.start - origin) * steps + first / K::STEP * strip.width);
-                        K::pack_rows(from, self.across, rows, strip, to);
+                        let half = |it: &Strip| it.columns == it.width && 2 * it.width == K::LANES;
+                        if half(&strip) && strips.next_if(half).is_some() {
+                            K::pack_two_rows(from, self.across, rows, strip, to, to.add(steps * strip.width));
+                        } else {
+                            K::pack_rows(from, self.across, rows, strip, to);
+                        }
                     }
                 }
             }

@@ -83,6 +83,18 @@ pub(super) trait MicroKernel {
         unsafe { copy_strip(from, stride, k, strip, to) }
     }
 
+    /// [`Self::pack_rows`] of a strip to `to` and of the next one, of the same width, to `next`. Together they are as wide as a vector.
+    ///
+    /// # Safety
+    /// As [`Self::pack_rows`], for both.
+    unsafe fn pack_two_rows(from: *const f32, stride: usize, k: usize, strip: Strip, to: *mut f32, next: *mut f32) {
+        // SAFETY: the same obligations; the second strip's columns follow the first's.
+        unsafe {
+            Self::pack_rows(from, stride, k, strip, to);
+            Self::pack_rows(from.add(strip.columns), stride, k, strip, next);
+        }
+    }
+
     /// `to = gelu(from)` for a rectangle of `rows × columns`, `columns <= NR`, both with row stride `stride`.
     ///
     /// # Safety

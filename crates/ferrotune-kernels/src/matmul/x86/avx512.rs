@@ -99,6 +99,10 @@ enable!(
     bf16_transposed =
         pack_transposed(from: *const f32, stride: usize, columns: usize, k: usize, to: *mut f32, width: usize)
 );
+enable!(
+    f32_two_rows,
+    bf16_two_rows = pack_two_rows(from: *const f32, stride: usize, k: usize, to: *mut f32, next: *mut f32)
+);
 enable!(f32_rows, bf16_rows = pack_rows(from: *const f32, stride: usize, k: usize, strip: Strip, to: *mut f32));
 
 /// # Safety
@@ -138,6 +142,12 @@ impl<const BF16: bool> MicroKernel for Avx512<BF16> {
         let pack = if BF16 { bf16_rows } else { f32_rows };
         // SAFETY: the same obligations.
         unsafe { pack(from, stride, k, strip, to) }
+    }
+
+    unsafe fn pack_two_rows(from: *const f32, stride: usize, k: usize, _: Strip, to: *mut f32, next: *mut f32) {
+        let pack = if BF16 { bf16_two_rows } else { f32_two_rows };
+        // SAFETY: the same obligations; half a vector is 8 columns.
+        unsafe { pack(from, stride, k, to, next) }
     }
 
     unsafe fn gelu_panel(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {

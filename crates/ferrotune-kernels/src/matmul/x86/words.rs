@@ -235,10 +235,7 @@ pub(super) unsafe fn pack_rows<const BF16: bool>(
             let (row, to) = (from.add(p * stride), to.add(p / step(BF16) * width));
             let next = if p + 1 < k { columns } else { 0 };
             for start in (0..width).step_by(LANES) {
-                for ahead in 0..step(BF16) {
-                    let ahead = from.wrapping_add((p + ROWS_AHEAD + ahead) * stride + start);
-                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                }
+                fetch_ahead::<BF16>(row.wrapping_add(start), stride);
                 let words =
                     two_rows::<BF16>(row.add(start), stride, columns - start.min(columns), next - start.min(next));
                 if width - start >= LANES {
@@ -248,6 +245,42 @@ pub(super) unsafe fn pack_rows<const BF16: bool>(
                 }
             }
         }
+    }
+}
+
+/// See `MicroKernel::pack_two_rows`: strips of 8 columns.
+///
+/// # Safety
+/// As there; the caller enables AVX-512 F and BW, and BF16 if `BF16`.
+#[inline(always)]
+pub(super) unsafe fn pack_two_rows<const BF16: bool>(
+    from: *const f32,
+    stride: usize,
+    k: usize,
+    to: *mut f32,
+    next: *mut f32,
+) {
+    for p in (0..k).step_by(step(BF16)) {
+        // SAFETY: row p exists with 16 elements; row p + 1 is read only where it does; both strips have 8 words for each step.
+        unsafe {
+            fetch_ahead::<BF16>(from.wrapping_add(p * stride), stride);
+            let words = two_rows::<BF16>(from.add(p * stride), stride, LANES, if p + 1 < k { LANES } else { 0 });
+            let at = p / step(BF16) * (LANES / 2);
+            _mm256_storeu_ps(to.add(at), _mm512_castps512_ps256(words));
+            _mm256_storeu_ps(next.add(at), _mm512_extractf32x8_ps::<1>(words));
+        }
+    }
+}
+
+/// Asks for the line at `row` in the rows of a step that comes later.
+///
+/// # Safety
+/// None: a fetch reads nothing.
+#[inline(always)]
+unsafe fn fetch_ahead<const BF16: bool>(row: *const f32, stride: usize) {
+    for ahead in 0..step(BF16) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add((ROWS_AHEAD + ahead) * stride).cast()) };
     }
 }
 
