@@ -49,7 +49,11 @@ impl<const BF16: bool> Vector for Avx512Vector<BF16> {
     // SAFETY: see above.
     #[inline(always)] unsafe fn add_product(self, x: Self, y: Self) -> Self {
         unsafe {
-            Self(if BF16 { _mm512_dpbf16_ps(self.0, transmute(x.0), transmute(y.0)) } else { _mm512_fmadd_ps(x.0, y.0, self.0) })
+            if !BF16 {
+                return Self(_mm512_fmadd_ps(x.0, y.0, self.0));
+            }
+            let [x, y] = [transmute::<__m512, __m512bh>(x.0), transmute::<__m512, __m512bh>(y.0)];
+            Self(_mm512_dpbf16_ps(self.0, x, y))
         }
     }
     // SAFETY: see above.

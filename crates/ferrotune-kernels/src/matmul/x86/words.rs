@@ -96,6 +96,9 @@ pub(super) unsafe fn pack_transposed<const BF16: bool>(
 }
 
 /// Transposes 4 × 4 words in each quarter of 4 registers: quarter q of result c is column 4q + c.
+///
+/// # Safety
+/// The caller enables AVX-512 F.
 #[inline(always)]
 unsafe fn transpose_quarters(r: [__m512; 4]) -> [__m512; 4] {
     // SAFETY: registers only; the caller enables AVX-512 F.
