@@ -44,7 +44,7 @@ fn same_names(params: &Params<Cpu>, chosen: impl Fn(&str) -> bool, wanted: impl 
     }
 }
 
-fn is_frozen<'a>(params: &'a Params<Cpu>) -> impl Fn(&str) -> bool + 'a {
+fn is_frozen(params: &Params<Cpu>) -> impl Fn(&str) -> bool {
     |name| !params.is_trainable(params.layout().find(name).unwrap())
 }
 
