@@ -1,27 +1,34 @@
 //! The predicted memory of a step beside what the pool of a real one holds.
 
 use ferrotune_bert::memory::activation_numbers;
-use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, freeze};
+use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, HeadKind, freeze};
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_tensor::{Cpu, Grads, Params, Pool, Tape};
 use ferrotune_tests::sequences;
 
-fn config(hidden: usize, intermediate: usize, layers: usize) -> EncoderConfig {
+/// ELECTRA has embeddings of half the width, with a projection after them.
+fn config(model_type: &str, hidden: usize, intermediate: usize, layers: usize) -> EncoderConfig {
     let text = format!(
-        r#"{{"model_type": "bert", "vocab_size": 50, "hidden_size": {hidden}, "num_hidden_layers": {layers},
-        "num_attention_heads": 4, "intermediate_size": {intermediate}, "max_position_embeddings": 64, "type_vocab_size": 2,
-        "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "layer_norm_eps": 1e-12}}"#
+        r#"{{"model_type": "{model_type}", "vocab_size": 50, "hidden_size": {hidden}, "num_hidden_layers": {layers},
+        "num_attention_heads": 4, "intermediate_size": {intermediate}, "max_position_embeddings": 66, "type_vocab_size": 2,
+        "embedding_size": {}}}"#,
+        hidden / 2
     );
     text.parse().unwrap()
 }
 
 #[track_caller]
 fn check(hidden: usize, intermediate: usize, layers: usize, freeze_spec: &str, lengths: &[u32]) {
-    let config = config(hidden, intermediate, layers);
-    let (model, layout) = EncoderClassifier::new(&config, 3);
+    let config = config("bert", hidden, intermediate, layers);
+    check_model(&config, HeadKind::Sequence, freeze_spec, lengths);
+}
+
+#[track_caller]
+fn check_model(config: &EncoderConfig, kind: HeadKind, freeze_spec: &str, lengths: &[u32]) {
+    let (model, layout) = EncoderClassifier::with_head(config, kind, 3);
     let mut params = Params::init(&Cpu, layout, 1);
-    freeze::freeze(&mut params, &freeze::prefixes(freeze_spec, &config).unwrap());
-    let frozen = freeze::frozen_layers(&params, &config);
+    freeze::freeze(&mut params, &freeze::prefixes(freeze_spec, config).unwrap());
+    let frozen = freeze::frozen_layers(&params, config);
     let tokens: u32 = lengths.iter().sum();
     let offsets = std::iter::once(0).chain(lengths.iter().scan(0, |at, length| {
         *at += length;
@@ -34,17 +41,19 @@ fn check(hidden: usize, intermediate: usize, layers: usize, freeze_spec: &str, l
         let mut tape = Tape::new(&Cpu, &params, &mut pool);
         let hidden = model.prefix(&mut tape, &input, &Dropouts::off(), frozen.unwrap_or(0));
         let logits =
-            model.logits_from(&mut tape, hidden, frozen.unwrap_or(0), &input, &Dropouts::training(&config, 1, step));
-        let loss = tape.apply(CrossEntropy::new(vec![1; lengths.len()], 1.0), &[logits]);
+            model.logits_from(&mut tape, hidden, frozen.unwrap_or(0), &input, &Dropouts::training(config, 1, step));
+        let labels = if kind == HeadKind::Sequence { lengths.len() } else { tokens as usize };
+        let loss = tape.apply(CrossEntropy::new(vec![1; labels], 1.0), &[logits]);
         tape.backward(loss, 1.0, &mut grads);
     }
     let (held, predicted) =
-        (pool.held() as f64, activation_numbers(&config, model.kind(), frozen, tokens as usize, lengths.len()) as f64);
+        (pool.held() as f64, activation_numbers(config, kind, frozen, tokens as usize, lengths.len()) as f64);
     let ratio = predicted / held;
     // An eighth of a buffer may be unused; small gradients and scratch of kernels are not counted.
     assert!(
         (0.8..1.15).contains(&ratio),
-        "{hidden}/{layers} {freeze_spec:?}: predicted {predicted}, held {held}: {ratio:.3}"
+        "{} {kind:?} {freeze_spec:?}: predicted {predicted}, held {held}: {ratio:.3}",
+        config.family.model_type
     );
 }
 
@@ -57,4 +66,14 @@ fn the_predicted_memory_of_a_step_is_what_its_pool_holds() {
     check(128, 512, 6, "", &short);
     check(64, 128, 2, "", &[64; 40]);
     check(96, 384, 4, "encoder", &[30; 64]);
+    for (model_type, kind) in [
+        ("electra", HeadKind::Sequence),
+        ("roberta", HeadKind::Sequence),
+        ("bert", HeadKind::Tokens),
+        ("electra", HeadKind::Tokens),
+    ] {
+        for freeze_spec in ["", "embeddings", "embeddings,layers.0-1"] {
+            check_model(&config(model_type, 64, 256, 4), kind, freeze_spec, &short);
+        }
+    }
 }

@@ -37,6 +37,11 @@ const NAMES: [&str; 2] = ["calm", "storm"];
 
 /// Forty rows of three to six words; the label says whether "rain" occurs.
 pub(super) fn rows() -> Split {
+    rows_for("tiny-single")
+}
+
+/// The same rows, as the tokenizer of another fixture cuts them.
+pub(super) fn rows_for(fixture: &str) -> Split {
     let words = std::fs::read_to_string(golden("tiny-single/model/vocab.txt")).unwrap();
     let words: Vec<&str> =
         words.lines().filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase())).collect();
@@ -51,7 +56,7 @@ pub(super) fn rows() -> Split {
         rows.push(Row { text: text.join(" "), text_b: None, label: None, line: n as u64 });
         labels.push((n % 2) as u32);
     }
-    let tokenizer = Tokenizer::from_folder(&golden("tiny-single/model"), 16).unwrap();
+    let tokenizer = Tokenizer::from_folder(&golden(fixture).join("model"), 16).unwrap();
     Split { encoded: tokenizer.encode(&rows).unwrap(), targets: Targets::Classes(labels) }
 }
 

@@ -28,12 +28,14 @@ pub fn activation_numbers(
     // Gradients alive at once, in the feed-forward part: of the intermediate before and after GELU, and of three states around it.
     let gradients = if full_layers > 0 { tokens * (2 * i + 3 * h) } else { last };
     let top = full_layers * layer(tokens) + last + gradients + head;
-    let projected = if config.embedding_size == h { 0 } else { tokens * h };
+    let is_narrow = config.embedding_size != h;
+    let (projected, narrow) = if is_narrow { (tokens * h, tokens * 2 * config.embedding_size) } else { (0, 0) };
     match frozen_layers {
         // Sum and norm of the embeddings.
         None => tokens * (2 * config.embedding_size + 2) + projected + top,
         // Of the frozen part only what it hands on lives longer; while it runs, one layer with its input and output does.
         Some(0) => tokens * 2 * h + top,
-        Some(_) => (layer(tokens) + tokens * 2 * h).max(tokens * h + top),
+        // Sum and norm of narrow embeddings fit nothing that follows, so the pool has them beside it.
+        Some(_) => (layer(tokens) + tokens * 2 * h).max(tokens * h + top) + narrow,
     }
 }

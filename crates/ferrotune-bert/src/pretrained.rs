@@ -3,6 +3,7 @@
 use crate::checkpoint::{LoadReport, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
 use crate::config::EncoderConfig;
 use crate::error::BertError;
+use crate::family::TOKEN_HEAD;
 use crate::lora::{self, LoraSpec};
 use crate::model::{EncoderClassifier, HeadKind};
 use ferrotune_tensor::{Backend, Params};
@@ -75,13 +76,12 @@ pub fn load_with_adapters<B: Backend>(
     let wanted: Vec<TensorSpec> =
         stored.map(|entry| TensorSpec { name: entry.name.clone(), shape: entry.shape.dims().to_vec() }).collect();
     let out = kind.output_path(&config);
-    let own_parts: Vec<String> = match kind {
-        HeadKind::Sequence => [config.family.sequence_head.dense, out].map(|path| format!("{path}.")).to_vec(),
-        HeadKind::Tokens => vec![format!("{out}.")],
-    };
+    // What the folder has of the other kind of head is left behind.
+    let paths = &config.family.sequence_head;
+    let head_paths = [paths.dense, paths.out, TOKEN_HEAD].map(|path| format!("{path}."));
     let may_be_new = |name: &str| match head {
         Head::Stored => false,
-        Head::For { .. } => own_parts.iter().any(|path| name.starts_with(path)),
+        Head::For { .. } => head_paths.iter().any(|path| name.starts_with(path)),
     };
     let plan = plan(folder, &wanted, &may_be_new)?;
 

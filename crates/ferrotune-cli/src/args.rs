@@ -6,7 +6,7 @@ use ferrotune_train::metrics::MetricName;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Fine-tune pretrained BERT encoders on labelled text.
+/// Fine-tune pretrained encoders of the BERT family on labelled text.
 #[derive(Parser)]
 #[command(name = "ferrotune", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Cli {
@@ -97,7 +97,7 @@ pub enum RecipeName {
     Stable,
     /// Longer, and the top starts anew, for a few thousand rows or less (Zhang et al. 2021).
     FewSample,
-    /// The encoder stays as it is; pooler and head learn.
+    /// The encoder stays as it is; the head, and BERT's pooler, learn.
     HeadOnly,
     /// Low-rank products beside frozen weights (Hu et al. 2021).
     Lora,
@@ -277,7 +277,7 @@ pub struct TrainSettings {
     /// Draw every class equally often in each epoch: rows of small classes come several times [default: off].
     #[arg(long, value_enum, help_heading = "Regularization")]
     pub balanced_sampling: Option<Switch>,
-    /// Parts that stay as they are, such as embeddings,layers.0-3 or encoder (embeddings and all layers) or pooler.
+    /// Parts that stay as they are, such as embeddings,layers.0-3 or encoder (embeddings and all layers) or BERT's pooler.
     #[arg(long, value_name = "SPEC", help_heading = "Regularization")]
     pub freeze: Option<String>,
     /// Dropout of embeddings and layers, instead of the model's own.
@@ -301,7 +301,7 @@ pub struct TrainSettings {
     /// Train biases and the head alone (BitFit) [default: off].
     #[arg(long, value_enum, help_heading = "Regularization")]
     pub bitfit: Option<Switch>,
-    /// Give the pooler and this many top layers new random values before training [default: 0].
+    /// Give this many top layers, and BERT's pooler, new random values before training [default: 0].
     #[arg(long, value_name = "N", help_heading = "Regularization")]
     pub reinit_layers: Option<usize>,
     /// The metric on validation rows that chooses the best epoch [default: accuracy; f1_macro for multi-label, pearson for regression].

@@ -1,11 +1,11 @@
-//! Joins the model crate to the training crate: a BERT classifier as training sees it.
+//! Joins the model crate to the training crate: an encoder with its head as training sees it.
 
 use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, HeadKind, Sequences};
 use ferrotune_data::Batch;
 use ferrotune_tensor::{Backend, ParamId, Tape, Var};
 use ferrotune_train::model::{Classifier, FrozenPrefix, Mode};
 
-/// A BERT classifier with the dropouts of its configuration.
+/// A classifier with the dropouts of its configuration.
 pub struct BertClassifier<'a> {
     /// The network.
     pub model: &'a EncoderClassifier,

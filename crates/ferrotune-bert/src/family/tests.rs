@@ -44,7 +44,7 @@ fn same_names(params: &Params<Cpu>, chosen: impl Fn(&str) -> bool, wanted: impl 
     }
 }
 
-fn is_frozen<'a>(params: &'a Params<Cpu>) -> impl Fn(&str) -> bool + 'a {
+fn is_frozen(params: &Params<Cpu>) -> impl Fn(&str) -> bool {
     |name| !params.is_trainable(params.layout().find(name).unwrap())
 }
 
@@ -174,5 +174,29 @@ fn segments_count_where_the_model_has_them() {
             };
             assert_eq!(reads.get(2).map(|(_, rows)| rows.clone()), wanted, "{} {types}", family.model_type);
         }
+    }
+}
+
+/// Some heads drop before their first layer too.
+#[test]
+fn heads_drop_where_the_family_says() {
+    for family in ALL {
+        let mut config = config(family);
+        (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (0.0, 0.0);
+        config.classifier_dropout = Some(0.5);
+        let (model, layout) = EncoderClassifier::new(&config, 2);
+        let params = Params::init(&Cpu, layout, 5);
+        let pooled = |dropouts: &Dropouts| {
+            let input =
+                Sequences { ids: vec![1, 5], type_ids: vec![0, 0], positions: vec![0, 1], offsets: vec![0, 2].into() };
+            let mut pool = Pool::new(Cpu);
+            let mut tape = Tape::new(&Cpu, &params, &mut pool);
+            let outputs = model.forward(&mut tape, &input, dropouts);
+            (tape.download(outputs.pooled.unwrap()), tape.download(outputs.logits))
+        };
+        let (plain, dropped) = (pooled(&Dropouts::off()), pooled(&Dropouts::training(&config, 1, 1)));
+        let drops_input = ["electra", "roberta", "xlm-roberta"].contains(&family.model_type);
+        assert_eq!(plain.0 != dropped.0, drops_input, "{}", family.model_type);
+        assert_ne!(plain.1, dropped.1, "{}", family.model_type);
     }
 }
