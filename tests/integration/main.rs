@@ -5,4 +5,5 @@ mod golden;
 mod memory;
 mod minilm;
 mod tasks;
+mod tokens;
 mod training;

@@ -35,7 +35,9 @@ pub fn lines(train: &Table, validation: Option<&Table>, test: Option<&Table>, ne
         ));
     }
     if let Some(conflict) = audit.conflicts.first() {
-        let place = |place: &ferrotune_data::Place| format!("{} line {} says {}", place.split, place.line, shortened(&place.label));
+        let place = |place: &ferrotune_data::Place| {
+            format!("{} line {} says {}", place.split, place.line, shortened(&place.label))
+        };
         lines.push(format!(
             "{} texts have rows with different labels ({}, {})",
             audit.conflicting_texts,

@@ -72,7 +72,10 @@ pub fn cut(encoded: &Encoded, max_length: usize) -> Option<String> {
     }
     if let Some(words) = &encoded.words {
         if words.windowed_rows > 0 {
-            said.push(format!("{} read in overlapping windows of {max_length} (longest {longest})", words.windowed_rows));
+            said.push(format!(
+                "{} read in overlapping windows of {max_length} (longest {longest})",
+                words.windowed_rows
+            ));
         }
         if let Some(line) = words.first_silent_line {
             said.push(format!("{} words give no token and count as O (first on line {line})", words.silent_words));

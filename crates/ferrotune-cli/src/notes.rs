@@ -77,7 +77,8 @@ impl Notes {
         };
         let own = self.task.as_ref().map(|task| (task.name.as_str(), &task.own));
         stored(unit, config.problem_type.as_deref(), labels.to_vec(), own).map_err(|error| {
-            let message = format!("{}: {error}; is it a model for classification of texts or of words?", folder.display());
+            let message =
+                format!("{}: {error}; is it a model for classification of texts or of words?", folder.display());
             Failure { message, code: MODEL }
         })
     }

@@ -321,12 +321,7 @@ fn lora(s: &TrainSettings) -> Result<Option<LoraSpec>, Failure> {
 }
 
 /// The columns to read, or `None` for the usual ones of what is needed.
-pub fn columns(
-    text: &Option<String>,
-    text_b: &Option<String>,
-    label: &Option<String>,
-    need: Need,
-) -> Option<Columns> {
+pub fn columns(text: &Option<String>, text_b: &Option<String>, label: &Option<String>, need: Need) -> Option<Columns> {
     if text.is_none() && label.is_none() {
         return None;
     }

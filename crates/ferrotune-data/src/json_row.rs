@@ -14,13 +14,7 @@ struct Place<'a> {
 
 /// A label may be a string, an integer or a boolean; a set of labels also an array of those, a score any number; null counts as empty.
 /// Words and tags are arrays of strings of the same length.
-pub(crate) fn read(
-    file: &str,
-    line: u64,
-    object: &Object,
-    columns: &Columns,
-    need: Need,
-) -> Result<Row, DataError> {
+pub(crate) fn read(file: &str, line: u64, object: &Object, columns: &Columns, need: Need) -> Result<Row, DataError> {
     let value = |key: &str| jsonl::get(object, key);
     let missing = |key: &str| DataError::JsonMissingKey { file: file.to_owned(), line, key: key.to_owned() };
     let given = |key: &str| value(key).ok_or_else(|| missing(key));

@@ -49,7 +49,9 @@ impl Labels {
         table.rows.iter().for_each(|row| names.extend(row_tags(row)));
         match names.len() {
             0 => Err(DataError::NoLabels { file: file() }),
-            1 => Err(DataError::SingleTag { file: file(), tag: names.into_iter().next().unwrap_or_default().to_owned() }),
+            1 => {
+                Err(DataError::SingleTag { file: file(), tag: names.into_iter().next().unwrap_or_default().to_owned() })
+            }
             _ => Labels::from_names(names.into_iter().map(str::to_owned).collect()),
         }
     }

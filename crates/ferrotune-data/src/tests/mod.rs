@@ -8,6 +8,7 @@ mod malformed;
 mod malformed_tokenizer;
 mod reading;
 mod tokenizing;
+mod words;
 
 use crate::{DataError, Format, Need, Row, Table, stream};
 

@@ -1,6 +1,9 @@
 //! One class for each row: softmax over the classes.
 
-use super::{Answer, Emphasis, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns, shown, softmax};
+use super::{
+    Answer, Emphasis, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns, shown,
+    softmax,
+};
 use crate::metrics::{Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};

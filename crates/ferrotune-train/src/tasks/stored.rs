@@ -138,7 +138,8 @@ mod tests {
         ];
         for task in tasks {
             let (problem, notes) = (task.problem_type(), task.notes());
-            let again = stored::<Cpu>(task.unit(), problem, task.labels().to_vec(), Some((task.name(), &notes))).unwrap();
+            let again =
+                stored::<Cpu>(task.unit(), problem, task.labels().to_vec(), Some((task.name(), &notes))).unwrap();
             assert_eq!((again.name(), again.labels(), again.notes()), (task.name(), task.labels(), notes));
             // Below and above both thresholds in turn.
             for logits in [[-0.5f32, 0.5], [2.0, -2.0]] {
@@ -153,7 +154,9 @@ mod tests {
     fn folders_of_other_tools_and_damaged_ones() {
         let none = Map::new();
         let of = |problem, labels: &[&str], own: Option<(&str, &Map<String, Value>)>| {
-            stored::<Cpu>(Unit::Row, problem, names(labels), own).map(|task| task.name()).map_err(|error| error.to_string())
+            stored::<Cpu>(Unit::Row, problem, names(labels), own)
+                .map(|task| task.name())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(of(None, &["a", "b"], None), Ok("classification"));
         assert_eq!(of(Some("multi_label_classification"), &["a", "b"], None), Ok("multi-label"));
