@@ -31,15 +31,15 @@ fn task() -> Tokens {
     Tokens::new(Labels::from_names(TAGS.map(str::to_string).to_vec()).unwrap()).unwrap()
 }
 
-/// Forty rows of 6 to 18 words: "rain" is in the sky, and so is the word after it.
+/// Forty rows of 6 to 20 words, in each of which "rain" and a word after it that occurs nowhere else are an entity.
 fn table() -> Table {
     let words = std::fs::read_to_string(golden(FOLDER).join("vocab.txt")).unwrap();
     let words: Vec<&str> =
         words.lines().filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase())).collect();
     let row = |n: usize| {
         let mut row: Vec<&str> = (0..6 + n % 13).map(|k| words[(n * 13 + k * 7) % words.len()]).collect();
-        row.retain(|word| *word != "rain");
-        row.insert(n % row.len(), "rain");
+        row.retain(|word| *word != "rain" && *word != words[0]);
+        row.splice(n % row.len()..n % row.len(), ["rain", words[0]]);
         if n % 3 == 0 {
             row.push("\u{200d}");
         }

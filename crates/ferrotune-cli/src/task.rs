@@ -63,6 +63,10 @@ pub fn check(name: TaskName, s: &TrainSettings) -> Result<(), Failure> {
     if s.text_b_column.is_some() && name == TaskName::Tokens {
         return stray("text-b-column", "tasks of texts");
     }
+    let names_pooler = |spec: &String| spec.split(',').any(|part| part.trim() == "pooler");
+    if s.freeze.as_ref().is_some_and(names_pooler) && name == TaskName::Tokens {
+        return Err(usage("--freeze: a tagger of words has no pooler; leave that part out"));
+    }
     if s.positive_label.is_some() && name != TaskName::Binary {
         return stray("positive-label", "--task binary");
     }
@@ -246,6 +250,11 @@ mod tests {
                 TaskName::Tokens,
                 TrainSettings { text_b_column: Some("b".into()), ..none() },
                 "--text-b-column belongs to tasks of texts",
+            ),
+            (
+                TaskName::Tokens,
+                TrainSettings { freeze: Some("embeddings, pooler".into()), ..none() },
+                "--freeze: a tagger of words has no pooler",
             ),
             (
                 TaskName::Classification,
