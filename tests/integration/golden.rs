@@ -163,7 +163,8 @@ fn the_tokenizer_gives_the_reference_ids() {
         let inputs: Value = serde_json::from_str(&text).unwrap();
         for input in inputs.as_array().unwrap() {
             let string = |key: &str| input[key].as_str().map(str::to_string);
-            let row = Row { text: string("text").unwrap(), text_b: string("text_pair"), label: None, line: 1 };
+            let row =
+                Row { text: string("text").unwrap(), text_b: string("text_pair"), words: None, label: None, line: 1 };
             let encoded = tokenizer.encode_row(&row).unwrap();
             let numbers = |key: &str| -> Vec<u32> {
                 input[key].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as u32).collect()

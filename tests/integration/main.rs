@@ -6,4 +6,5 @@ mod golden;
 mod memory;
 mod minilm;
 mod tasks;
+mod tokens;
 mod training;

@@ -32,7 +32,8 @@ fn logits_and_gradient_norms_of_sixteen_sentences() {
     loaded.params.set(&Cpu, weight, &w);
     loaded.params.set(&Cpu, bias, &[0.01, -0.02]);
 
-    let row = |text: &Value| Row { text: text.as_str().unwrap().into(), text_b: None, label: None, line: 1 };
+    let row =
+        |text: &Value| Row { text: text.as_str().unwrap().into(), text_b: None, words: None, label: None, line: 1 };
     let rows: Vec<Row> = list("texts").iter().map(row).collect();
     let encoded = Tokenizer::from_folder(&folder, 128).unwrap().encode(&rows).unwrap();
     for (n, ids) in list("ids").iter().enumerate() {

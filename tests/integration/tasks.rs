@@ -1,12 +1,11 @@
 //! Every task on a tiny model: it learns, micro-batches do not change it, and what it exports is what it was.
 
 use crate::training::{rows, settings};
-use ferrotune_bert::HeadKind;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::Labels;
 use ferrotune_optim::{AdamW, Groups, Penalty, adamw};
 use ferrotune_tensor::{Cpu, Pool};
-use ferrotune_tests::{BertClassifier, golden};
+use ferrotune_tests::{BertClassifier, golden, head_kind};
 use ferrotune_train::events::Event;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::model::Split;
@@ -33,7 +32,7 @@ fn run(task: &dyn Task<Cpu>, split: &Split, pass_rows: usize) -> (Vec<f64>, f64)
     // A partial batch at the end of each epoch.
     settings.batch_size = 7;
     settings.metric = task.metrics()[0];
-    let head = Head::For { labels: task.labels(), kind: HeadKind::Sequence, seed: 1 };
+    let head = Head::For { labels: task.labels(), kind: head_kind(task.unit()), seed: 1 };
     let mut loaded: Pretrained<Cpu> = pretrained::load(&Cpu, &golden("tiny-single/model"), head).unwrap();
     let groups = Groups::standard(&loaded.params, 0.0);
     let mut optimizer = AdamW::new(&Cpu, &loaded.params, groups, adamw::BETAS, adamw::EPS);

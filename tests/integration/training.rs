@@ -53,7 +53,7 @@ pub(super) fn rows_for(fixture: &str) -> Split {
         if n % 2 == 1 {
             text.insert(n % text.len(), "rain");
         }
-        rows.push(Row { text: text.join(" "), text_b: None, label: None, line: n as u64 });
+        rows.push(Row { text: text.join(" "), text_b: None, words: None, label: None, line: n as u64 });
         labels.push((n % 2) as u32);
     }
     let tokenizer = Tokenizer::from_folder(&golden(fixture).join("model"), 16).unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 // The binary's own adapter, so that the tests train what users train.
 #[path = "../../crates/ferrotune-cli/src/model.rs"]
 mod model;
-pub use model::BertClassifier;
+pub use model::{BertClassifier, head_kind};
 
 /// A path below `tests/golden`.
 pub fn golden(name: &str) -> PathBuf {

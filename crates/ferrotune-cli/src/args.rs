@@ -115,6 +115,8 @@ pub enum TaskName {
     MultiLabel,
     /// A number a row.
     Regression,
+    /// A tag for each word of a row, in the entity schemes IOB2 and BIOES.
+    Tokens,
 }
 
 /// What training makes small.
@@ -161,7 +163,8 @@ pub struct TrainSettings {
     /// Pretrained model: a folder, or a hub id such as sentence-transformers/all-MiniLM-L6-v2.
     #[arg(long, value_name = "DIR|ID", help_heading = "Data and model")]
     pub model: Option<String>,
-    /// Training rows: .csv, .tsv or .jsonl with the columns text (or text_a and text_b) and label, labels or score.
+    /// Training rows: .csv, .tsv or .jsonl with the columns text (or text_a and text_b) and label, labels or score; or .jsonl with the arrays
+    /// tokens and tags.
     #[arg(long, value_name = "FILE", help_heading = "Data and model")]
     pub train: Option<PathBuf>,
     /// Rows that choose the best epoch.
@@ -173,16 +176,16 @@ pub struct TrainSettings {
     /// Folder for the run: best/ (the model), results.json, metrics.jsonl, checkpoints/.
     #[arg(long, value_name = "DIR", help_heading = "Data and model")]
     pub output: Option<PathBuf>,
-    /// Column of the text [default: text, or text_a].
+    /// Column of the text [default: text, or text_a; tokens for tokens].
     #[arg(long, value_name = "NAME", help_heading = "Data and model")]
     pub text_column: Option<String>,
     /// Column of the second text of a pair [default: text_b if there is text_a].
     #[arg(long, value_name = "NAME", requires = "text_column", help_heading = "Data and model")]
     pub text_b_column: Option<String>,
-    /// Column of the label [default: label; labels for multi-label, score for regression].
+    /// Column of the label [default: label; labels for multi-label, score for regression, tags for tokens].
     #[arg(long, value_name = "NAME", help_heading = "Data and model")]
     pub label_column: Option<String>,
-    /// What is learned [default: by the columns: label is classification, labels multi-label, score regression].
+    /// What is learned [default: by the columns: label is classification, labels multi-label, score regression, tokens and tags tokens].
     #[arg(long, value_enum, help_heading = "Data and model")]
     pub task: Option<TaskName>,
     /// What stands between two labels of a row, of multi-label [default: |].
@@ -191,7 +194,7 @@ pub struct TrainSettings {
     /// The class whose probability the one logit gives, of binary [default: the later by name].
     #[arg(long, value_name = "NAME", help_heading = "Data and model")]
     pub positive_label: Option<String>,
-    /// Tokens of a row at most, special tokens included; longer rows are cut and counted [default: 128].
+    /// Tokens of a row at most, special tokens included; longer rows are cut and counted, of words into overlapping windows [default: 128].
     #[arg(long, value_name = "N", help_heading = "Data and model")]
     pub max_length: Option<usize>,
 
@@ -304,7 +307,8 @@ pub struct TrainSettings {
     /// Give this many top layers, and BERT's pooler, new random values before training [default: 0].
     #[arg(long, value_name = "N", help_heading = "Regularization")]
     pub reinit_layers: Option<usize>,
-    /// The metric on validation rows that chooses the best epoch [default: accuracy; f1_macro for multi-label, pearson for regression].
+    /// The metric on validation rows that chooses the best epoch [default: accuracy; f1_macro for multi-label, pearson for regression,
+    /// f1_micro for tokens].
     #[arg(long, value_name = "METRIC", value_parser = metric_names(), help_heading = "Regularization")]
     pub metric: Option<MetricName>,
     /// Stop after this many epochs without improvement of the metric.
@@ -359,7 +363,7 @@ pub struct EvaluateArgs {
     /// Column of the second text of a pair [default: text_b if there is text_a].
     #[arg(long, value_name = "NAME", requires = "text_column")]
     pub text_b_column: Option<String>,
-    /// Column of the label [default: label, labels or score, by the model's task].
+    /// Column of the label [default: label, labels, score or tags, by the model's task].
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
     /// Threads [default: all cores].
@@ -385,7 +389,7 @@ pub struct PredictArgs {
     /// Fine-tuned model folder.
     #[arg(long, value_name = "DIR")]
     pub model: String,
-    /// Rows with a text column, or - for standard input.
+    /// Rows with a text column (of a model of words JSON Lines with tokens), or - for standard input.
     #[arg(long, value_name = "FILE|-")]
     pub input: String,
     /// Where predictions go, or - for standard output.
@@ -397,7 +401,7 @@ pub struct PredictArgs {
     /// Format of the input: csv, tsv or jsonl [default: by its extension; csv for standard input].
     #[arg(long, value_name = "FORMAT")]
     pub input_format: Option<InputFormat>,
-    /// Add the raw scores of the classes (jsonl only).
+    /// Add the raw scores of the classes, for words one array each (jsonl only).
     #[arg(long)]
     pub logits: bool,
     /// Tokens of a row at most [default: what the model was trained with, else 128].

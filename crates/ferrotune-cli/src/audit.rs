@@ -35,7 +35,9 @@ pub fn lines(train: &Table, validation: Option<&Table>, test: Option<&Table>, ne
         ));
     }
     if let Some(conflict) = audit.conflicts.first() {
-        let place = |place: &ferrotune_data::Place| format!("{} line {} says {}", place.split, place.line, place.label);
+        let place = |place: &ferrotune_data::Place| {
+            format!("{} line {} says {}", place.split, place.line, shortened(&place.label))
+        };
         lines.push(format!(
             "{} texts have rows with different labels ({}, {})",
             audit.conflicting_texts,
@@ -44,4 +46,13 @@ pub fn lines(train: &Table, validation: Option<&Table>, test: Option<&Table>, ne
         ));
     }
     lines
+}
+
+/// The tags of many words make a long line.
+fn shortened(label: &str) -> String {
+    const MOST: usize = 60;
+    match label.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{} …", &label[..end]),
+        None => label.to_string(),
+    }
 }

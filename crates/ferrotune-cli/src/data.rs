@@ -3,10 +3,10 @@
 use crate::args::TaskName;
 use crate::audit;
 use crate::exit::{Failure, MODEL};
-use crate::settings::Resolved;
+use crate::settings::{self, Resolved};
 use crate::task;
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{Table, Tokenizer, headers, read_table_with};
+use ferrotune_data::{Encoded, Table, Tokenizer, headers, read_table_with};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::Task;
@@ -32,10 +32,11 @@ impl Data {
     /// Reads all files of a run.
     pub fn read(resolved: &Resolved, model: &Path, config: &EncoderConfig) -> Result<Data, Failure> {
         let s = &resolved.settings;
-        let (task_name, why) = task::choose(s, &headers(&resolved.train, resolved.columns.as_ref())?);
+        let (task_name, why) = task::choose(s, &headers(&resolved.train)?);
         task::check(task_name, s)?;
         let need = task::need(task_name, s);
-        let read = |path: &Path| read_table_with(path, None, resolved.columns.as_ref(), need);
+        let columns = settings::columns(&s.text_column, &s.text_b_column, &s.label_column, need);
+        let read = |path: &Path| read_table_with(path, None, columns.as_ref(), need);
         let train = read(&resolved.train)?;
         let validation = resolved.settings.validation.as_deref().map(read).transpose()?;
         let test = resolved.settings.test.as_deref().map(read).transpose()?;
@@ -45,14 +46,10 @@ impl Data {
         check_vocabulary(&tokenizer, config, model)?;
         let audit = audit::lines(&train, validation.as_ref(), test.as_ref(), need);
         let encode = |name: &str, table: &Table| -> Result<Split, Failure> {
-            let targets = task.targets(table)?;
             let encoded = tokenizer.encode(&table.rows)?;
-            let (rows, tokens, cut) = (encoded.len(), encoded.tokens(), encoded.truncated.len());
-            let mean = tokens as f64 / rows as f64;
-            let cut = match cut {
-                0 => String::new(),
-                n => format!(", {n} cut to {} (longest {})", resolved.max_length, encoded.longest_untruncated),
-            };
+            let targets = task.targets(table, &encoded)?;
+            let (rows, mean) = (table.rows.len(), encoded.tokens() as f64 / table.rows.len() as f64);
+            let cut = cut(&encoded, resolved.max_length).map(|cut| format!(", {cut}")).unwrap_or_default();
             eprintln!("{name:<10} {rows} rows, {mean:.1} tokens on average{cut}");
             Ok(Split { encoded, targets })
         };
@@ -64,6 +61,27 @@ impl Data {
         eprintln!("outputs    {}: {}", task.labels().len(), first(task.labels(), 12));
         Ok(Data { task, task_name, train, validation, test, audit })
     }
+}
+
+/// What the length limit did to rows, and words that say nothing to the model.
+pub fn cut(encoded: &Encoded, max_length: usize) -> Option<String> {
+    let longest = encoded.longest_untruncated;
+    let mut said = Vec::new();
+    if !encoded.truncated.is_empty() {
+        said.push(format!("{} cut to {max_length} (longest {longest})", encoded.truncated.len()));
+    }
+    if let Some(words) = &encoded.words {
+        if words.windowed_rows > 0 {
+            said.push(format!(
+                "{} read in overlapping windows of {max_length} (longest {longest})",
+                words.windowed_rows
+            ));
+        }
+        if let Some(line) = words.first_silent_line {
+            said.push(format!("{} words give no token and count as O (first on line {line})", words.silent_words));
+        }
+    }
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn first(names: &[String], most: usize) -> String {

@@ -2,8 +2,9 @@
 
 use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, HeadKind, Sequences};
 use ferrotune_data::Batch;
-use ferrotune_tensor::{Backend, ParamId, Tape, Var};
+use ferrotune_tensor::{Backend, ParamId, Tape, Var, ops};
 use ferrotune_train::model::{Classifier, FrozenPrefix, Mode};
+use ferrotune_train::tasks::Unit;
 
 /// A classifier with the dropouts of its configuration.
 pub struct BertClassifier<'a> {
@@ -16,6 +17,15 @@ pub struct BertClassifier<'a> {
 }
 
 impl BertClassifier<'_> {
+    /// Of the scores of all tokens those that a task of words asks for. Dropout before the head numbers all tokens, so that passes of a batch
+    /// share it.
+    fn scored<B: Backend>(&self, tape: &mut Tape<'_, B>, logits: Var, batch: &Batch) -> Var {
+        match self.model.kind() {
+            HeadKind::Sequence => logits,
+            HeadKind::Tokens => tape.apply(ops::GatherRows { rows: batch.scored.clone() }, &[logits]),
+        }
+    }
+
     fn dropouts(&self, mode: Mode) -> Dropouts {
         match mode {
             Mode::Training { seed, step, first_token, first_row } => {
@@ -23,6 +33,14 @@ impl BertClassifier<'_> {
             }
             Mode::Evaluation => Dropouts::off(),
         }
+    }
+}
+
+/// The head that gives scores to this.
+pub fn head_kind(unit: Unit) -> HeadKind {
+    match unit {
+        Unit::Row => HeadKind::Sequence,
+        Unit::Word => HeadKind::Tokens,
     }
 }
 
@@ -42,7 +60,10 @@ impl<B: Backend> Classifier<B> for BertClassifier<'_> {
                 let hidden = FrozenPrefix::hidden(self, tape, batch);
                 self.logits_from(tape, hidden, batch, mode)
             }
-            None => self.model.logits(tape, &sequences(batch), &self.dropouts(mode)),
+            None => {
+                let logits = self.model.logits(tape, &sequences(batch), &self.dropouts(mode));
+                self.scored(tape, logits, batch)
+            }
         }
     }
 
@@ -70,6 +91,7 @@ impl<B: Backend> FrozenPrefix<B> for BertClassifier<'_> {
 
     fn logits_from(&self, tape: &mut Tape<'_, B>, hidden: Var, batch: &Batch, mode: Mode) -> Var {
         let (layers, dropouts) = (self.frozen_layers.unwrap_or(0), self.dropouts(mode));
-        self.model.logits_from(tape, hidden, layers, &sequences(batch), &dropouts)
+        let logits = self.model.logits_from(tape, hidden, layers, &sequences(batch), &dropouts);
+        self.scored(tape, logits, batch)
     }
 }

@@ -1,9 +1,9 @@
 //! `ferrotune.json`: what a model folder remembers beside the files of Hugging Face, the row length and the task's own notes.
 
 use crate::exit::{Failure, MODEL, io};
-use ferrotune_bert::EncoderConfig;
+use ferrotune_bert::{EncoderConfig, HeadKind};
 use ferrotune_tensor::Cpu;
-use ferrotune_train::tasks::{Task, stored};
+use ferrotune_train::tasks::{Task, Unit, stored};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -71,9 +71,14 @@ impl Notes {
         config: &EncoderConfig,
         labels: &[String],
     ) -> Result<Box<dyn Task<Cpu>>, Failure> {
+        let unit = match config.head_kind() {
+            HeadKind::Sequence => Unit::Row,
+            HeadKind::Tokens => Unit::Word,
+        };
         let own = self.task.as_ref().map(|task| (task.name.as_str(), &task.own));
-        stored(config.problem_type.as_deref(), labels.to_vec(), own).map_err(|error| {
-            let message = format!("{}: {error}; is it a model for classification of texts?", folder.display());
+        stored(unit, config.problem_type.as_deref(), labels.to_vec(), own).map_err(|error| {
+            let message =
+                format!("{}: {error}; is it a model for classification of texts or of words?", folder.display());
             Failure { message, code: MODEL }
         })
     }

@@ -1,6 +1,8 @@
 //! What a person reads about a result: one line of metrics, a table of classes, a confusion matrix.
 
-use ferrotune_train::metrics::{ClassMetrics, ClassificationReport, MetricName, MultiLabelReport, Report};
+use ferrotune_train::metrics::{
+    ClassMetrics, ClassificationReport, EntityReport, MetricName, MultiLabelReport, Report,
+};
 use std::fmt::Write;
 
 /// One line: the metrics of a split.
@@ -18,6 +20,8 @@ pub fn metric(name: MetricName, value: f64) -> String {
         MetricName::F1Macro => format!("macro F1 {value:.4}"),
         MetricName::Mcc => format!("MCC {value:.4}"),
         MetricName::F1Micro => format!("micro F1 {value:.4}"),
+        MetricName::PrecisionMicro => format!("precision {value:.4}"),
+        MetricName::RecallMicro => format!("recall {value:.4}"),
         MetricName::SubsetAccuracy => format!("subset accuracy {:.2} %", 100.0 * value),
         MetricName::Pearson => format!("Pearson {value:.4}"),
         MetricName::Spearman => format!("Spearman {value:.4}"),
@@ -31,6 +35,7 @@ pub fn text(split: &str, report: &Report) -> String {
     let tables = match report {
         Report::Classification(report) => format!("\n\n{}\n{}", classes(&report.per_class), confusion(report)),
         Report::MultiLabel(report) => format!("\n\n{}", labels(report)),
+        Report::Tokens(report) => format!("\n\n{}", types(report)),
         Report::Regression(_) => String::new(),
     };
     line(split, report) + &tables
@@ -38,8 +43,13 @@ pub fn text(split: &str, report: &Report) -> String {
 
 /// A table with precision, recall and F1 of each class.
 fn classes(per_class: &[ClassMetrics]) -> String {
+    table(["class", "rows"], per_class)
+}
+
+/// The same under other names of the first and the last column.
+fn table([name, support]: [&str; 2], per_class: &[ClassMetrics]) -> String {
     let width = per_class.iter().map(|class| class.name.chars().count()).max().unwrap_or(0).max(5);
-    let mut text = format!("{:<width$}  precision  recall  F1      rows\n", "class");
+    let mut text = format!("{name:<width$}  precision  recall  F1      {support}\n");
     for class in per_class {
         let _ = writeln!(
             text,
@@ -48,6 +58,20 @@ fn classes(per_class: &[ClassMetrics]) -> String {
         );
     }
     text
+}
+
+/// The same for types of entities, of which the last column counts entities, and their means.
+fn types(report: &EntityReport) -> String {
+    let mean = |name: &str, precision, recall, f1| {
+        let support = report.entities;
+        ClassMetrics { name: name.to_string(), precision, recall, f1, support }
+    };
+    let means = [
+        mean("(micro)", report.precision_micro, report.recall_micro, report.f1_micro),
+        mean("(macro)", report.precision_macro, report.recall_macro, report.f1_macro),
+    ];
+    let table = table(["type", "entities"], &[&report.per_type[..], &means].concat());
+    format!("{table}{} words; entities as seqeval counts them, in its default mode\n", report.words)
 }
 
 /// The same for labels, with the probability from which each was given.

@@ -5,7 +5,7 @@ use crate::args::{OptimizerName, Precision, ScheduleName, Switch, TrainSettings}
 use crate::exit::{Failure, usage};
 use crate::recipes;
 use ferrotune_bert::lora::{LoraSpec, Target};
-use ferrotune_data::Columns;
+use ferrotune_data::{Columns, Need};
 use ferrotune_optim::Penalty;
 use ferrotune_optim::schedule::Kind;
 use ferrotune_train::metrics::MetricName;
@@ -26,8 +26,6 @@ pub struct Resolved {
     pub train: PathBuf,
     /// Run folder.
     pub output: PathBuf,
-    /// Columns, where they were named.
-    pub columns: Option<Columns>,
     /// Row length limit.
     pub max_length: usize,
     /// What was asked for; the device says what it came to.
@@ -212,7 +210,6 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         model,
         train,
         output,
-        columns: columns(&s.text_column, &s.text_b_column, &s.label_column),
         max_length,
         precision: s.precision.unwrap_or(Precision::F32),
         optimizer: chosen_optimizer(&s)?,
@@ -326,12 +323,12 @@ fn lora(s: &TrainSettings) -> Result<Option<LoraSpec>, Failure> {
     Ok(Some(LoraSpec { rank, alpha: alpha as f32, targets }))
 }
 
-/// The columns to read, or `None` for the usual ones.
-pub fn columns(text: &Option<String>, text_b: &Option<String>, label: &Option<String>) -> Option<Columns> {
+/// The columns to read, or `None` for the usual ones of what is needed.
+pub fn columns(text: &Option<String>, text_b: &Option<String>, label: &Option<String>, need: Need) -> Option<Columns> {
     if text.is_none() && label.is_none() {
         return None;
     }
-    let text = text.clone().unwrap_or_else(|| "text".to_string());
+    let text = text.clone().unwrap_or_else(|| need.text_column().to_string());
     Some(Columns { text, text_b: text_b.clone(), label: label.clone() })
 }
 

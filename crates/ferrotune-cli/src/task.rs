@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use ferrotune_data::{Need, Table};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::metrics::MetricName;
-use ferrotune_train::tasks::{Binary, DEFAULT_SEPARATOR, Emphasis, MultiLabel, Regression, SingleLabel, Task};
+use ferrotune_train::tasks::{Binary, DEFAULT_SEPARATOR, Emphasis, MultiLabel, Regression, SingleLabel, Task, Tokens};
 
 /// The focusing parameter of the focal loss paper.
 const GAMMA: f64 = 2.0;
@@ -19,6 +19,9 @@ pub fn choose(s: &TrainSettings, headers: &[String]) -> (TaskName, String) {
     match s.task {
         Some(name) => (name, "as asked".to_string()),
         None if s.label_column.is_some() || has("label") => (TaskName::Classification, "one label a row".to_string()),
+        None if has("tokens") && has("tags") && !has("text") => {
+            (TaskName::Tokens, "the file has the columns tokens and tags".to_string())
+        }
         None if has("labels") => (TaskName::MultiLabel, "the file has the column labels".to_string()),
         None if has("score") => (TaskName::Regression, "the file has the column score".to_string()),
         None => (TaskName::Classification, "one label a row".to_string()),
@@ -31,6 +34,7 @@ pub fn need(name: TaskName, s: &TrainSettings) -> Need {
         TaskName::Classification | TaskName::Binary => Need::Labels,
         TaskName::MultiLabel => Need::LabelSets { separator: s.label_separator.unwrap_or(DEFAULT_SEPARATOR) },
         TaskName::Regression => Need::Scores,
+        TaskName::Tokens => Need::Tags,
     }
 }
 
@@ -55,6 +59,13 @@ pub fn check(name: TaskName, s: &TrainSettings) -> Result<(), Failure> {
     }
     if s.label_smoothing.is_some() && regression {
         return stray("label-smoothing", "tasks with classes");
+    }
+    if s.text_b_column.is_some() && name == TaskName::Tokens {
+        return stray("text-b-column", "tasks of texts");
+    }
+    let names_pooler = |spec: &String| spec.split(',').any(|part| part.trim() == "pooler");
+    if s.freeze.as_ref().is_some_and(names_pooler) && name == TaskName::Tokens {
+        return Err(usage("--freeze: a tagger of words has no pooler; leave that part out"));
     }
     if s.positive_label.is_some() && name != TaskName::Binary {
         return stray("positive-label", "--task binary");
@@ -117,6 +128,10 @@ pub fn build(name: TaskName, s: &TrainSettings, train: &Table) -> Result<(Box<dy
             said = format!("binary {said} on each label");
             let separator = s.label_separator.unwrap_or(DEFAULT_SEPARATOR);
             Box::new(MultiLabel::from_table(train, separator)?.with_emphasis(emphasis))
+        }
+        TaskName::Tokens => {
+            said += " on the first token of each word";
+            Box::new(Tokens::from_table(train)?.with_emphasis(emphasis))
         }
         TaskName::Regression => {
             let delta = (loss_name(name, s) == LossName::Huber).then(|| s.huber_delta.unwrap_or(DELTA) as f32);
@@ -185,6 +200,9 @@ mod tests {
             (&["text", "labels"], None, TaskName::MultiLabel),
             (&["text", "labels", "kind"], Some("kind"), TaskName::Classification),
             (&["text"], None, TaskName::Classification),
+            (&["tokens", "tags", "intent"], None, TaskName::Tokens),
+            (&["tokens", "tags", "label"], None, TaskName::Classification),
+            (&["tokens", "tags", "text", "score"], None, TaskName::Regression),
         ] {
             let headers: Vec<String> = headers.iter().map(|name| name.to_string()).collect();
             let s = TrainSettings { label_column: label_column.map(str::to_string), ..TrainSettings::default() };
@@ -222,6 +240,21 @@ mod tests {
                 TaskName::Classification,
                 TrainSettings { positive_label: Some("a".into()), ..none() },
                 "--positive-label belongs",
+            ),
+            (
+                TaskName::Tokens,
+                TrainSettings { class_weights: Some("auto".into()), ..none() },
+                "--class-weights belongs to --task",
+            ),
+            (
+                TaskName::Tokens,
+                TrainSettings { text_b_column: Some("b".into()), ..none() },
+                "--text-b-column belongs to tasks of texts",
+            ),
+            (
+                TaskName::Tokens,
+                TrainSettings { freeze: Some("embeddings, pooler".into()), ..none() },
+                "--freeze: a tagger of words has no pooler",
             ),
             (
                 TaskName::Classification,

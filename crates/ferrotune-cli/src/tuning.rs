@@ -23,7 +23,10 @@ pub fn restart_top(resolved: &Resolved, params: &mut Params<Cpu>, config: &Encod
         } else {
             format!("layers {}-{}", layers - count, layers - 1)
         };
-        let pooler = config.family.pooler_path().map_or("", |_| "the pooler and ");
+        let path = config.family.pooler_path();
+        let names = || params.layout().entries().iter().map(|entry| &entry.name);
+        let has_pooler = path.is_some_and(|path| names().any(|name| name.starts_with(&path)));
+        let pooler = if has_pooler { "the pooler and " } else { "" };
         eprintln!("weights    {pooler}{which} start from random values ({anew} parameters)");
     }
     Ok(())

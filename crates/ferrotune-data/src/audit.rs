@@ -1,7 +1,7 @@
 //! [`audit`]: what is suspicious in the splits of a data set, as plain data; the caller prints it.
 //! It knows nothing of files but the lines that rows carry, and nothing of tokens.
 
-use crate::{Need, Row, Table, label_set, parse_score};
+use crate::{Need, Row, Table, label_set, parse_score, row_tags};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
@@ -32,7 +32,7 @@ pub struct SplitAudit {
     pub empty_texts: Finding,
     /// Rows whose text stands in an earlier row of the same split.
     pub duplicates: Finding,
-    /// Rows of each label, sorted by name. Rows without a label are not counted.
+    /// Rows of each label, sorted by name; of tags it is words. Rows without a label are not counted.
     pub label_counts: Vec<(String, usize)>,
     /// Labels of the training set that no row here has, sorted.
     pub missing_labels: Vec<String>,
@@ -95,8 +95,8 @@ impl Finding {
 ///
 /// Two texts are the same when they agree up to case and runs of white space; both texts of a pair must agree.
 /// Rows with an empty text are counted as such and take no further part in the comparison. `need` is what the tables were read with: it
-/// says whether a label is one name, several or a number. Sets of labels are the same in any order, and numbers if they are equal;
-/// numbers are not counted.
+/// says whether a label is one name, several, a number or the tags of words. Sets of labels are the same in any order, tags in the same
+/// order, and numbers if they are equal; numbers are not counted. Words are compared as the text that they make.
 pub fn audit(train: &Table, validation: Option<&Table>, test: Option<&Table>, need: Need) -> Audit {
     let splits = [("train", Some(train)), ("validation", validation), ("test", test)];
     let splits: Vec<(&'static str, &Table)> =
@@ -190,7 +190,8 @@ fn names(row: &Row, need: Need) -> Vec<&str> {
         Need::LabelSets { separator } => {
             label_set(row, separator, "").unwrap_or_else(|_| row.label.as_deref().into_iter().collect())
         }
-        Need::Labels | Need::TextOnly => row.label.as_deref().into_iter().collect(),
+        Need::Tags => row_tags(row).collect(),
+        Need::Labels | Need::TextOnly | Need::WordsOnly => row.label.as_deref().into_iter().collect(),
     }
 }
 
@@ -199,6 +200,7 @@ fn meaning(row: &Row, need: Need) -> String {
     let label = row.label.as_deref().unwrap_or_default();
     match need {
         Need::Scores => parse_score(label).map_or(label.to_owned(), |score| score.to_string()),
+        Need::Tags => label.to_owned(),
         _ => {
             let mut names = names(row, need);
             names.sort_unstable();

@@ -1,7 +1,11 @@
 //! [`Encoded`], the tokens of a whole table, and [`Batch`], the ragged batch that the model reads: no padding anywhere.
 //! It knows nothing of texts, files or tokenizers.
 
-/// The token ids of many rows, one after the other.
+use crate::Words;
+use std::sync::Arc;
+
+/// The token ids of many rows, one after the other. Where words are scored, a "row" is a sequence of [`Words`]: a window of a row of the
+/// table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
     /// Token ids of all rows, `[tokens]`.
@@ -14,6 +18,8 @@ pub struct Encoded {
     pub truncated: Vec<usize>,
     /// The length of the longest row before cutting, special tokens included.
     pub longest_untruncated: usize,
+    /// The tokens that are scored, where words are and not rows.
+    pub words: Option<Arc<Words>>,
 }
 
 impl Encoded {
@@ -58,6 +64,8 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Which rows of the data set these are, `[rows]`.
     pub rows: Vec<usize>,
+    /// Where words are scored: which of the tokens are, ascending.
+    pub scored: Vec<u32>,
 }
 
 impl Batch {
@@ -80,10 +88,15 @@ impl Batch {
             offsets: Vec::with_capacity(rows.len() + 1),
             labels: if labels.is_empty() { Vec::new() } else { rows.iter().map(|&row| labels[row]).collect() },
             rows: rows.to_vec(),
+            scored: Vec::new(),
         };
         batch.offsets.push(0);
         for &row in rows {
             let (ids, type_ids) = encoded.row(row);
+            if let Some(words) = &encoded.words {
+                let first = batch.ids.len() as u32;
+                batch.scored.extend(words.of(row).0.iter().map(|place| first + place));
+            }
             batch.ids.extend_from_slice(ids);
             batch.type_ids.extend_from_slice(type_ids);
             batch.positions.extend(0..ids.len() as u32);

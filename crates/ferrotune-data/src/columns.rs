@@ -7,11 +7,11 @@ use std::collections::HashSet;
 /// The names of the columns to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
-    /// The text, or the first text of a pair.
+    /// The text, the first text of a pair, or the words.
     pub text: String,
     /// The second text of a pair.
     pub text_b: Option<String>,
-    /// The label.
+    /// The label, or the tags.
     pub label: Option<String>,
 }
 
@@ -50,7 +50,11 @@ impl Columns {
                 headers.iter().map(String::as_str).filter(|header| !(is_half(name) && is_half(header))),
             ),
         };
-        let mut columns = match wanted.cloned().or_else(|| Columns::infer(headers)) {
+        let usual = || match need.words() {
+            true => Some(Columns { text: need.text_column().to_owned(), text_b: None, label: None }),
+            false => Columns::infer(headers),
+        };
+        let mut columns = match wanted.cloned().or_else(usual) {
             Some(columns) => columns,
             None if has("text") => return Err(DataError::AmbiguousColumns { file: file.to_owned() }),
             None if has("text_a") => return Err(missing("text_b")),
@@ -60,7 +64,7 @@ impl Columns {
         let named = wanted.and_then(|wanted| wanted.label.clone());
         let usual = || need.label_columns().iter().find(|name| has(name)).unwrap_or(&need.label_columns()[0]);
         let label = named.unwrap_or_else(|| (*usual()).to_owned());
-        columns.label = (need != Need::TextOnly || has(&label)).then_some(label);
+        columns.label = (!need.no_label() || has(&label)).then_some(label);
         for name in [Some(&columns.text), columns.text_b.as_ref(), columns.label.as_ref()].into_iter().flatten() {
             if !has(name) {
                 return Err(missing(name));

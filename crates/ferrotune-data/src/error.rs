@@ -101,6 +101,19 @@ pub enum DataError {
     JsonMissingKey { file: String, line: u64, key: String },
     #[error("NUL character (\\u0000) in {} in {file}, line {line}: remove it", quoted(.key))]
     JsonNul { file: String, line: u64, key: String },
+    #[error("{file} is a table, and a table has no arrays of words: give words and tags as JSON Lines (.jsonl)")]
+    WordsNeedJson { file: String },
+    #[error("{words} words and {tags} tags in {file}, line {line}: each word has one tag")]
+    TagCount { file: String, line: u64, words: usize, tags: usize },
+    #[error(
+        "tag {} in {file}, line {line}: a tag is O (outside), or B, I, E or S with the type of an entity, such as B-person",
+        quoted(.tag)
+    )]
+    BadTag { file: String, line: u64, tag: String },
+    #[error("every word of {file} has the tag {}: nothing can be learned from it", quoted(.tag))]
+    SingleTag { file: String, tag: String },
+    #[error("no word of {file} gives the tokenizer anything: nothing can be learned or measured")]
+    NoWords { file: String },
     #[error("every row of {file} has the label {}: a classifier needs at least two classes", quoted(.label))]
     SingleClass { file: String, label: String },
     #[error(
@@ -111,6 +124,8 @@ pub enum DataError {
     UnknownLabel { file: String, line: u64, label: String, rows: usize, known: String, nearest: Option<String> },
     #[error("label {} is in the label list twice, or is empty: labels need distinct names", quoted(.label))]
     BadLabelName { label: String },
+    #[error("{} among the model's labels is no tag: tags are O, or B, I, E or S with a type, such as B-person", quoted(.label))]
+    NoTag { label: String },
     #[error("no tokenizer.json in {folder}: save the model's fast tokenizer there")]
     TokenizerMissing { folder: String },
     #[error("{file} has {bytes} bytes, more than the limit of {limit}: it is no tokenizer of a BERT model")]

@@ -23,6 +23,7 @@ mod batch;
 mod columns;
 mod delimited;
 mod error;
+mod json_row;
 mod jsonl;
 mod label_sets;
 mod labels;
@@ -32,8 +33,11 @@ mod order;
 mod reader;
 mod scores;
 mod table;
+mod tags;
 mod tokenizer;
 mod tokenizer_check;
+mod windows;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -49,4 +53,6 @@ pub use order::{balanced, batches, shuffled};
 pub use reader::{RowReader, stream, stream_with};
 pub use scores::{encode_scores, parse_score};
 pub use table::{Format, MAX_FILE_BYTES, Need, Row, Table, headers, read_table, read_table_with};
+pub use tags::{Tag, encode_tags, row_tags};
 pub use tokenizer::{MAX_TOKENIZER_BYTES, Tokenizer};
+pub use words::Words;

@@ -2,10 +2,10 @@
 //! It knows nothing of tokens, label ids or paths.
 
 use crate::delimited::Delimited;
+use crate::json_row;
 use crate::jsonl::{self, JsonLines, Object};
-use crate::lines::{Lines, MAX_FIELD_BYTES};
+use crate::lines::Lines;
 use crate::{Columns, DataError, Format, Need, Row};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::io::BufRead;
 
@@ -45,31 +45,57 @@ pub fn stream_with<R: BufRead>(
     need: Need,
 ) -> Result<RowReader<R>, DataError> {
     let file = name.to_owned();
-    let lines = Lines::new(reader, name);
-    if format == Format::JsonLines {
-        let mut objects = JsonLines { lines };
-        let Some(first) = objects.read()? else { return Err(DataError::EmptyFile { file }) };
-        let headers: Vec<String> = first.1.iter().map(|(key, _)| key.clone()).collect();
-        let columns = Columns::locate(name, &headers, columns, need)?;
-        let places = headers.iter().cloned().enumerate().map(|(place, header)| (header, place)).collect();
-        let source = Source::JsonLines { objects, first: Some(first), places };
-        return Ok(RowReader { file, need, columns, headers, fields: Vec::new(), source, ended: false });
-    }
-    let mut records = if format == Format::Csv { Delimited::csv(lines) } else { Delimited::tsv(lines) };
-    let mut headers = Vec::new();
-    if records.read(&mut headers)?.is_none() {
-        return Err(DataError::EmptyFile { file });
-    }
-    for header in &mut headers {
-        *header = header.trim().to_owned();
+    let (headers, records) = begin(reader, name, format)?;
+    if need.words() && format != Format::JsonLines {
+        return Err(DataError::WordsNeedJson { file });
     }
     let columns = Columns::locate(name, &headers, columns, need)?;
     let index = |name: &String| headers.iter().position(|header| header == name);
-    let text = index(&columns.text).expect("locate has found the column");
-    let text_b = columns.text_b.as_ref().and_then(index);
-    let label = columns.label.as_ref().and_then(index);
-    let source = Source::Delimited { records, text, text_b, label };
+    let source = match records {
+        Records::JsonLines(objects, first) => {
+            let places = headers.iter().cloned().enumerate().map(|(place, header)| (header, place)).collect();
+            Source::JsonLines { objects, first: Some(first), places }
+        }
+        Records::Delimited(records) => {
+            let text = index(&columns.text).expect("locate has found the column");
+            let text_b = columns.text_b.as_ref().and_then(index);
+            let label = columns.label.as_ref().and_then(index);
+            Source::Delimited { records, text, text_b, label }
+        }
+    };
     Ok(RowReader { file, need, columns, headers, fields: Vec::new(), source, ended: false })
+}
+
+/// The names of a stream's columns.
+///
+/// # Errors
+/// Those of its first record, whatever its columns are.
+pub(crate) fn stream_headers<R: BufRead>(reader: R, name: &str, format: Format) -> Result<Vec<String>, DataError> {
+    Ok(begin(reader, name, format)?.0)
+}
+
+/// A stream of which the first record was read.
+enum Records<R> {
+    Delimited(Delimited<R>),
+    JsonLines(JsonLines<R>, (u64, Object)),
+}
+
+fn begin<R: BufRead>(reader: R, name: &str, format: Format) -> Result<(Vec<String>, Records<R>), DataError> {
+    let lines = Lines::new(reader, name);
+    let empty = || DataError::EmptyFile { file: name.to_owned() };
+    if format == Format::JsonLines {
+        let mut objects = JsonLines { lines };
+        let first = objects.read()?.ok_or_else(empty)?;
+        let headers = first.1.iter().map(|(key, _)| key.clone()).collect();
+        return Ok((headers, Records::JsonLines(objects, first)));
+    }
+    let mut records = if format == Format::Csv { Delimited::csv(lines) } else { Delimited::tsv(lines) };
+    let mut headers = Vec::new();
+    records.read(&mut headers)?.ok_or_else(empty)?;
+    for header in &mut headers {
+        *header = header.trim().to_owned();
+    }
+    Ok((headers, Records::Delimited(records)))
 }
 
 impl<R: BufRead> RowReader<R> {
@@ -104,12 +130,12 @@ impl<R: BufRead> RowReader<R> {
                     return Err(DataError::FieldCount { file: file.clone(), line, got, expected });
                 }
                 let field = |n: usize| self.fields[n].clone();
-                Row { text: field(*text), text_b: text_b.map(field), label: label.map(field), line }
+                Row { text: field(*text), text_b: text_b.map(field), words: None, label: label.map(field), line }
             }
             Source::JsonLines { objects, first, places } => {
                 let next = first.take().map_or_else(|| objects.read(), |object| Ok(Some(object)))?;
                 let Some((line, object)) = next else { return Ok(None) };
-                let row = json_row(file, line, &object, &self.columns, self.need)?;
+                let row = json_row::read(file, line, &object, &self.columns, self.need)?;
                 self.fields.clear();
                 self.fields.resize(self.headers.len(), String::new());
                 for (key, value) in &object {
@@ -148,61 +174,4 @@ impl<R: BufRead> Iterator for RowReader<R> {
         self.ended = !matches!(row, Some(Ok(_)));
         row
     }
-}
-
-/// The row that a JSON object holds. A label may be a string, an integer or a boolean; a set of labels also an array of those, a score any
-/// number; null counts as empty.
-fn json_row(file: &str, line: u64, object: &Object, columns: &Columns, need: Need) -> Result<Row, DataError> {
-    let wrong_type = |key: &str, value: &Value, expected| DataError::JsonType {
-        file: file.to_owned(),
-        line,
-        key: key.to_owned(),
-        found: jsonl::type_name(value),
-        expected,
-    };
-    let checked = |key: &str, text: String| {
-        if text.contains('\0') {
-            return Err(DataError::JsonNul { file: file.to_owned(), line, key: key.to_owned() });
-        }
-        if text.len() > MAX_FIELD_BYTES {
-            return Err(DataError::TooLarge { file: file.to_owned(), line, what: "field", limit: MAX_FIELD_BYTES });
-        }
-        Ok(text)
-    };
-    let missing = |key: &str| DataError::JsonMissingKey { file: file.to_owned(), line, key: key.to_owned() };
-    let text = |key: &String| match jsonl::get(object, key) {
-        Some(Value::String(text)) => checked(key, text.clone()),
-        Some(other) => Err(wrong_type(key, other, "a string")),
-        None => Err(missing(key)),
-    };
-    let name = |key: &String, value: &Value| match value {
-        Value::Array(_) | Value::Object(_) => Err(wrong_type(key, value, "a string, an integer or a boolean")),
-        Value::Number(number) if number.is_f64() => Err(wrong_type(key, value, "a string, an integer or a boolean")),
-        _ => checked(key, jsonl::plain(value)),
-    };
-    let label = |key: &String| match (jsonl::get(object, key), need) {
-        (Some(Value::Array(values)), Need::LabelSets { separator }) => {
-            let names: Vec<String> = values.iter().map(|value| name(key, value)).collect::<Result<_, _>>()?;
-            if names.iter().any(|name| name.trim().is_empty()) {
-                return Err(DataError::EmptyLabelInSet { file: file.to_owned(), line, separator });
-            }
-            if let Some(label) = names.iter().find(|name| name.contains(separator)) {
-                let (file, label) = (file.to_owned(), label.clone());
-                return Err(DataError::SeparatorInLabel { file, line, label, separator });
-            }
-            Ok(Some(names.join(&separator.to_string())))
-        }
-        (Some(value @ Value::Number(_)), Need::Scores) => checked(key, jsonl::plain(value)).map(Some),
-        // Not needed and only shown: anything is fine.
-        (Some(value), Need::TextOnly) => checked(key, jsonl::plain(value)).map(Some),
-        (Some(value), _) => name(key, value).map(Some),
-        (None, Need::TextOnly) => Ok(None),
-        (None, _) => Err(missing(key)),
-    };
-    Ok(Row {
-        text: text(&columns.text)?,
-        text_b: columns.text_b.as_ref().map(text).transpose()?,
-        label: columns.label.as_ref().map(label).transpose()?.flatten(),
-        line,
-    })
 }

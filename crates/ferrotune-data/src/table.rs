@@ -1,7 +1,8 @@
 //! [`Table`]: a whole data file in memory, and what a row, a format and a reader's need are.
 //! It knows nothing of tokens or of how records are parsed.
 
-use crate::{Columns, DataError, RowReader, stream_with};
+use crate::reader::stream_headers;
+use crate::{Columns, DataError, stream_with};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -12,11 +13,13 @@ pub const MAX_FILE_BYTES: u64 = 4 << 30;
 /// One example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The text, as written in the file; it may be empty.
+    /// The text, as written in the file; it may be empty. Of words it is them joined by blanks.
     pub text: String,
     /// The second text, in every row of a pair task.
     pub text_b: Option<String>,
-    /// The label by name, several names joined by the separator, or a number; trimmed and never empty.
+    /// The words, in every row of a task that tags them.
+    pub words: Option<Vec<String>>,
+    /// The label by name, several names joined by the separator, a number, or the words' tags joined by blanks; trimmed and never empty.
     pub label: Option<String>,
     /// The line, from 1, on which the record starts.
     pub line: u64,
@@ -71,6 +74,10 @@ pub enum Need {
     Scores,
     /// Text; a label is read where it is there.
     TextOnly,
+    /// Words with a tag for each, both arrays of strings in JSON Lines.
+    Tags,
+    /// Words; tags are read where they are there.
+    WordsOnly,
 }
 
 impl Need {
@@ -80,7 +87,23 @@ impl Need {
             Need::Labels | Need::TextOnly => &["label"],
             Need::LabelSets { .. } => &["labels", "label"],
             Need::Scores => &["score", "label"],
+            Need::Tags | Need::WordsOnly => &["tags"],
         }
+    }
+
+    /// The column that holds the text, or the words, unless another is named.
+    pub fn text_column(self) -> &'static str {
+        if self.words() { "tokens" } else { "text" }
+    }
+
+    /// Whether rows are words and not texts.
+    pub fn words(self) -> bool {
+        matches!(self, Need::Tags | Need::WordsOnly)
+    }
+
+    /// Whether a row without a label will do.
+    pub(crate) fn no_label(self) -> bool {
+        matches!(self, Need::TextOnly | Need::WordsOnly)
     }
 }
 
@@ -102,7 +125,8 @@ pub fn read_table_with(
     columns: Option<&Columns>,
     need: Need,
 ) -> Result<Table, DataError> {
-    let mut reader = open(path, format, columns, need)?;
+    let (reader, format) = open(path, format)?;
+    let mut reader = stream_with(reader, &path.display().to_string(), format, columns, need)?;
     let rows = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
     if rows.is_empty() {
         return Err(DataError::NoRows { file: path.display().to_string() });
@@ -110,20 +134,16 @@ pub fn read_table_with(
     Ok(Table { path: path.to_owned(), pair: reader.pair(), rows })
 }
 
-/// The names of a file's columns; for JSON Lines the keys of the first object.
+/// The names of a file's columns, whatever they are; for JSON Lines the keys of the first object.
 ///
 /// # Errors
 /// As [`read_table`], of the first line alone.
-pub fn headers(path: &Path, columns: Option<&Columns>) -> Result<Vec<String>, DataError> {
-    Ok(open(path, None, columns, Need::TextOnly)?.headers().to_vec())
+pub fn headers(path: &Path) -> Result<Vec<String>, DataError> {
+    let (reader, format) = open(path, None)?;
+    stream_headers(reader, &path.display().to_string(), format)
 }
 
-fn open(
-    path: &Path,
-    format: Option<Format>,
-    columns: Option<&Columns>,
-    need: Need,
-) -> Result<RowReader<BufReader<File>>, DataError> {
+fn open(path: &Path, format: Option<Format>) -> Result<(BufReader<File>, Format), DataError> {
     let file = path.display().to_string();
     let io = |source| DataError::Io { file: file.clone(), source };
     // Looked at before opening: opening a named pipe would wait for its writer.
@@ -135,6 +155,5 @@ fn open(
         return Err(DataError::FileTooLarge { file, bytes: metadata.len(), limit: MAX_FILE_BYTES });
     }
     let format = format.map_or_else(|| Format::from_path(path), Ok)?;
-    let reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
-    stream_with(reader, &file, format, columns, need)
+    Ok((BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?), format))
 }

@@ -4,12 +4,15 @@
 //! The crate can panic on a hostile `tokenizer.json`, while loading and while encoding, so both run under
 //! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)
 
-use crate::{DataError, Encoded, Row, tokenizer_check};
+mod words;
+
+use crate::{DataError, Encoded, Row, Words, tokenizer_check};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use tokenizers::{PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy};
 
 /// `tokenizer.json` may have at most this many bytes: 64 MiB. Those of multilingual models have about 17.
@@ -21,16 +24,28 @@ const ROWS_PER_TASK: usize = 16;
 /// Turns text into token ids.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    for_words: OnceLock<tokenizers::Tokenizer>,
     file: String,
     max_length: usize,
     vocab_size: usize,
 }
 
-/// One encoded row, and its length before truncation.
+/// What became of one row.
+struct EncodedRow {
+    /// One of a text. Of words one for each window, and none without a word that has tokens.
+    sequences: Vec<Sequence>,
+    /// Its length before cutting.
+    untruncated: usize,
+    /// Words without a token.
+    silent_words: usize,
+}
+
+/// What the model reads together.
 struct Sequence {
     ids: Vec<u32>,
     type_ids: Vec<u32>,
-    untruncated: usize,
+    /// The tokens that are scored, and the words that they stand for.
+    scored: Vec<(u32, u32)>,
 }
 
 impl Tokenizer {
@@ -49,7 +64,7 @@ impl Tokenizer {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| malformed(one_line(&*error)))?;
         let vocab_size = guarded(&file, "checking it", || tokenizer_check::check(&inner))?.map_err(malformed)?;
-        let tokenizer = Tokenizer { inner, file, max_length, vocab_size };
+        let tokenizer = Tokenizer { inner, for_words: OnceLock::new(), file, max_length, vocab_size };
         tokenizer.text_room(false)?;
         Ok(tokenizer)
     }
@@ -69,11 +84,14 @@ impl Tokenizer {
     /// A row that is too long is cut at its end; of a pair the longer text is cut first ("longest first").
     /// A special token written out in a text, like `[SEP]`, becomes that token, as with Hugging Face's tokenizers.
     ///
+    /// Rows of words are cut into windows instead that overlap by at least a third, so that no word is lost; [`Encoded::words`] says which
+    /// token stands for which word. All rows must be texts, or all words.
+    ///
     /// # Errors
-    /// The first row, in order, on which the tokenizer fails or which has no token at all.
+    /// The first row, in order, on which the tokenizer fails, or a text which has no token at all.
     pub fn encode(&self, rows: &[Row]) -> Result<Encoded, DataError> {
         // Collected with the errors inside: a parallel collect into a Result may keep any of several errors.
-        let sequences: Vec<_> =
+        let encoded_rows: Vec<_> =
             rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| self.encode_guarded(row)).collect();
         let mut encoded = Encoded {
             ids: Vec::new(),
@@ -81,19 +99,36 @@ impl Tokenizer {
             offsets: Vec::with_capacity(rows.len() + 1),
             truncated: Vec::new(),
             longest_untruncated: 0,
+            words: None,
         };
         encoded.offsets.push(0);
-        for (row, sequence) in sequences.into_iter().enumerate() {
-            let Sequence { ids, type_ids, untruncated } = sequence?;
-            if untruncated > ids.len() {
-                encoded.truncated.push(row);
+        let mut words = Words { table_rows: rows.len(), offsets: vec![0], ..Words::default() };
+        for (n, row) in encoded_rows.into_iter().enumerate() {
+            let EncodedRow { sequences, untruncated, silent_words } = row?;
+            if untruncated > self.max_length {
+                encoded.truncated.push(n);
             }
             encoded.longest_untruncated = encoded.longest_untruncated.max(untruncated);
-            encoded.ids.extend_from_slice(&ids);
-            encoded.type_ids.extend_from_slice(&type_ids);
-            let limit = u64::from(u32::MAX);
-            let end = u32::try_from(encoded.ids.len()).map_err(|_| DataError::TooManyTokens { limit })?;
-            encoded.offsets.push(end);
+            words.silent_words += silent_words;
+            if silent_words > 0 && words.first_silent_line.is_none() {
+                words.first_silent_line = Some(rows[n].line);
+            }
+            for sequence in sequences {
+                encoded.ids.extend_from_slice(&sequence.ids);
+                encoded.type_ids.extend_from_slice(&sequence.type_ids);
+                let limit = u64::from(u32::MAX);
+                let end = u32::try_from(encoded.ids.len()).map_err(|_| DataError::TooManyTokens { limit })?;
+                encoded.offsets.push(end);
+                let (places, of) = sequence.scored.into_iter().unzip::<_, _, Vec<u32>, Vec<u32>>();
+                words.rows.push(n);
+                words.places.extend(places);
+                words.words.extend(of);
+                words.offsets.push(words.places.len() as u32);
+            }
+        }
+        if rows.first().is_some_and(|row| row.words.is_some()) {
+            words.windowed_rows = std::mem::take(&mut encoded.truncated).len();
+            encoded.words = Some(Arc::new(words));
         }
         Ok(encoded)
     }
@@ -106,25 +141,30 @@ impl Tokenizer {
         self.encode(std::slice::from_ref(row))
     }
 
-    fn encode_guarded(&self, row: &Row) -> Result<Sequence, DataError> {
+    fn encode_guarded(&self, row: &Row) -> Result<EncodedRow, DataError> {
         let room = self.text_room(row.text_b.is_some())?;
         let failed = |detail: String| DataError::TokenizerFailed { line: row.line, detail };
         let doing = format!("encoding the row of line {}", row.line);
-        let sequence = guarded(&self.file, &doing, || self.encode_texts(&row.text, row.text_b.as_deref(), room))?
-            .map_err(|error| failed(one_line(&*error)))?;
-        if sequence.ids.is_empty() {
-            return Err(DataError::EmptySequence { line: row.line });
+        let encoded = guarded(&self.file, &doing, || match &row.words {
+            Some(words) => self.encode_words(words, room),
+            None => self.encode_texts(&row.text, row.text_b.as_deref(), room),
+        })?
+        .map_err(|error| failed(one_line(&*error)))?;
+        for sequence in &encoded.sequences {
+            if sequence.ids.is_empty() {
+                return Err(DataError::EmptySequence { line: row.line });
+            }
+            // Only a template that repeats a text can do this; it would overrun the model's position table.
+            if sequence.ids.len() > self.max_length {
+                return Err(failed(format!("its template gives {} tokens for {room} of text", sequence.ids.len())));
+            }
         }
-        // Only a template that repeats a text can do this; it would overrun the model's position table.
-        if sequence.ids.len() > self.max_length {
-            return Err(failed(format!("its template gives {} tokens for {room} of text", sequence.ids.len())));
-        }
-        Ok(sequence)
+        Ok(encoded)
     }
 
     /// Texts are encoded without special tokens first, so that the length before truncation is known. The truncation
     /// itself is the crate's, so that ids equal those of Hugging Face's fast tokenizers.
-    fn encode_texts(&self, text: &str, text_b: Option<&str>, room: usize) -> tokenizers::Result<Sequence> {
+    fn encode_texts(&self, text: &str, text_b: Option<&str>, room: usize) -> tokenizers::Result<EncodedRow> {
         let first = self.inner.encode_fast(text, false)?;
         let second = text_b.map(|text| self.inner.encode_fast(text, false)).transpose()?;
         let second = second.map(|mut encoding| {
@@ -145,11 +185,9 @@ impl Tokenizer {
         second.iter_mut().for_each(|encoding| drop(encoding.take_overflowing()));
         let special = self.special_tokens(second.is_some());
         let encoding = self.inner.post_process(first, second, true)?;
-        Ok(Sequence {
-            ids: encoding.get_ids().to_vec(),
-            type_ids: encoding.get_type_ids().to_vec(),
-            untruncated: untruncated + special,
-        })
+        let (ids, type_ids) = (encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec());
+        let sequences = vec![Sequence { ids, type_ids, scored: Vec::new() }];
+        Ok(EncodedRow { sequences, untruncated: untruncated + special, silent_words: 0 })
     }
 
     fn special_tokens(&self, pair: bool) -> usize {

@@ -4,14 +4,15 @@ use crate::error::TrainError;
 use crate::metrics::Report;
 use crate::model::{Classifier, Mode, Split};
 use crate::prefix::{PrefixCache, Start};
-use crate::tasks::Task;
+use crate::tasks::{Answer, Task};
 use ferrotune_data::{Batch, Encoded};
 use ferrotune_tensor::{Backend, Params, Pool, Tape};
 
 /// Rows of one forward pass of evaluation.
 pub const EVALUATION_BATCH: usize = 64;
 
-/// Runs the model over all rows, in order. Returns logits, row-major `(rows, outputs)`, which a cache does not change.
+/// Runs the model over all rows, in order. Returns logits, row-major `(rows, outputs)` or `(scored words, outputs)`, which a cache does not
+/// change.
 ///
 /// # Errors
 /// The file of the cache cannot be read or written.
@@ -34,6 +35,27 @@ pub fn logits<B: Backend>(
         all.extend(tape.download(logits));
     }
     Ok(all)
+}
+
+/// The logits of each row of a table, from those of all its sequences. `outputs` is the number of logits of a row, or of a word.
+///
+/// # Panics
+/// If there are not so many logits.
+pub fn answers<'a>(logits: &'a [f32], encoded: &'a Encoded, outputs: usize) -> Vec<Answer<'a>> {
+    let Some(words) = &encoded.words else {
+        return logits.chunks(outputs).map(|logits| Answer { logits, words: &[] }).collect();
+    };
+    assert_eq!(logits.len(), words.words.len() * outputs, "answers: logits of other rows");
+    let mut next = 0;
+    let of_row = |row: usize| {
+        let first = words.offsets[next] as usize;
+        while words.rows.get(next) == Some(&row) {
+            next += 1;
+        }
+        let end = words.offsets[next] as usize;
+        Answer { logits: &logits[first * outputs..end * outputs], words: &words.words[first..end] }
+    };
+    (0..words.table_rows).map(of_row).collect()
 }
 
 /// What the model is worth on a split, as the task measures it.

@@ -24,9 +24,9 @@ pub enum Mode {
     Evaluation,
 }
 
-/// A model that gives each sequence of a batch one number for each output of the task.
+/// A model that gives each sequence of a batch, or each scored word, one number for each output of the task.
 pub trait Classifier<B: Backend> {
-    /// Logits `(rows, outputs)`.
+    /// Logits `(rows, outputs)`; of a model of words `(words, outputs)`, one row for each of [`Batch::scored`].
     fn logits(&self, tape: &mut Tape<'_, B>, batch: &Batch, mode: Mode) -> Var;
 
     /// The rows of trained tables (embeddings) that a forward pass of this batch reads: all of them, in any order, repeats allowed. An
@@ -51,7 +51,7 @@ pub trait FrozenPrefix<B: Backend> {
     /// `(tokens, width)`, or `(rows, width)` if only first tokens are read.
     fn hidden(&self, tape: &mut Tape<'_, B>, batch: &Batch) -> Var;
 
-    /// Goes on from [`Self::hidden`] to the logits `(rows, outputs)`.
+    /// Goes on from [`Self::hidden`] to the logits.
     fn logits_from(&self, tape: &mut Tape<'_, B>, hidden: Var, batch: &Batch, mode: Mode) -> Var;
 }
 
@@ -59,12 +59,12 @@ pub trait FrozenPrefix<B: Backend> {
 pub struct Split {
     /// The tokens.
     pub encoded: Encoded,
-    /// One target for each row.
+    /// What each row should be.
     pub targets: Targets,
 }
 
 impl Split {
-    /// Number of rows.
+    /// Number of rows; where words are scored, of the sequences that rows were cut into.
     pub fn rows(&self) -> usize {
         self.encoded.len()
     }

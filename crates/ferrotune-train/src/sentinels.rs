@@ -148,6 +148,8 @@ fn constant_answer(report: &Report) -> Option<String> {
             let real = report.per_label.iter().any(|label| label.support > 0);
             (silent && real).then(|| "no validation row is given any of its labels".to_string())
         }
+        Report::Tokens(report) => (report.entities > 0 && report.predicted_entities == 0)
+            .then(|| "no entity is found in any validation row".to_string()),
         Report::Regression(report) => {
             (report.rows > 1 && report.pearson.is_nan() && report.mse.is_finite() && report.mse > 0.0)
                 .then(|| "every validation row is given the same number, or all have the same score".to_string())
@@ -158,7 +160,8 @@ fn constant_answer(report: &Report) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Confusion, LabelCounts, RegressionReport};
+    use crate::metrics::{Confusion, EntityCounts, LabelCounts, RegressionReport};
+    use ferrotune_data::Tag;
 
     /// A run of 400 steps, 40 of them warm-up, whose steps are what `of` makes of a healthy one.
     fn said(constant: Option<f64>, of: impl Fn(&mut Step)) -> Vec<(u64, String)> {
@@ -213,6 +216,12 @@ mod tests {
             counts.add(&[true, false], &[given, false]);
             Report::MultiLabel(counts.report(0.5, &names, &[0.5, 0.5]))
         };
+        let words = |real: &str, said: &str| {
+            let tag = |name| [Tag::parse(name).unwrap()];
+            let mut counts = EntityCounts::default();
+            counts.add(&tag(real), &tag(said));
+            Report::Tokens(counts.report(0.5))
+        };
         let numbers = |predicted: &[f64]| Report::Regression(RegressionReport::of(predicted, &[1.0, 2.0]));
         for (report, expected) in [
             (classes(&[(0, 1), (1, 1)]), Some("every validation row is given the class \"b\"")),
@@ -221,6 +230,9 @@ mod tests {
             (classes(&[(1, 1), (1, 1)]), None),
             (sets(false), Some("no validation row is given any")),
             (sets(true), None),
+            (words("B-a", "O"), Some("no entity is found in any")),
+            (words("B-a", "B-b"), None),
+            (words("O", "O"), None),
             (numbers(&[1.5, 1.5]), Some("every validation row is given the same number")),
             (numbers(&[1.5, 1.6]), None),
         ] {

@@ -2,7 +2,7 @@
 
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::EvaluateArgs;
-use crate::data::check_vocabulary;
+use crate::data::{check_vocabulary, cut};
 use crate::device::device;
 use crate::exit::Failure;
 use crate::model::BertClassifier;
@@ -22,14 +22,13 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let loaded = pretrained::load(&Cpu, &folder, Head::Stored)?;
     let notes = Notes::read(&folder)?;
     let task = notes.stored_task(&folder, &loaded.config, &loaded.labels)?;
-    let columns = settings::columns(&args.text_column, &args.text_b_column, &args.label_column);
+    let columns = settings::columns(&args.text_column, &args.text_b_column, &args.label_column, task.need());
     let table = read_table_with(&args.data, None, columns.as_ref(), task.need())?;
-    let targets = task.targets(&table)?;
     let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
     let tokenizer = Tokenizer::from_folder(&folder, limit)?;
     check_vocabulary(&tokenizer, &loaded.config, &folder)?;
     let encoded = tokenizer.encode(&table.rows)?;
-    let truncated = encoded.truncated.len();
+    let targets = task.targets(&table, &encoded)?;
     let split = Split { encoded, targets };
     let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
     let pool = &mut Pool::new(backend);
@@ -37,8 +36,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&result).expect("a report is plain numbers"));
     } else {
-        if truncated > 0 {
-            eprintln!("{truncated} of {} rows were cut to {limit} tokens", split.rows());
+        if let Some(cut) = cut(&split.encoded, limit) {
+            eprintln!("{} rows, {cut}", table.rows.len());
         }
         println!("{}", report::text("result", &result));
     }

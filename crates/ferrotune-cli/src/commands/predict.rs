@@ -9,10 +9,10 @@ use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::settings;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_data::{Format, Need, Row, Tokenizer, stream_with};
+use ferrotune_data::{Encoded, Format, Need, Row, Tokenizer, stream_with};
 use ferrotune_tensor::{Cpu, Pool};
-use ferrotune_train::evaluate::logits;
-use ferrotune_train::tasks::Prediction;
+use ferrotune_train::evaluate::{answers, logits};
+use ferrotune_train::tasks::{Answer, Prediction, Unit};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
@@ -41,15 +41,15 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     check_vocabulary(&tokenizer, &loaded.config, &folder)?;
 
     let (reader, name, input_format) = open(args)?;
-    let columns = settings::columns(&args.text_column, &args.text_b_column, &None);
-    let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), Need::TextOnly)?;
-    let mut writer = Output::new(&args.output, format, args.logits)?;
+    let need = if task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
+    let columns = settings::columns(&args.text_column, &args.text_b_column, &None, need);
+    let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), need)?;
+    let mut writer = Output::new(&args.output, format)?;
     if format == OutputFormat::Csv {
         writer.header(rows.headers(), task.columns())?;
     }
-    let pool = Pool::new(backend);
-    let mut predictor = Predictor { backend, loaded: &loaded, tokenizer: &tokenizer, pool, truncated: 0 };
-    let mut done = 0;
+    let mut predictor = Predictor { backend, loaded: &loaded, pool: Pool::new(backend) };
+    let (mut done, mut cut, mut windowed, mut silent) = (0, 0, 0, 0);
     loop {
         let (mut block, mut fields) = (Vec::new(), Vec::new());
         while block.len() < BLOCK
@@ -61,17 +61,39 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
         if block.is_empty() {
             break;
         }
-        let scores = predictor.logits(&block)?;
-        for (fields, scores) in fields.iter().zip(scores.chunks(loaded.labels.len())) {
-            writer.row(fields, scores, task.predict(scores))?;
+        let encoded = tokenizer.encode(&block)?;
+        let scores = predictor.logits(&encoded)?;
+        let outputs = loaded.labels.len();
+        for ((row, fields), answer) in block.iter().zip(&fields).zip(answers(&scores, &encoded, outputs)) {
+            let logits = args.logits.then(|| raw_scores(row, answer, outputs));
+            writer.row(fields, logits, task.predict(row, answer))?;
         }
         done += block.len();
+        cut += encoded.truncated.len();
+        windowed += encoded.words.as_ref().map_or(0, |words| words.windowed_rows);
+        silent += encoded.words.as_ref().map_or(0, |words| words.silent_words);
     }
     writer.finish()?;
-    if predictor.truncated > 0 {
-        eprintln!("{} of {done} rows were cut to {limit} tokens", predictor.truncated);
+    if cut > 0 {
+        eprintln!("{cut} of {done} rows were cut to {limit} tokens");
+    }
+    if windowed > 0 {
+        eprintln!("{windowed} of {done} rows were read in overlapping windows of {limit} tokens");
+    }
+    if silent > 0 {
+        eprintln!("{silent} words give no token and are tagged O");
     }
     Ok(())
+}
+
+/// The logits of a row, or an array for each of its words; null for those without a token.
+fn raw_scores(row: &Row, answer: Answer<'_>, outputs: usize) -> Value {
+    let Some(words) = &row.words else { return Value::from(answer.logits) };
+    let mut scores = vec![Value::Null; words.len()];
+    for (&word, logits) in answer.words.iter().zip(answer.logits.chunks(outputs)) {
+        scores[word as usize] = Value::from(logits);
+    }
+    Value::from(scores)
 }
 
 fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failure> {
@@ -92,18 +114,14 @@ fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failur
 struct Predictor<'a> {
     backend: Cpu,
     loaded: &'a Pretrained<Cpu>,
-    tokenizer: &'a Tokenizer,
     pool: Pool<Cpu>,
-    truncated: usize,
 }
 
 impl Predictor<'_> {
-    fn logits(&mut self, rows: &[Row]) -> Result<Vec<f32>, Failure> {
-        let encoded = self.tokenizer.encode(rows)?;
-        self.truncated += encoded.truncated.len();
+    fn logits(&mut self, encoded: &Encoded) -> Result<Vec<f32>, Failure> {
         let model = BertClassifier { model: &self.loaded.model, config: &self.loaded.config, frozen_layers: None };
         let (params, pool) = (&self.loaded.params, &mut self.pool);
-        Ok(on_pool(|| logits(&self.backend, &model, params, pool, &encoded, None))?)
+        Ok(on_pool(|| logits(&self.backend, &model, params, pool, encoded, None))?)
     }
 }
 
@@ -111,14 +129,13 @@ impl Predictor<'_> {
 struct Output {
     writer: Box<dyn Write>,
     format: OutputFormat,
-    logits: bool,
     staged: Option<(tempfile::TempPath, String)>,
 }
 
 impl Output {
-    fn new(path: &str, format: OutputFormat, logits: bool) -> Result<Output, Failure> {
+    fn new(path: &str, format: OutputFormat) -> Result<Output, Failure> {
         if path == "-" {
-            return Ok(Output { writer: Box::new(BufWriter::new(stdout())), format, logits, staged: None });
+            return Ok(Output { writer: Box::new(BufWriter::new(stdout())), format, staged: None });
         }
         let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let staged = tempfile::Builder::new()
@@ -126,7 +143,7 @@ impl Output {
             .make_in(folder, |aside| File::create_new(aside))
             .map_err(io(format!("cannot write in {}", folder.display())))?;
         let (file, aside) = staged.into_parts();
-        Ok(Output { writer: Box::new(BufWriter::new(file)), format, logits, staged: Some((aside, path.to_string())) })
+        Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: Some((aside, path.to_string())) })
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
@@ -138,14 +155,12 @@ impl Output {
         self.line(&csv_line(&all))
     }
 
-    fn row(&mut self, fields: &[String], scores: &[f32], prediction: Prediction) -> Result<(), Failure> {
+    fn row(&mut self, fields: &[String], logits: Option<Value>, prediction: Prediction) -> Result<(), Failure> {
         let line = match self.format {
             OutputFormat::Csv => csv_line(&fields.iter().cloned().chain(prediction.fields).collect::<Vec<_>>()),
             OutputFormat::Jsonl => {
                 let mut json = prediction.json;
-                if self.logits {
-                    json.insert("logits".to_string(), scores.into());
-                }
+                json.extend(logits.map(|logits| ("logits".to_string(), logits)));
                 Value::from(json).to_string()
             }
         };

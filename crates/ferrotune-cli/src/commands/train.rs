@@ -5,14 +5,14 @@ use crate::args::{OptimizerName, Precision, TrainArgs};
 use crate::data::Data;
 use crate::device::{self, device};
 use crate::exit::{Failure, STOPPED, usage};
-use crate::model::BertClassifier;
+use crate::model::{BertClassifier, head_kind};
 use crate::notes::Notes;
 use crate::progress::Progress;
 use crate::run_folder::{ADAPTER, BEST, RunFolder};
 use crate::settings::{Resolved, resolve};
 use crate::{fingerprint, memory, prefix, recipes, report, task, tuning};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_bert::{EncoderConfig, HeadKind, freeze, lora};
+use ferrotune_bert::{EncoderConfig, freeze, lora};
 use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool};
 use ferrotune_train::evaluate::{evaluate, logits};
@@ -50,7 +50,8 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let mut data = Data::read(&resolved, &model_folder.folder, &config)?;
     resolved.numbers.metric = task::metric(data.task.as_ref(), resolved.settings.metric)?;
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
-    let head = Head::For { labels: data.task.labels(), kind: HeadKind::Sequence, seed: resolved.numbers.seed };
+    let kind = head_kind(data.task.unit());
+    let head = Head::For { labels: data.task.labels(), kind, seed: resolved.numbers.seed };
     let mut loaded = pretrained::load_with_adapters(&Cpu, &model_folder.folder, head, resolved.lora.as_ref())?;
     eprintln!("weights    {}", loaded.report.summary());
     if let Some(why) = &loaded.head_replaced {
@@ -136,7 +137,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         fitted = Some(data.task.report(&scores, &split.targets));
     }
     let task = data.task.as_ref();
-    let saved_config = EncoderConfig { problem_type: Some(task.problem_type().to_string()), ..config.clone() };
+    let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
     pretrained::save(
         &Cpu,
         &best,

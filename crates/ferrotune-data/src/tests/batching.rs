@@ -78,6 +78,7 @@ fn gather_is_ragged() {
         offsets: vec![0, 2, 3, 6],
         truncated: vec![],
         longest_untruncated: 3,
+        words: None,
     };
     assert_eq!((encoded.len(), encoded.tokens(), encoded.row(2)), (3, 6, (&[30, 31, 32][..], &[0, 1, 1][..])));
     let batch = Batch::gather(&encoded, &[5, 6, 7], &[2, 0]);
@@ -90,6 +91,7 @@ fn gather_is_ragged() {
             offsets: vec![0, 3, 5],
             labels: vec![7, 5],
             rows: vec![2, 0],
+            scored: vec![],
         }
     );
     assert_eq!((batch.len(), batch.tokens()), (2, 5));

@@ -8,6 +8,7 @@ mod malformed;
 mod malformed_tokenizer;
 mod reading;
 mod tokenizing;
+mod words;
 
 use crate::{DataError, Format, Need, Row, Table, stream};
 
@@ -24,5 +25,5 @@ fn table(path: &str, csv: &str) -> Table {
 }
 
 fn row(text: &str, text_b: Option<&str>, label: Option<&str>, line: u64) -> Row {
-    Row { text: text.into(), text_b: text_b.map(Into::into), label: label.map(Into::into), line }
+    Row { text: text.into(), text_b: text_b.map(Into::into), words: None, label: label.map(Into::into), line }
 }

@@ -2,10 +2,12 @@
 //! not know models, batches or files.
 
 mod classification;
+mod entities;
 mod multi_label;
 mod regression;
 
 pub use classification::{ClassMetrics, ClassificationReport, Confusion};
+pub use entities::{Entity, EntityCounts, EntityReport, entities};
 pub use multi_label::{LabelCounts, MultiLabelReport};
 pub use regression::RegressionReport;
 
@@ -27,6 +29,8 @@ pub enum Report {
     MultiLabel(MultiLabelReport),
     /// A number a row.
     Regression(RegressionReport),
+    /// A tag for each word of a row.
+    Tokens(EntityReport),
 }
 
 impl Report {
@@ -36,6 +40,7 @@ impl Report {
             Report::Classification(report) => report.summary(),
             Report::MultiLabel(report) => report.summary(),
             Report::Regression(report) => report.summary(),
+            Report::Tokens(report) => report.summary(),
         }
     }
 }
@@ -87,7 +92,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 pub enum MetricName {
     /// Mean loss; lower is better.
     Loss,
-    /// Share of rows predicted right.
+    /// Share of rows, or words, predicted right.
     Accuracy,
     /// Macro F1.
     F1Macro,
@@ -95,6 +100,10 @@ pub enum MetricName {
     Mcc,
     /// Micro F1.
     F1Micro,
+    /// Micro precision.
+    PrecisionMicro,
+    /// Micro recall.
+    RecallMicro,
     /// Share of rows whose whole set of labels is right.
     SubsetAccuracy,
     /// Linear correlation.
@@ -114,12 +123,14 @@ pub struct UnknownMetric(pub String);
 
 impl MetricName {
     /// Every metric of every task.
-    pub const ALL: [MetricName; 10] = [
+    pub const ALL: [MetricName; 12] = [
         MetricName::Loss,
         MetricName::Accuracy,
         MetricName::F1Macro,
         MetricName::Mcc,
         MetricName::F1Micro,
+        MetricName::PrecisionMicro,
+        MetricName::RecallMicro,
         MetricName::SubsetAccuracy,
         MetricName::Pearson,
         MetricName::Spearman,
@@ -135,6 +146,8 @@ impl MetricName {
             MetricName::F1Macro => "f1_macro",
             MetricName::Mcc => "mcc",
             MetricName::F1Micro => "f1_micro",
+            MetricName::PrecisionMicro => "precision_micro",
+            MetricName::RecallMicro => "recall_micro",
             MetricName::SubsetAccuracy => "subset_accuracy",
             MetricName::Pearson => "pearson",
             MetricName::Spearman => "spearman",

@@ -1,9 +1,9 @@
 //! One of two classes for each row from one logit: the probability of the positive class is its sigmoid.
 
 use super::single_label::class_prediction;
-use super::{Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, entropy, sigmoid};
+use super::{Answer, Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, entropy, sigmoid};
 use crate::metrics::{Confusion, MetricName, Report};
-use ferrotune_data::{DataError, Labels, Need, Table, encode_labels};
+use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
 
@@ -64,8 +64,8 @@ impl<B: Backend> Task<B> for Binary {
         &self.output
     }
 
-    fn problem_type(&self) -> &'static str {
-        "multi_label_classification"
+    fn problem_type(&self) -> Option<&'static str> {
+        Some("multi_label_classification")
     }
 
     fn metrics(&self) -> &'static [MetricName] {
@@ -76,7 +76,7 @@ impl<B: Backend> Task<B> for Binary {
         Need::Labels
     }
 
-    fn targets(&self, table: &Table) -> Result<Targets, DataError> {
+    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
         Ok(Targets::Classes(encode_labels(table, &self.classes)?))
     }
 
@@ -106,7 +106,7 @@ impl<B: Backend> Task<B> for Binary {
         own.into_iter().chain(super::probability_columns(self.classes.names())).collect()
     }
 
-    fn predict(&self, logits: &[f32]) -> Prediction {
+    fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
         let positive = sigmoid(logits[0]);
         // 1 - sigmoid(z) would lose the digits of small probabilities.
         let probabilities = [sigmoid(-logits[0]), positive];

@@ -10,6 +10,7 @@ mod regression;
 mod scores;
 mod single_label;
 mod stored;
+mod tokens;
 
 pub use binary::Binary;
 pub use multi_label::MultiLabel;
@@ -17,14 +18,16 @@ pub use regression::Regression;
 pub use scores::{argmax, sigmoid, softmax};
 pub use single_label::SingleLabel;
 pub use stored::{DEFAULT_SEPARATOR, StoredTaskError, stored};
+pub use tokens::{Tokens, WordTags};
 
 use crate::metrics::{MetricName, Report};
-use ferrotune_data::{DataError, Need, Table};
-use ferrotune_optim::losses::{BinaryCrossEntropy, BinaryFocal};
+use ferrotune_data::{DataError, Encoded, Need, Row, Table};
+use ferrotune_optim::losses::{BinaryCrossEntropy, BinaryFocal, CrossEntropy, Focal, WeightedCrossEntropy};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
 
-/// A task. `labels` is the number of its outputs, [`Task::labels`]`.len()`.
+/// A task. `labels` is the number of its outputs, [`Task::labels`]`.len()`. What is said here of rows is said of words in tasks whose unit is
+/// the word: `(rows, labels)` then is `(scored words of the rows, labels)`, and a row that was cut into windows counts as several.
 pub trait Task<B: Backend>: Send + Sync {
     /// Its name on the command line and in files.
     fn name(&self) -> &'static str;
@@ -32,8 +35,13 @@ pub trait Task<B: Backend>: Send + Sync {
     /// The names of the numbers that the model gives for a row, in their order.
     fn labels(&self) -> &[String];
 
-    /// The `problem_type` under which Hugging Face tools do the same.
-    fn problem_type(&self) -> &'static str;
+    /// What the model gives these numbers for.
+    fn unit(&self) -> Unit {
+        Unit::Row
+    }
+
+    /// The `problem_type` under which Hugging Face tools do the same; none where the model's class says it all.
+    fn problem_type(&self) -> Option<&'static str>;
 
     /// The metrics of its reports, of which each may choose the best epoch. The first is the default.
     fn metrics(&self) -> &'static [MetricName];
@@ -41,11 +49,11 @@ pub trait Task<B: Backend>: Send + Sync {
     /// How a table of labelled rows is to be read.
     fn need(&self) -> Need;
 
-    /// The targets of all rows of a table.
+    /// The targets of all rows of a table, which were cut into these tokens.
     ///
     /// # Errors
     /// A row whose label this task does not know or cannot use, with its line.
-    fn targets(&self, table: &Table) -> Result<Targets, DataError>;
+    fn targets(&self, table: &Table, encoded: &Encoded) -> Result<Targets, DataError>;
 
     /// What the summed loss of these rows is divided by for the mean. A step divides by the weight of all its rows, so that
     /// micro-batches add up to the batch.
@@ -75,8 +83,8 @@ pub trait Task<B: Backend>: Send + Sync {
     /// The columns that a prediction adds to a table.
     fn columns(&self) -> Vec<String>;
 
-    /// What the logits `(labels)` of one row say.
-    fn predict(&self, logits: &[f32]) -> Prediction;
+    /// What the model's answer to one row says.
+    fn predict(&self, row: &Row, answer: Answer<'_>) -> Prediction;
 
     /// What a model folder must remember of the task, besides `labels` and `problem_type`.
     fn notes(&self) -> Map<String, Value> {
@@ -93,12 +101,33 @@ pub enum Targets {
     Sets(Vec<Vec<u32>>),
     /// One number a row.
     Scores(Vec<f64>),
+    /// One tag a word.
+    Words(WordTags),
+}
+
+/// What a model gives scores to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Each row as a whole.
+    Row,
+    /// Each word of a row.
+    Word,
+}
+
+/// What a model gave for one row of a table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer<'a> {
+    /// Logits `(labels)`; of words `(words, labels)`.
+    pub logits: &'a [f32],
+    /// The words that these are of, ascending; empty where rows are scored.
+    pub words: &'a [u32],
 }
 
 impl Targets {
-    /// Number of rows.
+    /// Number of rows; of words that of the sequences in which they lie.
     pub fn rows(&self) -> usize {
         match self {
+            Targets::Words(tags) => tags.words.rows.len(),
             Targets::Classes(ids) => ids.len(),
             Targets::Sets(sets) => sets.len(),
             Targets::Scores(scores) => scores.len(),
@@ -109,7 +138,7 @@ impl Targets {
     pub fn class_ids(&self) -> Option<&[u32]> {
         match self {
             Targets::Classes(ids) => Some(ids),
-            Targets::Sets(_) | Targets::Scores(_) => None,
+            Targets::Sets(_) | Targets::Scores(_) | Targets::Words(_) => None,
         }
     }
 
@@ -133,6 +162,13 @@ impl Targets {
         let Targets::Scores(scores) = self else { panic!("Targets::scores: these are of another task") };
         scores
     }
+
+    /// # Panics
+    /// If these are targets of another kind of task.
+    fn words(&self) -> &WordTags {
+        let Targets::Words(tags) = self else { panic!("Targets::words: these are of another task") };
+        tags
+    }
 }
 
 /// What training lays stress on, beyond the plain loss that reports show.
@@ -149,6 +185,26 @@ fn entropy(counts: &[usize]) -> f64 {
     let all: usize = counts.iter().sum();
     let share = |&count: &usize| count as f64 / all as f64;
     counts.iter().filter(|&&count| count > 0).map(share).map(|p| -p * p.ln()).sum()
+}
+
+/// Records the loss of one class for each line of the logits. `weights` has one for each class, if they do not all count the same.
+fn class_loss<B: Backend>(
+    tape: &mut Tape<'_, B>,
+    logits: Var,
+    labels: Vec<u32>,
+    classes: usize,
+    weights: Option<&[f32]>,
+    how: &Emphasis,
+    scale: f32,
+) -> Var {
+    let all = || weights.map_or_else(|| vec![1.0; classes], <[f32]>::to_vec);
+    match (how.focal_gamma, how.smoothing) {
+        (Some(gamma), _) => tape.apply(Focal { labels, weights: all(), gamma, scale }, &[logits]),
+        (None, smoothing) if smoothing == 0.0 && weights.is_none() => {
+            tape.apply(CrossEntropy::new(labels, scale), &[logits])
+        }
+        (None, smoothing) => tape.apply(WeightedCrossEntropy { labels, weights: all(), smoothing, scale }, &[logits]),
+    }
 }
 
 /// Records the loss of yes-or-no outputs: `targets` has a 0 or 1 for each of the logits.

@@ -1,11 +1,11 @@
 //! Any number of labels for each row: one sigmoid a label, and one threshold a label that validation rows choose.
 
 use super::{
-    Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, entropy, probability_columns, shown,
-    sigmoid,
+    Answer, Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, entropy, probability_columns,
+    shown, sigmoid,
 };
 use crate::metrics::{LabelCounts, MetricName, Report};
-use ferrotune_data::{DataError, Labels, Need, Table, encode_label_sets};
+use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_label_sets};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
 
@@ -60,8 +60,8 @@ impl<B: Backend> Task<B> for MultiLabel {
         self.labels.names()
     }
 
-    fn problem_type(&self) -> &'static str {
-        "multi_label_classification"
+    fn problem_type(&self) -> Option<&'static str> {
+        Some("multi_label_classification")
     }
 
     fn metrics(&self) -> &'static [MetricName] {
@@ -72,7 +72,7 @@ impl<B: Backend> Task<B> for MultiLabel {
         Need::LabelSets { separator: self.separator }
     }
 
-    fn targets(&self, table: &Table) -> Result<Targets, DataError> {
+    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
         Ok(Targets::Sets(encode_label_sets(table, &self.labels, self.separator)?))
     }
 
@@ -126,7 +126,7 @@ impl<B: Backend> Task<B> for MultiLabel {
         std::iter::once("predicted_labels".to_string()).chain(probability_columns(self.labels.names())).collect()
     }
 
-    fn predict(&self, logits: &[f32]) -> Prediction {
+    fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
         let names = self.labels.names();
         let probabilities: Vec<f64> = logits.iter().map(|&z| sigmoid(z)).collect();
         let given: Vec<&str> =

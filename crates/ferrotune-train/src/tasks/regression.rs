@@ -1,8 +1,8 @@
 //! A number for each row, such as a similarity or a rating.
 
-use super::{Prediction, Targets, Task};
+use super::{Answer, Prediction, Targets, Task};
 use crate::metrics::{MetricName, RegressionReport, Report};
-use ferrotune_data::{DataError, Need, Table, encode_scores};
+use ferrotune_data::{DataError, Encoded, Need, Row, Table, encode_scores};
 use ferrotune_optim::losses::{Huber, SquaredError};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
@@ -29,8 +29,8 @@ impl<B: Backend> Task<B> for Regression {
         &self.output
     }
 
-    fn problem_type(&self) -> &'static str {
-        "regression"
+    fn problem_type(&self) -> Option<&'static str> {
+        Some("regression")
     }
 
     fn metrics(&self) -> &'static [MetricName] {
@@ -41,7 +41,7 @@ impl<B: Backend> Task<B> for Regression {
         Need::Scores
     }
 
-    fn targets(&self, table: &Table) -> Result<Targets, DataError> {
+    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
         Ok(Targets::Scores(encode_scores(table)?))
     }
 
@@ -69,7 +69,7 @@ impl<B: Backend> Task<B> for Regression {
         vec!["predicted_score".to_string()]
     }
 
-    fn predict(&self, logits: &[f32]) -> Prediction {
+    fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
         let json = Map::from_iter([("score".to_string(), Value::from(f64::from(logits[0])))]);
         Prediction { fields: vec![super::shown(f64::from(logits[0]))], json }
     }

@@ -1,9 +1,11 @@
 //! One class for each row: softmax over the classes.
 
-use super::{Emphasis, Prediction, Targets, Task, argmax, by_name, entropy, probability_columns, shown, softmax};
+use super::{
+    Answer, Emphasis, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns, shown,
+    softmax,
+};
 use crate::metrics::{Confusion, MetricName, Report};
-use ferrotune_data::{DataError, Labels, Need, Table, encode_labels};
-use ferrotune_optim::losses::{CrossEntropy, Focal, WeightedCrossEntropy};
+use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
 
@@ -66,8 +68,8 @@ impl<B: Backend> Task<B> for SingleLabel {
         self.labels.names()
     }
 
-    fn problem_type(&self) -> &'static str {
-        "single_label_classification"
+    fn problem_type(&self) -> Option<&'static str> {
+        Some("single_label_classification")
     }
 
     fn metrics(&self) -> &'static [MetricName] {
@@ -78,21 +80,13 @@ impl<B: Backend> Task<B> for SingleLabel {
         Need::Labels
     }
 
-    fn targets(&self, table: &Table) -> Result<Targets, DataError> {
+    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
         Ok(Targets::Classes(encode_labels(table, &self.labels)?))
     }
 
     fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
         let labels: Vec<u32> = rows.iter().map(|&row| targets.classes()[row]).collect();
-        let Emphasis { smoothing, focal_gamma } = self.emphasis;
-        let weights = || self.weights.clone().unwrap_or_else(|| vec![1.0; self.labels.len()]);
-        match focal_gamma {
-            Some(gamma) => tape.apply(Focal { labels, weights: weights(), gamma, scale }, &[logits]),
-            None if smoothing == 0.0 && self.weights.is_none() => {
-                tape.apply(CrossEntropy::new(labels, scale), &[logits])
-            }
-            None => tape.apply(WeightedCrossEntropy { labels, weights: weights(), smoothing, scale }, &[logits]),
-        }
+        class_loss(tape, logits, labels, self.labels.len(), self.weights.as_deref(), &self.emphasis, scale)
     }
 
     /// With class weights the mean is weighted, as in `torch.nn.CrossEntropyLoss`; the focal loss is a plain mean over rows.
@@ -125,7 +119,7 @@ impl<B: Backend> Task<B> for SingleLabel {
         own.into_iter().chain(probability_columns(self.labels.names())).collect()
     }
 
-    fn predict(&self, logits: &[f32]) -> Prediction {
+    fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
         let (probabilities, best) = (softmax(logits), argmax(logits));
         class_prediction(self.labels.names(), best, &probabilities)
     }

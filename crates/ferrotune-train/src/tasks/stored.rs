@@ -1,6 +1,6 @@
 //! The task of a model folder, from what its files say. Must not know the files.
 
-use super::{Binary, MultiLabel, Regression, SingleLabel, Task};
+use super::{Binary, MultiLabel, Regression, SingleLabel, Task, Tokens, Unit};
 use ferrotune_data::{DataError, Labels};
 use ferrotune_tensor::Backend;
 use serde_json::{Map, Value};
@@ -20,16 +20,26 @@ pub enum StoredTaskError {
     Contradiction { name: String, problem: String },
     #[error("its notes on the task {name:?} are damaged: {what}")]
     Damaged { name: String, what: String },
+    #[error("its task is {name:?}, and its model scores {}", scored(.unit))]
+    WrongUnit { name: String, unit: Unit },
     #[error("{0}")]
     Labels(#[from] DataError),
 }
 
-/// The task of a folder whose config.json says `problem_type`, whose outputs have the names `labels`, and beside which [`Task::notes`]
-/// were kept. Folders of other tools have no notes.
+fn scored(unit: &Unit) -> &'static str {
+    match unit {
+        Unit::Row => "rows",
+        Unit::Word => "words",
+    }
+}
+
+/// The task of a folder whose model scores rows or words, whose config.json says `problem_type` (which words do not ask for), whose outputs
+/// have the names `labels`, and beside which [`Task::notes`] were kept. Folders of other tools have no notes.
 ///
 /// # Errors
 /// Nothing that is built here, or notes of another task.
 pub fn stored<B: Backend>(
+    unit: Unit,
     problem_type: Option<&str>,
     labels: Vec<String>,
     notes: Option<(&str, &Map<String, Value>)>,
@@ -37,6 +47,7 @@ pub fn stored<B: Backend>(
     let problem = problem_type.unwrap_or("single_label_classification");
     let name = match (notes, problem) {
         (Some((name, _)), _) => name,
+        (None, _) if unit == Unit::Word => "tokens",
         (None, "single_label_classification") => "classification",
         (None, "multi_label_classification") => "multi-label",
         (None, "regression") => "regression",
@@ -76,9 +87,13 @@ pub fn stored<B: Backend>(
                 None => task,
             })
         }
+        "tokens" => Box::new(Tokens::new(Labels::from_names(labels)?)?),
         _ => return Err(contradiction(name, problem)),
     };
-    if task.problem_type() != problem {
+    if task.unit() != unit {
+        return Err(StoredTaskError::WrongUnit { name: name.to_string(), unit });
+    }
+    if task.problem_type().is_some_and(|own| own != problem) {
         return Err(contradiction(name, problem));
     }
     Ok(task)
@@ -100,6 +115,8 @@ fn numbers(value: &Value) -> Option<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::Answer;
+    use ferrotune_data::Row;
     use ferrotune_tensor::Cpu;
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -110,7 +127,10 @@ mod tests {
     #[test]
     fn every_task_is_read_back() {
         let labels = || Labels::from_names(names(&["a", "b"])).unwrap();
-        let tasks: [Box<dyn Task<Cpu>>; 4] = [
+        let tags = Labels::from_names(names(&["B-a", "O"])).unwrap();
+        let row = Row { text: "x".into(), text_b: None, words: Some(vec!["x".into()]), label: None, line: 1 };
+        let tasks: [Box<dyn Task<Cpu>>; 5] = [
+            Box::new(Tokens::new(tags).unwrap()),
             Box::new(SingleLabel::new(labels())),
             Box::new(Binary::new("no".to_string(), "yes".to_string()).unwrap()),
             Box::new(MultiLabel::new(labels(), ';').with_thresholds(vec![0.25, 0.75])),
@@ -118,12 +138,14 @@ mod tests {
         ];
         for task in tasks {
             let (problem, notes) = (task.problem_type(), task.notes());
-            let again = stored::<Cpu>(Some(problem), task.labels().to_vec(), Some((task.name(), &notes))).unwrap();
+            let again =
+                stored::<Cpu>(task.unit(), problem, task.labels().to_vec(), Some((task.name(), &notes))).unwrap();
             assert_eq!((again.name(), again.labels(), again.notes()), (task.name(), task.labels(), notes));
             // Below and above both thresholds in turn.
             for logits in [[-0.5f32, 0.5], [2.0, -2.0]] {
                 let logits = &logits[..task.labels().len()];
-                assert_eq!(again.predict(logits), task.predict(logits));
+                let answer = Answer { logits, words: if task.unit() == Unit::Word { &[0] } else { &[] } };
+                assert_eq!(again.predict(&row, answer), task.predict(&row, answer));
             }
         }
     }
@@ -132,13 +154,24 @@ mod tests {
     fn folders_of_other_tools_and_damaged_ones() {
         let none = Map::new();
         let of = |problem, labels: &[&str], own: Option<(&str, &Map<String, Value>)>| {
-            stored::<Cpu>(problem, names(labels), own).map(|task| task.name()).map_err(|error| error.to_string())
+            stored::<Cpu>(Unit::Row, problem, names(labels), own)
+                .map(|task| task.name())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(of(None, &["a", "b"], None), Ok("classification"));
         assert_eq!(of(Some("multi_label_classification"), &["a", "b"], None), Ok("multi-label"));
         assert_eq!(of(Some("regression"), &["LABEL_0"], None), Ok("regression"));
+        let words = |labels: &[&str], own: Option<(&str, &Map<String, Value>)>| {
+            let task = stored::<Cpu>(Unit::Word, None, names(labels), own);
+            task.map(|task| task.name()).map_err(|error| error.to_string())
+        };
+        assert_eq!(words(&["O", "B-x"], None), Ok("tokens"));
+        assert!(words(&["NOUN", "VERB"], None).unwrap_err().starts_with("\"NOUN\" among the model's labels is no tag"));
+        let contradicting = words(&["a", "b"], Some(("classification", &none))).unwrap_err();
+        assert_eq!(contradicting, "its task is \"classification\", and its model scores words");
         for (problem, labels, own, says) in [
-            (Some("ranking"), &["a"][..], None, "its problem_type is \"ranking\", which"),
+            (None, &["O", "B-x"][..], Some("tokens"), "its task is \"tokens\", and its model scores rows"),
+            (Some("ranking"), &["a"], None, "its problem_type is \"ranking\", which"),
             (Some("regression"), &["a", "b"], None, "its notes on the task \"regression\" are damaged: it has not one"),
             (Some("regression"), &["a"], Some("binary"), "its notes on the task \"binary\" are damaged: no `negative`"),
             (Some("regression"), &["a", "b"], Some("multi-label"), "its task is \"multi-label\" and its problem_type"),

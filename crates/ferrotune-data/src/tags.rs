@@ -1,0 +1,81 @@
+//! Tags of words: `O` outside of entities, or the place of a word in an entity and the entity's type (`B-person`). It knows nothing of tokens.
+//!
+//! IOB2 (`B` begins, `I` goes on) and BIOES (`E` ends, `S` stands alone) are read alike, and so is IOB1, where `I` may begin.
+
+use crate::labels::unknown_label;
+use crate::{DataError, Labels, Row, Table};
+use std::collections::BTreeSet;
+
+/// What a tag says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag<'a> {
+    /// `O`, `B`, `I`, `E` or `S`.
+    pub place: char,
+    /// The entity's type; `_` for `O` and for a tag that names none.
+    pub kind: &'a str,
+}
+
+impl<'a> Tag<'a> {
+    /// Outside of every entity.
+    pub const OUTSIDE: Tag<'static> = Tag { place: 'O', kind: "_" };
+
+    /// Reads `O`, `B-person` or a bare `B`. `None` for anything else, and for types that hold white space.
+    pub fn parse(text: &'a str) -> Option<Tag<'a>> {
+        if text == "O" {
+            return Some(Tag::OUTSIDE);
+        }
+        let place = text.chars().next().filter(|place| "BIES".contains(*place))?;
+        let kind = match &text[1..] {
+            "" => "_",
+            rest => rest.strip_prefix('-')?,
+        };
+        (!kind.is_empty() && !kind.contains(char::is_whitespace)).then_some(Tag { place, kind })
+    }
+}
+
+/// The tags of a row's words in their order; the reader has checked them and their number.
+pub fn row_tags(row: &Row) -> impl Iterator<Item = &str> {
+    row.label.as_deref().into_iter().flat_map(|tags| tags.split(' '))
+}
+
+impl Labels {
+    /// The tags that occur in a training table, sorted by name.
+    ///
+    /// # Errors
+    /// No row has a word, or all words have the same tag.
+    pub fn from_tags(table: &Table) -> Result<Labels, DataError> {
+        let file = || table.path.display().to_string();
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        table.rows.iter().for_each(|row| names.extend(row_tags(row)));
+        match names.len() {
+            0 => Err(DataError::NoLabels { file: file() }),
+            1 => {
+                Err(DataError::SingleTag { file: file(), tag: names.into_iter().next().unwrap_or_default().to_owned() })
+            }
+            _ => Labels::from_names(names.into_iter().map(str::to_owned).collect()),
+        }
+    }
+}
+
+/// The ids of each row's tags, one for each word.
+///
+/// # Errors
+/// The first tag that `labels` lacks, with the number of all rows that have such tags.
+pub fn encode_tags(table: &Table, labels: &Labels) -> Result<Vec<Vec<u32>>, DataError> {
+    let mut all = Vec::with_capacity(table.rows.len());
+    let mut unknown = None;
+    let mut unknown_rows = 0;
+    for row in &table.rows {
+        match row_tags(row).find(|tag| labels.id(tag).is_none()) {
+            None => all.push(row_tags(row).filter_map(|tag| labels.id(tag)).collect()),
+            Some(tag) => {
+                unknown_rows += 1;
+                unknown = unknown.or(Some((row.line, tag)));
+            }
+        }
+    }
+    match unknown {
+        Some((line, tag)) => Err(unknown_label(table, labels, line, tag, unknown_rows)),
+        None => Ok(all),
+    }
+}
