@@ -21,6 +21,7 @@ use ferrotune_train::prefix::{PrefixCache, PrefixCaches, lengths};
 use ferrotune_train::resume::Checkpoints;
 use ferrotune_train::store::Store;
 use ferrotune_train::tasks::SingleLabel;
+use ferrotune_train::thaw::Thaw;
 use ferrotune_train::trainer::{Run, Settings, train};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -241,6 +242,7 @@ fn run(name: &str, settings: &Settings, how: How<'_>) -> Trained {
         prefix: caches.as_mut(),
         task: &SingleLabel::new(Labels::from_names(labels.to_vec()).unwrap()),
         anchor: Some(&anchor).filter(|anchor| !anchor.is_empty()),
+        thaw: &Thaw::default(),
         settings: &Settings { pass_limit: PassLimit { rows, tokens: None }, ..settings.clone() },
         checkpoints,
         resume: how.folder.is_some_and(|(_, resume)| resume),

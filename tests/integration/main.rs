@@ -8,3 +8,4 @@ mod minilm;
 mod tasks;
 mod tokens;
 mod training;
+mod unfreezing;

@@ -11,6 +11,7 @@ use ferrotune_train::metrics::MetricName;
 use ferrotune_train::model::Split;
 use ferrotune_train::passes::PassLimit;
 use ferrotune_train::tasks::{Binary, Emphasis, MultiLabel, Regression, SingleLabel, Targets, Task};
+use ferrotune_train::thaw::Thaw;
 use ferrotune_train::trainer::{Run, train};
 use std::sync::atomic::AtomicBool;
 
@@ -54,6 +55,7 @@ fn run(task: &dyn Task<Cpu>, split: &Split, pass_rows: usize) -> (Vec<f64>, f64)
         prefix: None,
         task,
         anchor: None,
+        thaw: &Thaw::default(),
         settings: &settings,
         checkpoints: None,
         resume: false,

@@ -19,6 +19,7 @@ use ferrotune_train::prefix::{PrefixCache, PrefixCaches, lengths};
 use ferrotune_train::resume::{Checkpoints, download};
 use ferrotune_train::store::Store;
 use ferrotune_train::tasks::{Task, Tokens, stored};
+use ferrotune_train::thaw::Thaw;
 use ferrotune_train::trainer::{Run, Settings, train};
 use serde_json::Value;
 use std::path::Path;
@@ -126,6 +127,7 @@ fn run(how: &How<'_>) -> Trained {
         prefix: caches.as_mut(),
         task: &task(),
         anchor: None,
+        thaw: &Thaw::default(),
         settings: &how.settings,
         checkpoints: store.as_mut().map(|store| Checkpoints { store, fingerprint: &fingerprint }),
         resume: how.folder.is_some_and(|(_, resume)| resume),

@@ -1,6 +1,7 @@
 //! The promises of training, on a tiny model: it learns, a resumed run has the bits of an uninterrupted one, threads do not matter,
 //! frozen parts stay, not-a-number stops before the optimizer step.
 
+use ferrotune_bert::parts::{self, Part};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{HeadKind, freeze};
 use ferrotune_data::{Labels, Row, Tokenizer};
@@ -20,6 +21,7 @@ use ferrotune_train::prefix::{PrefixCache, PrefixCaches, key, lengths};
 use ferrotune_train::resume::{Checkpoints, download};
 use ferrotune_train::store::Store;
 use ferrotune_train::tasks::{SingleLabel, Targets};
+use ferrotune_train::thaw::Thaw;
 use ferrotune_train::trainer::{Outcome, Run, Settings, train};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +31,8 @@ thread_local! {
     static DENSE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// The pull back to the weights at the start.
     static ANCHOR: std::cell::Cell<f32> = const { std::cell::Cell::new(0.0) };
+    /// Layers that begin to move in each epoch after the first; 0 for all from the start.
+    pub(super) static UNFREEZING: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
     /// What runs of this thread compute on.
     static BACKEND: std::cell::Cell<Cpu> = const { std::cell::Cell::new(Cpu) };
 }
@@ -80,8 +84,8 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-struct Trained {
-    weights: Vec<u32>,
+pub(super) struct Trained {
+    pub(super) weights: Vec<u32>,
     outcome: Outcome,
     losses: Vec<f64>,
     norms: Vec<f64>,
@@ -89,7 +93,7 @@ struct Trained {
 }
 
 /// Trains a tiny model with dropout 0.1. `stop_at` asks to stop during that step.
-fn run(
+pub(super) fn run(
     settings: &Settings,
     freeze_spec: &str,
     folder: Option<(&Path, bool)>,
@@ -164,6 +168,10 @@ fn run_with(
     let Pretrained { config, model, params, .. } = &mut loaded;
     let frozen_layers = freeze::frozen_layers(params, config);
     let classifier = BertClassifier { model, config, frozen_layers };
+    let thaw = match UNFREEZING.get() {
+        0 => Thaw::default(),
+        step => Thaw::new(params, |name| parts::unfreezing_epoch(Part::of(name), config.num_hidden_layers, step)),
+    };
     let mut caches = caches(&classifier, params, &train_rows);
     let outcome = train(Run {
         backend: &BACKEND.get(),
@@ -176,6 +184,7 @@ fn run_with(
         prefix: caches.as_mut(),
         task: &SingleLabel::new(Labels::from_names(names.to_vec()).unwrap()),
         anchor: anchor.as_ref(),
+        thaw: &thaw,
         settings,
         checkpoints,
         resume: folder.is_some_and(|(_, resume)| resume),

@@ -1,4 +1,4 @@
-//! Which parameters stay fixed, by names a person would type: `embeddings`, `layers.0-3`, `layers.5`, `encoder`, `pooler`.
+//! Which parameters stay fixed, by names a person would type: `embeddings`, `layers.0-3`, `layers.5`, `encoder`, `all-but.2`, `pooler`.
 
 use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Params};
@@ -18,6 +18,7 @@ pub struct FreezeError {
 /// - `embeddings`: word, position and token-type embeddings and their layer norm
 /// - `layers.A` or `layers.A-B`: encoder layers, counted from 0, both ends included
 /// - `encoder`: embeddings and all layers (the whole encoder; pooler and head are trained)
+/// - `all-but.N`: embeddings and all layers but the `N` top ones, whatever the depth of the model
 /// - `pooler`: the pooler, in families that have one
 ///
 /// # Errors
@@ -37,11 +38,22 @@ pub fn prefixes(spec: &str, config: &EncoderConfig) -> Result<Vec<String>, Freez
                 Some(path) => found.push(path),
                 None => return Err(invalid(part, format!("{} has no pooler", family.model_type))),
             },
+            _ if part.starts_with("all-but.") => {
+                let kept = part.strip_prefix("all-but.").and_then(|count| count.parse::<usize>().ok());
+                let Some(kept) = kept.filter(|kept| *kept <= layers) else {
+                    return Err(invalid(
+                        part,
+                        format!("write all-but.N with N from 0 to {layers}, the layers of the model"),
+                    ));
+                };
+                found.extend(family.embedding_paths());
+                found.extend((0..layers - kept).map(|layer| family.layer_path(layer)));
+            }
             _ => {
                 let Some(range) = part.strip_prefix("layers.") else {
                     return Err(invalid(
                         part,
-                        "known are embeddings, layers.A, layers.A-B, encoder, pooler".to_string(),
+                        "known are embeddings, layers.A, layers.A-B, all-but.N, encoder, pooler".to_string(),
                     ));
                 };
                 let (first, last) = range.split_once('-').unwrap_or((range, range));

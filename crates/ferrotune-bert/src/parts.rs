@@ -34,6 +34,20 @@ impl Part {
     }
 }
 
+/// The epoch, from 0, in which a part begins to move if head and pooler move first, then `layers_an_epoch` more layers in each epoch from the
+/// top of `layers`, and the embeddings after the lowest (Howard and Ruder 2018, section 3.3).
+///
+/// # Panics
+/// If `layers_an_epoch` is 0.
+pub fn unfreezing_epoch(part: Part, layers: usize, layers_an_epoch: usize) -> u64 {
+    let epoch = match part {
+        Part::Head | Part::Pooler => 0,
+        Part::Layer(layer) => 1 + (layers - 1 - layer) / layers_an_epoch,
+        Part::Embeddings => 1 + layers.div_ceil(layers_an_epoch),
+    };
+    epoch as u64
+}
+
 /// Learning rates that fall from the top layer down (Howard and Ruder 2018, <https://arxiv.org/abs/1801.06146>; with the
 /// geometric series of Zhang et al. 2021, <https://arxiv.org/abs/2006.05987>, section 5).
 #[derive(Clone, Copy, Debug, PartialEq)]

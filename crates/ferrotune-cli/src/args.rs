@@ -213,6 +213,10 @@ pub struct TrainSettings {
     /// Train biases and the head alone (BitFit) [default: off].
     #[arg(long, value_enum, help_heading = "Regularization")]
     pub bitfit: Option<Switch>,
+    /// Train the head alone in the first epoch, this many more layers from the top in each later one, and the embeddings at last
+    /// [default: all from the start].
+    #[arg(long, value_name = "LAYERS", help_heading = "Regularization")]
+    pub gradual_unfreezing: Option<usize>,
     /// Give this many top layers, and BERT's pooler, new random values before training [default: 0].
     #[arg(long, value_name = "N", help_heading = "Regularization")]
     pub reinit_layers: Option<usize>,

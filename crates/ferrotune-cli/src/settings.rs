@@ -40,6 +40,8 @@ pub struct Resolved {
     pub layer_lr_decay: f64,
     /// The head's rate over the top layer's.
     pub head_rate: f64,
+    /// Layers that begin to move in each epoch after the first; all from the start where nothing is said.
+    pub gradual_unfreezing: Option<usize>,
     /// Top layers that start from random values.
     pub reinit_layers: usize,
     /// Factor of the pull back to pretrained weights.
@@ -217,6 +219,11 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         momentum: momentum as f32,
         layer_lr_decay,
         head_rate: head_lr / lr,
+        gradual_unfreezing: s
+            .gradual_unfreezing
+            .map(|n| count("gradual-unfreezing", Some(n as u64)))
+            .transpose()?
+            .map(|n| n as usize),
         reinit_layers: s.reinit_layers.unwrap_or_default(),
         l2_sp: l2_sp(&s)?,
         bitfit: s.bitfit == Some(Switch::On),

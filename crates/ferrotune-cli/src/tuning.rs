@@ -6,6 +6,7 @@ use ferrotune_bert::parts::{self, LayerwiseRates, Part};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_optim::{Anchor, Groups};
 use ferrotune_tensor::{Cpu, Params};
+use ferrotune_train::thaw::Thaw;
 
 /// `--reinit-layers`: gives the pooler and the top layers new random values.
 ///
@@ -88,6 +89,27 @@ pub fn anchor(
         resolved.l2_sp
     );
     Ok(Some(anchor))
+}
+
+/// `--gradual-unfreezing`: when the trained parts begin to move, said aloud.
+///
+/// # Errors
+/// Too few epochs for some of them (code 2): they would never move.
+pub fn thaw(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -> Result<Thaw, Failure> {
+    let Some(layers_an_epoch) = resolved.gradual_unfreezing else { return Ok(Thaw::default()) };
+    let epoch_of = |name: &str| parts::unfreezing_epoch(Part::of(name), config.num_hidden_layers, layers_an_epoch);
+    let trained = params.trainable_ids().map(|id| epoch_of(&params.layout().entry(id).name));
+    let (last, epochs) = (trained.max().unwrap_or(0) + 1, resolved.numbers.epochs);
+    if last > epochs {
+        return Err(usage(format!(
+            "--gradual-unfreezing {layers_an_epoch} has trained all parts of this model in epoch {last}, and --epochs is {epochs}: \
+             take {last} epochs, more layers an epoch, or --freeze what is not to move"
+        )));
+    }
+    eprintln!(
+        "unfreezing the head moves from epoch 1, {layers_an_epoch} more of the top layers from each later one, all from epoch {last}"
+    );
+    Ok(Thaw::new(params, epoch_of))
 }
 
 /// `--layer-lr-decay` and `--head-lr`: the groups with a learning rate for each part.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 /// Per step `t`, counted from 1, with gradient `g`:
 /// `p −= lr·decay·p`, `m = β₁m + (1−β₁)g`, `v = β₂v + (1−β₂)g²`, `p −= lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)`.
-/// The decay is multiplied by the learning rate, as in PyTorch.
+/// The decay is multiplied by the learning rate, as in PyTorch. A parameter counts its steps from its first gradient on, also as there: one that
+/// was frozen for some epochs starts with `t` = 1.
 ///
 /// With [`Grads::by_rows`], rows of a table without a gradient get their updates later: see `idle.rs`. The bits are the same.
 pub struct AdamW<B: Backend> {
@@ -17,6 +18,8 @@ pub struct AdamW<B: Backend> {
     eps: f64,
     groups: Groups,
     steps: u64,
+    /// For each parameter that has had a gradient, the steps that were done before it.
+    starts: BTreeMap<ParamId, u64>,
     m: B::Buf,
     v: B::Buf,
     /// What is owed to tables, by their place in the layout.
@@ -32,7 +35,17 @@ impl<B: Backend> AdamW<B> {
     /// An optimizer at step 0 for the trainable parameters.
     pub fn new(backend: &B, params: &Params<B>, groups: Groups, betas: (f64, f64), eps: f64) -> AdamW<B> {
         let (m, v) = (zeros(backend, params), zeros(backend, params));
-        AdamW { beta1: betas.0, beta2: betas.1, eps, groups, steps: 0, m, v, idle: BTreeMap::new() }
+        AdamW {
+            beta1: betas.0,
+            beta2: betas.1,
+            eps,
+            groups,
+            steps: 0,
+            starts: BTreeMap::new(),
+            m,
+            v,
+            idle: BTreeMap::new(),
+        }
     }
 
     /// Brings all rows of a table up to date.
@@ -71,10 +84,12 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
     }
 
     fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: f64) {
+        let before = self.steps;
         self.steps += 1;
-        let t = self.steps.min(i32::MAX as u64) as i32;
         let layout = params.layout().clone();
         for id in grads.written_ids() {
+            let start = *self.starts.entry(id).or_insert(before);
+            let t = (self.steps - start).min(i32::MAX as u64) as i32;
             let settings = Settings {
                 lr: lr * self.groups.rate(id),
                 beta1: self.beta1,
@@ -144,9 +159,14 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
         vec![("adamw.m", &self.m), ("adamw.v", &self.v)]
     }
 
+    fn starts(&self) -> BTreeMap<ParamId, u64> {
+        self.starts.clone()
+    }
+
     fn restore(&mut self, backend: &B, params: &Params<B>, state: &State) -> Result<(), String> {
         upload(backend, params, state, &mut [("adamw.m", &mut self.m), ("adamw.v", &mut self.v)])?;
         self.steps = state.steps;
+        self.starts = state.starts.clone();
         self.idle.clear();
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What every optimizer does: one step over the written gradients, and its state as plain numbers for a checkpoint.
 
 use ferrotune_tensor::{Backend, Grads, ParamId, Params, Role};
+use std::collections::BTreeMap;
 
 /// An optimizer over the parameters of one model.
 pub trait Optimizer<B: Backend>: Send {
@@ -33,10 +34,15 @@ pub trait Optimizer<B: Backend>: Send {
     /// Name and memory of each kind of moment, settled, laid out as the parameters are; only those of trainable parameters have values.
     fn moments(&self) -> Vec<(&'static str, &B::Buf)>;
 
+    /// For each parameter that has had a gradient, the steps that were done before it; empty where an optimizer does not count them.
+    fn starts(&self) -> BTreeMap<ParamId, u64> {
+        BTreeMap::new()
+    }
+
     /// The state in host memory: number of steps done, and per kind of moment its values for the trainable parameters in order.
     fn state(&self, backend: &B, params: &Params<B>) -> State {
         let moments = self.moments().into_iter().map(|(name, buf)| (name, download(backend, params, buf)));
-        State { steps: self.steps(), moments: moments.collect() }
+        State { steps: self.steps(), starts: self.starts(), moments: moments.collect() }
     }
 
     /// Puts a state back.
@@ -51,6 +57,8 @@ pub trait Optimizer<B: Backend>: Send {
 pub struct State {
     /// Steps done.
     pub steps: u64,
+    /// What [`Optimizer::starts`] gave.
+    pub starts: BTreeMap<ParamId, u64>,
     /// Name and values of each kind of moment.
     pub moments: Vec<(&'static str, Vec<f32>)>,
 }

@@ -281,3 +281,29 @@ fn an_evaluation_before_settling_is_found() {
     late.step(1, true);
     Tape::inference(&Cpu, &late.params, &mut late.pool);
 }
+
+/// A parameter that was frozen for some steps starts with the bias correction of a first step, whose update is lr·sign(g).
+#[test]
+fn adamw_counts_the_steps_of_a_parameter_from_its_first_gradient() {
+    let mut bowl = Bowl::new();
+    let bias = bowl.params.layout().ids().nth(1).unwrap();
+    let mut optimizer = AdamW::new(&Cpu, &bowl.params, Groups::standard(&bowl.params, 0.0), adamw::BETAS, adamw::EPS);
+    let step = |bowl: &mut Bowl, optimizer: &mut AdamW<Cpu>| {
+        bowl.backward();
+        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, 0.01, 1.0);
+    };
+    bowl.params.set_trainable(bias, false);
+    (0..3).for_each(|_| step(&mut bowl, &mut optimizer));
+    bowl.params.set_trainable(bias, true);
+    let before = bowl.params.get(bias).data.to_vec();
+    // The count survives a checkpoint.
+    let state = optimizer.state(&Cpu, &bowl.params);
+    assert_eq!(state.starts.values().collect::<Vec<_>>(), [&0]);
+    optimizer.restore(&Cpu, &bowl.params, &state).unwrap();
+    step(&mut bowl, &mut optimizer);
+    for (now, before) in bowl.params.get(bias).data.iter().zip(&before) {
+        // Two roundings of numbers of about one, and ε beside gradients of at least 0.01.
+        assert!((now - (before - 0.01 * before.signum())).abs() < 1e-6, "{before} {now}");
+    }
+    assert_eq!(optimizer.starts().values().collect::<Vec<_>>(), [&0, &3]);
+}

@@ -16,4 +16,5 @@ pub mod resume;
 pub mod sentinels;
 pub mod store;
 pub mod tasks;
+pub mod thaw;
 pub mod trainer;

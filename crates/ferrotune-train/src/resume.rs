@@ -54,6 +54,8 @@ struct StateFile {
     progress: Progress,
     optimizer: String,
     optimizer_steps: u64,
+    /// For each trained parameter, the steps before its first gradient; none if it has had none.
+    optimizer_starts: Vec<Option<u64>>,
     /// What [`trained_parameters`] gave: the files hold numbers without names.
     #[serde(default)]
     trained_parameters: String,
@@ -102,10 +104,12 @@ pub fn save<B: Backend>(
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     let clock = Instant::now();
+    let starts = optimizer.starts();
     let file = StateFile {
         progress: progress.clone(),
         optimizer: optimizer.name().to_string(),
         optimizer_steps: optimizer.steps(),
+        optimizer_starts: params.trainable_ids().map(|id| starts.get(&id).copied()).collect(),
         trained_parameters: trained_parameters(params),
     };
     let json = serde_json::to_vec_pretty(&file).expect("progress has no map with keys that are not strings");
@@ -178,6 +182,11 @@ pub fn load<B: Backend>(
 
     let mut state = optimizer.state(backend, params);
     state.steps = file.optimizer_steps;
+    if file.optimizer_starts.len() != params.trainable_ids().count() {
+        return Err(damaged(STATE, "it has not one start for each trained parameter".to_string()));
+    }
+    let starts = params.trainable_ids().zip(&file.optimizer_starts);
+    state.starts = starts.filter_map(|(id, start)| Some((id, (*start)?))).collect();
     if file.optimizer != optimizer.name() {
         return Err(damaged(STATE, format!("it is of the optimizer {}", file.optimizer)));
     }

@@ -11,6 +11,7 @@ use crate::prefix::{PrefixCaches, Start};
 use crate::resume::{self, Best, Checkpoints, Progress};
 use crate::sentinels::{self, Sentinels};
 use crate::tasks::{Targets, Task};
+use crate::thaw::Thaw;
 use ferrotune_data::{Batch, balanced, shuffled};
 use ferrotune_optim::schedule::{Kind, Schedule, warmup_steps};
 use ferrotune_optim::{Anchor, Optimizer, Penalty, clip};
@@ -101,6 +102,8 @@ pub struct Run<'a, B: Backend> {
     pub task: &'a dyn Task<B>,
     /// Pulls pretrained weights back to where they came from.
     pub anchor: Option<&'a Anchor<B>>,
+    /// What begins to move in later epochs.
+    pub thaw: &'a Thaw,
     /// The numbers.
     pub settings: &'a Settings,
     /// Where checkpoints go; none are saved without it.
@@ -138,10 +141,10 @@ const WARM_UP_STEPS: u64 = 3;
 /// Trains, and leaves the best parameters in `run.params`.
 ///
 /// # Errors
-/// A loss or gradient that is not a number (before the optimizer step), parameters that get no gradient (on the first step), a
+/// A loss or gradient that is not a number (before the optimizer step), parameters that get no gradient (on the first step of an epoch), a
 /// checkpoint that cannot be written or does not belong to this run, a prefix cache that cannot be read or written.
 pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
-    let Run { backend, model, params, optimizer, pool, train, validation, task, anchor, settings, .. } = run;
+    let Run { backend, model, params, optimizer, pool, train, validation, task, anchor, thaw, settings, .. } = run;
     let (mut checkpoints, observer) = (run.checkpoints, run.observer);
     let mut prefix = run.prefix;
     let rows = train.rows();
@@ -173,6 +176,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             order = settings.order(&train.targets, epoch);
             order_of = Some(epoch);
         }
+        thaw.hold(params, epoch);
         let from = index as usize * settings.batch_size;
         let batch_rows = &order[from..rows.min(from + settings.batch_size)];
         let clock = Instant::now();
@@ -196,7 +200,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             tape.backward(mean, 1.0, &mut grads);
             tokens += pass.tokens;
         }
-        if step == first_step {
+        if step == first_step || index == 0 {
             let missing = grads.uncovered(params);
             if !missing.is_empty() {
                 return Err(TrainError::NoGradient { parameters: missing });
@@ -243,6 +247,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         if epoch_ends || due || stopped {
             // From here on all parameters are read: by the evaluation, the checkpoint, or whoever comes after the run.
             optimizer.settle(backend, params);
+            thaw.release(params);
         }
         if let (true, Some(split)) = (epoch_ends, validation) {
             let clock = Instant::now();

@@ -101,6 +101,9 @@ fn parts_are_frozen_by_the_same_words() {
         same_names(&params, is_frozen(&params), |part| matches!(part, Part::Embeddings | Part::Layer(_)));
         assert_eq!(freeze::frozen_layers(&params, config), Some(3));
         assert_eq!(freeze::frozen_layers(&frozen_by("layers.0-2"), config), None);
+        assert_eq!(freeze::frozen_layers(&frozen_by("all-but.1"), config), Some(config.num_hidden_layers - 1));
+        assert_eq!(freeze::frozen_layers(&frozen_by("all-but.0"), config), Some(config.num_hidden_layers));
+        assert!(freeze::prefixes("all-but.9", config).is_err() && freeze::prefixes("all-but.x", config).is_err());
         let pooler = freeze::prefixes("pooler", config).map_err(|error| error.to_string());
         match config.family.pooler_path() {
             Some(path) => assert_eq!(pooler, Ok(vec![path])),

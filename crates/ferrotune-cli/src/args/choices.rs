@@ -65,6 +65,10 @@ pub enum RecipeName {
     HeadOnly,
     /// Low-rank products beside frozen weights (Hu et al. 2021).
     Lora,
+    /// Most layers frozen, the two top ones trained, with dropout, L2 and a rate that falls as a cosine.
+    Article,
+    /// From the head down, a few layers more in each epoch, the lower the slower (Howard and Ruder 2018).
+    Ulmfit,
 }
 
 /// What is learned from a row.

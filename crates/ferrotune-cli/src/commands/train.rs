@@ -62,6 +62,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
     tuning::keep_few(&resolved, &mut loaded.params);
     let anchor = tuning::anchor(&resolved, &loaded.params, &config)?;
+    let thaw = tuning::thaw(&resolved, &loaded.params, &config)?;
     let fingerprint = fingerprint::of(&resolved, &model_folder.folder)?;
 
     let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
@@ -108,6 +109,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
             prefix: prefix.caches.as_mut(),
             task: data.task.as_ref(),
             anchor: anchor.as_ref(),
+            thaw: &thaw,
             settings: &resolved.numbers,
             checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
             resume: args.resume,
