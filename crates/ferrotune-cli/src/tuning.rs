@@ -3,7 +3,7 @@
 use crate::exit::{Failure, usage};
 use crate::settings::Resolved;
 use ferrotune_bert::parts::{self, LayerwiseRates, Part};
-use ferrotune_bert::{EncoderConfig, lora};
+use ferrotune_bert::{EncoderConfig, HeadKind, lora};
 use ferrotune_optim::{Anchor, Groups};
 use ferrotune_tensor::{Cpu, Params};
 use ferrotune_train::thaw::Thaw;
@@ -34,8 +34,17 @@ pub fn restart_top(resolved: &Resolved, params: &mut Params<Cpu>, config: &Encod
 }
 
 /// `--dropout`, `--attention-dropout` and `--classifier-dropout`: these instead of the model's own, in the saved configuration too.
-pub fn override_dropouts(resolved: &Resolved, config: &mut EncoderConfig) {
+///
+/// # Errors
+/// A classifier dropout that this family's head of this kind does not have (code 2).
+pub fn override_dropouts(resolved: &Resolved, config: &mut EncoderConfig, kind: HeadKind) -> Result<(), Failure> {
     let s = &resolved.settings;
+    if s.classifier_dropout.is_some() && kind == HeadKind::Tokens && !config.family.keys.tokens_have_it_too {
+        let family = config.family.model_type;
+        return Err(usage(format!(
+            "--classifier-dropout does nothing for a head on tokens of {family}, which drops as much as the hidden states: use --dropout"
+        )));
+    }
     let own = config.classifier_dropout.unwrap_or(config.hidden_dropout_prob);
     config.hidden_dropout_prob = s.dropout.map_or(config.hidden_dropout_prob, |p| p as f32);
     config.attention_probs_dropout_prob = s.attention_dropout.map_or(config.attention_probs_dropout_prob, |p| p as f32);
@@ -43,6 +52,7 @@ pub fn override_dropouts(resolved: &Resolved, config: &mut EncoderConfig) {
     if s.dropout.is_some() || s.classifier_dropout.is_some() {
         config.classifier_dropout = Some(s.classifier_dropout.map_or(own, |p| p as f32));
     }
+    Ok(())
 }
 
 /// `--bitfit` and `--lora-rank`: freezes all but biases, or adapters, and the head.

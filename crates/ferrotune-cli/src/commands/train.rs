@@ -57,7 +57,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     if let Some(why) = &loaded.head_replaced {
         eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
     }
-    tuning::override_dropouts(&resolved, &mut loaded.config);
+    tuning::override_dropouts(&resolved, &mut loaded.config, loaded.model.kind())?;
     tuning::restart_top(&resolved, &mut loaded.params, &config)?;
     freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
     tuning::keep_few(&resolved, &mut loaded.params);

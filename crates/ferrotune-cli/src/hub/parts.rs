@@ -16,7 +16,16 @@ pub const INDEX: &str = "model.safetensors.index.json";
 /// The model's sizes.
 pub const CONFIG: &str = "config.json";
 /// The files that belong to a tokenizer; a model has some of them.
-const TOKENIZER: [&str; 4] = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
+const TOKENIZER: [&str; 8] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+];
 /// Either of these is enough to build the tokenizer.
 const VOCABULARIES: [&str; 2] = ["tokenizer.json", "vocab.txt"];
 /// A list of shards is some hundred kilobytes at most; more is no list.
