@@ -17,6 +17,8 @@
 //! Two rounds with independent keys, because one round makes the masks of two keys permutations of each other. The term of the
 //! high half is constant over 2³² elements, so a loop pays for two finalizers an element.
 
+use crate::vector::LANES;
+
 /// A dropout mask: which elements are kept, and the scale of those.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mask {
@@ -83,8 +85,17 @@ impl Mask {
     #[inline(always)]
     fn fill_run(&self, out: &mut [f32], first: u64) {
         let high_term = self.high_term(first);
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = self.keep_scale_of((first as u32).wrapping_add(i as u32), high_term);
+        let mut low = first as u32;
+        // Blocks of a fixed length are whole vectors; the compiler's own loop leaves up to four vectors to a scalar rest.
+        let (blocks, tail) = out.as_chunks_mut::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                block[lane] = self.keep_scale_of(low.wrapping_add(lane as u32), high_term);
+            }
+            low = low.wrapping_add(LANES as u32);
+        }
+        for (out, i) in tail.iter_mut().zip(0..) {
+            *out = self.keep_scale_of(low.wrapping_add(i), high_term);
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::tile::{self, BLOCK, Scores, TILE, Transposed, View, ViewMut};
-use super::{ENOUGH, Input, MAX_HEAD_DIM, Place, Unit};
+use super::product::{self, Finish};
+use super::tile::{self, Scores, TILE, Transposed, View, ViewMut};
+use super::{ENOUGH, Input, MAX_HEAD_DIM, Place, Unit, scores};
 use crate::isa::{self, Isa};
 use crate::par::{self, DisjointMut};
 
@@ -54,31 +55,34 @@ impl Job<'_> {
             // SAFETY: these rows of this head belong to this unit alone, and it makes one view at a time.
             unsafe { ViewMut::new(self.ctx, first, width, m, d) }
         };
-        let (mut max, mut sum, mut rescale) = ([f32::NEG_INFINITY; TILE], [0.0; TILE], [0.0; TILE]);
+        let (mut max, mut sum) = ([f32::NEG_INFINITY; TILE], [0.0; TILE]);
+        let (mut rescale, mut inverse) = ([0.0; TILE], [0.0; TILE]);
         for start in unit.rows.clone().step_by(TILE) {
             let n = TILE.min(unit.rows.end - start);
-            let first_tile = start == unit.rows.start;
-            tile::transpose(self.isa, transposed, view(k, start), n, d, scale);
-            let keys = View { data: transposed, first: 0, row: TILE, column: 1 };
-            let columns = n.next_multiple_of(BLOCK);
+            let (is_first, is_last) = (start == unit.rows.start, start + n == unit.rows.end);
+            let columns = tile::columns(n);
+            product::transpose(self.isa, transposed, view(k, start), n, d, scale);
             let out = ViewMut::of_scores(scores, m, columns);
-            tile::product(self.isa, out, false, view(q, queries.start), keys, d);
+            let keys = View::of_tile(transposed, columns);
+            product::product(self.isa, out, Finish::SET, view(q, queries.start), keys, d);
             let mask = unit.mask(mask, dims.heads, queries.start, start);
-            let (max, sum, rescale) = (&mut max[..m], &mut sum[..m], &mut rescale[..m]);
-            tile::softmax(self.isa, scores, max, sum, rescale, n, mask);
-            if !first_tile {
-                tile::rescale_rows(self.isa, ctx(), rescale);
+            scores::softmax(self.isa, scores, &mut max[..m], &mut sum[..m], &mut rescale[..m], n, mask);
+            if is_last {
+                for i in 0..m {
+                    inverse[i] = 1.0 / sum[i];
+                }
             }
-            let probabilities = View { data: scores, first: 0, row: TILE, column: 1 };
-            tile::product(self.isa, ctx(), !first_tile, probabilities, view(v, start), n);
+            let finish = Finish {
+                keep: (!is_first).then_some(&rescale),
+                factors: if is_last { &inverse } else { product::ONES },
+            };
+            product::product(self.isa, ctx(), finish, View::of_tile(scores, columns), view(v, start), n);
         }
         let first = unit.head * self.input.queries() + queries.start;
         // SAFETY: these rows of this head belong to this unit alone.
         let lse = unsafe { self.lse.range(first..first + m) };
         for i in 0..m {
             lse[i] = max[i] + sum[i].ln();
-            sum[i] = 1.0 / sum[i];
         }
-        tile::rescale_rows(self.isa, ctx(), &sum[..m]);
     }
 }
