@@ -72,20 +72,12 @@ impl Mask {
     /// `out[i] = keep_scale(first + i)`, written so that it vectorises inside a `dispatch!` body.
     #[inline(always)]
     pub(crate) fn fill(&self, out: &mut [f32], first: u64) {
-        let first = self.start + first;
-        let before_wrap = (1 << 32) - u64::from(first as u32);
-        let (head, tail) = out.split_at_mut((out.len() as u64).min(before_wrap) as usize);
-        self.fill_run(head, first);
-        if !tail.is_empty() {
-            self.fill_run(tail, first + before_wrap);
+        let start = self.start + first;
+        let mut low = start as u32;
+        if u64::from(low) + out.len() as u64 > 1 << 32 {
+            return self.fill_across(out, first);
         }
-    }
-
-    /// As `fill`, for elements that share their high half.
-    #[inline(always)]
-    fn fill_run(&self, out: &mut [f32], first: u64) {
-        let high_term = self.high_term(first);
-        let mut low = first as u32;
+        let high_term = self.high_term(start);
         // Blocks of a fixed length are whole vectors; the compiler's own loop leaves up to four vectors to a scalar rest.
         let (blocks, tail) = out.as_chunks_mut::<LANES>();
         for block in blocks {
@@ -96,6 +88,15 @@ impl Mask {
         }
         for (out, i) in tail.iter_mut().zip(0..) {
             *out = self.keep_scale_of(low.wrapping_add(i), high_term);
+        }
+    }
+
+    /// As `fill`, for elements whose high halves differ: once in 2³² elements.
+    #[cold]
+    #[inline(never)]
+    fn fill_across(&self, out: &mut [f32], first: u64) {
+        for (out, element) in out.iter_mut().zip(first..) {
+            *out = self.keep_scale(element);
         }
     }
 

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::product::{self, Finish};
-use super::tile::{self, Scores, TILE, Transposed, View, ViewMut};
+use super::tile::{self, Aligned, Scores, TILE, Transposed, View, ViewMut};
 use super::{AttentionDims, ENOUGH, Input, MAX_HEAD_DIM, Place, Unit, scores};
 use crate::isa::{self, Isa};
 use crate::par::{self, DisjointMut};
@@ -84,20 +84,22 @@ impl Job<'_> {
     /// Computes some units, with one set of tiles on the stack.
     fn run(&self, units: Range<usize>) {
         let mut tiles = Tiles {
-            keys: [0.0; MAX_HEAD_DIM * TILE],
-            values: [0.0; MAX_HEAD_DIM * TILE],
-            scores: [0.0; TILE * TILE],
-            grads: [0.0; TILE * TILE],
+            keys: Aligned([0.0; MAX_HEAD_DIM * TILE]),
+            values: Aligned([0.0; MAX_HEAD_DIM * TILE]),
+            scores: Aligned([0.0; TILE * TILE]),
+            grads: Aligned([0.0; TILE * TILE]),
         };
-        for index in units {
-            self.unit(&Unit::new(index, &self.input), &mut tiles);
+        for index in units.clone() {
+            let next = (index + 1 < units.end).then(|| Unit::new(index + 1, &self.input));
+            self.unit(&Unit::new(index, &self.input), next.as_ref(), &mut tiles);
         }
     }
 
-    fn unit(&self, unit: &Unit, tiles: &mut Tiles) {
+    fn unit(&self, unit: &Unit, next: Option<&Unit>, tiles: &mut Tiles) {
         let Input { dims, scale, .. } = self.input;
         let d = dims.head_dim;
         let [_, k, v] = self.places;
+        self.ahead(next, 0);
         let Unit { rows, queries, head } = unit.clone();
         let first = head * self.input.queries() + queries.start;
         // SAFETY: these rows of this head belong to this unit alone, and it makes no other range of delta.
@@ -118,13 +120,21 @@ impl Job<'_> {
             for start in queries.clone().step_by(TILE) {
                 let some = start..queries.end.min(start + TILE);
                 let delta = &delta[start - queries.start..][..some.len()];
-                self.tile(unit, some, keys.clone(), delta, tiles);
+                self.tile(unit, some, keys.clone(), delta, next, tiles);
             }
         }
     }
 
     /// What one tile of queries and keys adds to the gradients.
-    fn tile(&self, unit: &Unit, queries: Range<usize>, keys: Range<usize>, delta: &[f32], tiles: &mut Tiles) {
+    fn tile(
+        &self,
+        unit: &Unit,
+        queries: Range<usize>,
+        keys: Range<usize>,
+        delta: &[f32],
+        next: Option<&Unit>,
+        tiles: &mut Tiles,
+    ) {
         let Input { dims, scale, mask, .. } = self.input;
         let (d, m, n) = (dims.head_dim, queries.len(), keys.len());
         let [q, k, v] = self.places;
@@ -139,8 +149,10 @@ impl Job<'_> {
             View::of_tile(&tiles.keys, columns),
             d,
         );
+        self.ahead(next, 1);
         let grads = ViewMut::of_scores(&mut tiles.grads, m, columns);
         product::product(self.isa, grads, Finish::SET, dctx, View::of_tile(&tiles.values, columns), d);
+        self.ahead(next, 2);
         let first = unit.head * self.input.queries() + queries.start;
         let lse = &self.lse[first..first + m];
         let mask = unit.mask(mask, dims.heads, queries.start, keys.start);
@@ -150,14 +162,43 @@ impl Job<'_> {
         let first_queries = queries.start == unit.queries.start;
         let first_keys = keys.start == unit.rows.start;
         let (scores, grads) = (View::of_tile(scores, columns), View::of_tile(grads, columns));
+        self.ahead(next, 3);
         if let Some((c, finish)) = self.target(v, unit, &keys, first_queries) {
             product::product(self.isa, c, finish, scores.transposed(), dctx, m);
         }
+        self.ahead(next, 4);
         if let Some((c, finish)) = self.target(k, unit, &keys, first_queries) {
             product::product(self.isa, c, finish, grads.transposed(), self.source(q, unit, queries.start), m);
         }
+        self.ahead(next, 5);
         if let Some((c, finish)) = self.target(q, unit, &queries, first_keys) {
             product::product(self.isa, c, finish, grads, self.source(k, unit, keys.start), n);
+        }
+    }
+
+    /// Fetches a part of what the next unit needs: a little at a time, as much as the memory can bring during one product.
+    fn ahead(&self, next: Option<&Unit>, part: usize) {
+        let Some(next) = next else { return };
+        let ([q, k, v], d) = (self.places, self.input.dims.head_dim);
+        let read = |place, rows: &Range<usize>| self.source(place, next, rows.start).prefetch(rows.len(), d);
+        let write = |place, rows: &Range<usize>| {
+            if let Some((c, _)) = self.target(place, next, rows, true) {
+                c.prefetch();
+            }
+        };
+        match part {
+            0 => self.by_query(self.dctx, next, next.queries.start).prefetch(next.queries.len(), d),
+            1 => read(k, &next.rows),
+            2 => read(v, &next.rows),
+            3 => {
+                read(q, &next.queries);
+                self.by_query(self.ctx, next, next.queries.start).prefetch(next.queries.len(), d);
+            }
+            4 => {
+                write(v, &next.rows);
+                write(k, &next.rows);
+            }
+            _ => write(q, &next.queries),
         }
     }
 

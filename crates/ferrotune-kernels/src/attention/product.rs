@@ -11,7 +11,7 @@
 //!
 //! Every element is one chain of multiply-adds over ascending depth, so it does not matter how rows and columns are cut.
 
-use super::tile::{Factors, TILE, View, ViewMut};
+use super::tile::{self, Aligned, Factors, TILE, Transposed, View, ViewMut};
 use crate::isa::dispatch;
 use crate::vector::{LANES, Vector, Wide};
 
@@ -25,7 +25,7 @@ pub(super) struct Finish<'a> {
 }
 
 /// Factors that change nothing.
-pub(super) const ONES: &Factors = &[1.0; TILE];
+pub(super) const ONES: &Factors = &Aligned([1.0; TILE]);
 
 impl Finish<'_> {
     /// `c = sums`.
@@ -39,7 +39,7 @@ dispatch! {
     /// must be 1, m at most `TILE`.
     pub(super) fn product(c: ViewMut<'_>, finish: Finish<'_>, a: View<'_>, b: View<'_>, depth: usize) = product_body;
     /// `out[j][i] = factor·x[i][j]` for `rows` rows of `cols`. Rows of out are `columns(rows)` long; what is too many repeats the last row.
-    pub(super) fn transpose(out: &mut [f32], x: View<'_>, rows: usize, cols: usize, factor: f32) = transpose_body;
+    pub(super) fn transpose(out: &mut Transposed, x: View<'_>, rows: usize, cols: usize, factor: f32) = transpose_body;
 }
 
 /// Rows of the largest block of so many vectors.
@@ -159,13 +159,13 @@ unsafe fn block<V: Vector, const R: usize, const NV: usize, const WHOLE: bool>(
         }
         for r in 0..R {
             let out = c.row(row + r, column, (NV - 1) * LANES + last).as_mut_ptr();
-            let factor = V::splat(finish.factors[row + r]);
+            let factor = V::splat(finish.factors.0[row + r]);
             for j in 0..NV {
                 let out = out.add(j * LANES);
                 let mut sum = sums[r][j];
                 if let Some(keep) = finish.keep {
                     let old = if whole(j) { V::load(out) } else { V::load_first(out, last) };
-                    sum = sum.add_product(old, V::splat(keep[row + r]));
+                    sum = sum.add_product(old, V::splat(keep.0[row + r]));
                 }
                 let sum = sum.mul(factor);
                 if whole(j) {
@@ -179,10 +179,10 @@ unsafe fn block<V: Vector, const R: usize, const NV: usize, const WHOLE: bool>(
 }
 
 #[inline(always)]
-fn transpose_body<L: Wide>(out: &mut [f32], x: View<'_>, rows: usize, cols: usize, factor: f32) {
-    let stride = super::tile::columns(rows);
+fn transpose_body<L: Wide>(out: &mut Transposed, x: View<'_>, rows: usize, cols: usize, factor: f32) {
+    let stride = tile::columns(rows);
     x.check(rows, cols);
-    assert!(x.column == 1 && cols * stride <= out.len(), "attention: transpose of {rows} × {cols}");
+    assert!(x.column == 1 && cols * stride <= out.0.len(), "attention: transpose of {rows} × {cols}");
     for i in (0..rows).step_by(LANES) {
         for c in (0..cols).step_by(LANES) {
             let count = LANES.min(cols - c);
@@ -199,7 +199,7 @@ fn transpose_body<L: Wide>(out: &mut [f32], x: View<'_>, rows: usize, cols: usiz
                 let block = L::Vector::transpose(block);
                 for r in 0..LANES {
                     if r < count {
-                        block[r].store(out.as_mut_ptr().add((c + r) * stride + i));
+                        block[r].store(out.0.as_mut_ptr().add((c + r) * stride + i));
                     }
                 }
             }

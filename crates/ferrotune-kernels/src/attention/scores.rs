@@ -4,10 +4,11 @@
 // `dispatch!` hands every body a Lane, also one that has no multiply-add.
 #![allow(clippy::extra_unused_type_parameters)]
 
-use super::tile::{Scores, TILE, View};
+use super::tile::{Factors, Scores, TILE, View};
 use crate::isa::{Lane, dispatch};
 use crate::mask::Mask;
-use crate::vmath::{self, LANES};
+use crate::vector::{LANES, Vector, Wide, fold_max, fold_sums};
+use crate::vmath;
 
 /// The dropout of a tile: which part of a mask it takes.
 #[derive(Clone, Copy)]
@@ -38,7 +39,7 @@ dispatch! {
     /// One step of the online softmax on `keys` columns of scores, which become `exp(s - max)`, masked. Updates each row's maximum
     /// and its sum of unmasked numbers, and tells by what earlier results of the row must be multiplied.
     pub(super) fn softmax(
-        scores: &mut Scores, max: &mut [f32], sum: &mut [f32], rescale: &mut [f32], keys: usize, mask: TileMask,
+        scores: &mut Scores, max: &mut Factors, sum: &mut Factors, rescale: &mut Factors, queries: usize, keys: usize, mask: TileMask,
     ) = softmax_body;
     /// From scores and from `dctx·vᵀ` in `grads` makes `z·p` and `scale·p·(z·(dctx·vᵀ) - delta)`.
     pub(super) fn score_gradients(
@@ -63,49 +64,94 @@ macro_rules! by_vectors {
 }
 
 #[inline(always)]
-fn softmax_body<L: Lane>(
+fn softmax_body<L: Wide>(
     scores: &mut Scores,
-    max: &mut [f32],
-    sum: &mut [f32],
-    rescale: &mut [f32],
+    max: &mut Factors,
+    sum: &mut Factors,
+    rescale: &mut Factors,
+    queries: usize,
     keys: usize,
     mask: TileMask,
 ) {
-    by_vectors!(keys, softmax_rows::<L>(scores, max, sum, rescale, keys, mask));
+    by_vectors!(keys, softmax_rows::<L>(scores, [max, sum, rescale], queries, keys, mask));
 }
 
 #[inline(always)]
-fn softmax_rows<L: Lane, const NV: usize>(
+fn softmax_rows<L: Wide, const NV: usize>(
     scores: &mut Scores,
-    max: &mut [f32],
-    sum: &mut [f32],
-    rescale: &mut [f32],
+    [max, sum, rescale]: [&mut Factors; 3],
+    queries: usize,
     keys: usize,
     mask: TileMask,
 ) {
-    let rows = scores.as_chunks_mut::<LANES>().0.as_chunks_mut::<NV>().0;
+    let rows = scores.0.as_chunks_mut::<LANES>().0.as_chunks_mut::<NV>().0;
+    let [max, sum, rescale] = [max, sum, rescale].map(|factors| factors.0.as_chunks_mut::<LANES>().0);
     let last = keys - (NV - 1) * LANES;
-    for (i, row) in rows[..max.len()].iter_mut().enumerate() {
+    let groups = rows[..queries].chunks_mut(LANES).zip(max).zip(sum.iter_mut().zip(rescale)).enumerate();
+    // Sixteen rows at a time, so that what is one number a row is a vector as well.
+    for (group, ((rows, max), (sum, rescale))) in groups {
+        mask_tail::<L, NV>(rows, last);
+        let row_max = fold_rows::<L, NV>(rows, f32::NEG_INFINITY, L::Vector::max, fold_max);
         for lane in 0..LANES {
-            row[NV - 1][lane] = if lane < last { row[NV - 1][lane] } else { f32::NEG_INFINITY };
+            let new_max = if row_max[lane] > max[lane] { row_max[lane] } else { max[lane] };
+            rescale[lane] = vmath::exp::<L>(max[lane] - new_max);
+            max[lane] = new_max;
         }
-        let row_max = vmath::max(row.as_flattened());
-        let new_max = if row_max > max[i] { row_max } else { max[i] };
-        for part in row.iter_mut() {
-            for s in part {
-                *s = vmath::exp::<L>(*s - new_max);
+        for (row, &max) in rows.iter_mut().zip(&*max) {
+            for part in row.iter_mut() {
+                for s in part {
+                    *s = vmath::exp::<L>(*s - max);
+                }
             }
         }
-        rescale[i] = vmath::exp::<L>(max[i] - new_max);
-        sum[i] = L::mul_add(sum[i], rescale[i], vmath::sum(row.as_flattened()));
-        max[i] = new_max;
+        let row_sum = fold_rows::<L, NV>(rows, 0.0, L::Vector::add, fold_sums);
+        for lane in 0..LANES {
+            sum[lane] = L::mul_add(sum[lane], rescale[lane], row_sum[lane]);
+        }
         if !mask.mask.is_none() {
-            let keep = mask.row::<NV>(i);
-            for (p, keep) in row.as_flattened_mut().iter_mut().zip(keep.as_flattened()) {
-                *p *= keep;
+            for (i, row) in rows.iter_mut().enumerate() {
+                let keep = mask.row::<NV>(group * LANES + i);
+                for (part, keep) in row.iter_mut().zip(&keep) {
+                    for lane in 0..LANES {
+                        part[lane] *= keep[lane];
+                    }
+                }
             }
         }
     }
+}
+
+/// Scores of keys that do not exist become -∞: all but the first `last` of the last vector.
+#[inline(always)]
+fn mask_tail<L: Wide, const NV: usize>(rows: &mut [Row<NV>], last: usize) {
+    for row in rows {
+        let part = row[NV - 1].as_mut_ptr();
+        // SAFETY: only bodies of `dispatch!` call this, which enables the set of the lane; `part` points at an array of 16.
+        unsafe { L::Vector::load(part).first_then(last, L::Vector::splat(f32::NEG_INFINITY)).store(part) };
+    }
+}
+
+/// Joins the vectors of each of up to 16 rows, from `start` on, and then the elements of what they give. Lanes without a row repeat
+/// the last one.
+#[inline(always)]
+fn fold_rows<L: Wide, const NV: usize>(
+    rows: &[Row<NV>],
+    start: f32,
+    join: unsafe fn(L::Vector, L::Vector) -> L::Vector,
+    fold: unsafe fn([L::Vector; LANES]) -> L::Vector,
+) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    // SAFETY: only bodies of `dispatch!` call this, which enables the set of the lane; the pointers are those of arrays of 16.
+    unsafe {
+        let mut joined = [L::Vector::splat(start); LANES];
+        for r in 0..LANES {
+            for part in &rows[r.min(rows.len() - 1)] {
+                joined[r] = join(joined[r], L::Vector::load(part.as_ptr()));
+            }
+        }
+        fold(joined).store(out.as_mut_ptr());
+    }
+    out
 }
 
 #[inline(always)]
@@ -130,8 +176,8 @@ fn score_gradient_rows<L: Lane, const NV: usize>(
     scale: f32,
     mask: TileMask,
 ) {
-    let scores = scores.as_chunks_mut::<LANES>().0.as_chunks_mut::<NV>().0;
-    let grads = grads.as_chunks_mut::<LANES>().0.as_chunks_mut::<NV>().0;
+    let scores = scores.0.as_chunks_mut::<LANES>().0.as_chunks_mut::<NV>().0;
+    let grads = grads.0.as_chunks_mut::<LANES>().0.as_chunks_mut::<NV>().0;
     for (i, ((scores, grads), (&lse, &delta))) in scores.iter_mut().zip(grads).zip(lse.iter().zip(delta)).enumerate() {
         let keep = mask.row::<NV>(i);
         for part in 0..NV {
@@ -146,9 +192,27 @@ fn score_gradient_rows<L: Lane, const NV: usize>(
 }
 
 #[inline(always)]
-fn row_dots_body<L: Lane>(out: &mut [f32], x: View<'_>, y: View<'_>, cols: usize) {
-    for (i, out) in out.iter_mut().enumerate() {
-        let (x, y) = (&x.data[x.first + i * x.row..][..cols], &y.data[y.first + i * y.row..][..cols]);
-        *out = vmath::dot::<L>(x, y);
+fn row_dots_body<L: Wide>(out: &mut [f32], x: View<'_>, y: View<'_>, cols: usize) {
+    x.check(out.len(), cols);
+    y.check(out.len(), cols);
+    assert!(x.column == 1 && y.column == 1);
+    for (group, out) in out.chunks_mut(LANES).enumerate() {
+        // SAFETY: rows up to the last of out hold `cols` elements (checked above); `out` takes as many numbers as it has.
+        unsafe {
+            let mut sums = [L::Vector::zero(); LANES];
+            for r in 0..LANES {
+                let row = group * LANES + r.min(out.len() - 1);
+                for c in (0..cols).step_by(LANES) {
+                    let (x, y) = (x.pointer(row, c), y.pointer(row, c));
+                    let (x, y) = if cols - c >= LANES {
+                        (L::Vector::load(x), L::Vector::load(y))
+                    } else {
+                        (L::Vector::load_first(x, cols - c), L::Vector::load_first(y, cols - c))
+                    };
+                    sums[r] = sums[r].add_product(x, y);
+                }
+            }
+            fold_sums(sums).store_first(out.as_mut_ptr(), out.len());
+        }
     }
 }

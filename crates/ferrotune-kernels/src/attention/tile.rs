@@ -6,17 +6,22 @@
 
 use super::{MAX_HEAD_DIM, Place};
 use crate::par::DisjointMut;
-use crate::vector::LANES;
+use crate::vector::{LANES, prefetch};
 
 /// Queries and keys of a tile.
 pub(super) const TILE: usize = 64;
 
+/// Memory whose vectors do not straddle cache lines.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Aligned<const N: usize>(pub(super) [f32; N]);
+
 /// Scores, probabilities or their gradients of a tile: `[queries, columns(keys)]`.
-pub(super) type Scores = [f32; TILE * TILE];
+pub(super) type Scores = Aligned<{ TILE * TILE }>;
 /// Keys or values of a tile, transposed: `[d, columns(keys)]`.
-pub(super) type Transposed = [f32; MAX_HEAD_DIM * TILE];
+pub(super) type Transposed = Aligned<{ MAX_HEAD_DIM * TILE }>;
 /// A number for each row of a tile.
-pub(super) type Factors = [f32; TILE];
+pub(super) type Factors = Aligned<TILE>;
 
 /// Columns of a tile of so many keys.
 pub(super) fn columns(keys: usize) -> usize {
@@ -39,8 +44,8 @@ impl<'a> View<'a> {
     }
 
     /// A tile of `columns`.
-    pub(super) fn of_tile(data: &'a [f32], columns: usize) -> Self {
-        View { data, first: 0, row: columns, column: 1 }
+    pub(super) fn of_tile<const N: usize>(tile: &'a Aligned<N>, columns: usize) -> Self {
+        View { data: &tile.0, first: 0, row: columns, column: 1 }
     }
 
     /// Rows become columns.
@@ -54,6 +59,16 @@ impl<'a> View<'a> {
         if rows > 0 && cols > 0 {
             let last = self.first + (rows - 1) * self.row + (cols - 1) * self.column;
             assert!(last < self.data.len(), "attention: {rows} × {cols} elements outside their matrix");
+        }
+    }
+
+    /// Asks for `rows × cols` elements in the second-level cache: what another unit will read soon. Rows lie too far apart for the
+    /// processor to see by itself what comes next.
+    pub(super) fn prefetch(&self, rows: usize, cols: usize) {
+        for i in 0..rows.min(TILE) {
+            for j in (0..cols).step_by(LANES) {
+                prefetch(self.pointer(i, j));
+            }
         }
     }
 
@@ -86,7 +101,7 @@ impl<'a> ViewMut<'a> {
     /// A view of a local tile.
     pub(super) fn of_scores(scores: &'a mut Scores, rows: usize, cols: usize) -> Self {
         // SAFETY: the tile is borrowed for as long as the view lives.
-        unsafe { Self::new(DisjointMut::new(scores), 0, cols, rows, cols) }
+        unsafe { Self::new(DisjointMut::new(&mut scores.0), 0, cols, rows, cols) }
     }
 
     /// `count` elements of a row.
@@ -96,6 +111,15 @@ impl<'a> ViewMut<'a> {
         let start = self.first + row * self.stride + from;
         // SAFETY: inside the view, whose maker promised that nobody else holds it; `&mut self` keeps its own rows apart.
         unsafe { self.memory.range(start..start + count) }
+    }
+
+    /// As [`View::prefetch`], for what will be written.
+    pub(super) fn prefetch(&self) {
+        for i in 0..self.rows.min(TILE) {
+            for j in (0..self.cols).step_by(LANES) {
+                self.memory.prefetch(self.first + i * self.stride + j);
+            }
+        }
     }
 
     /// Zeros.

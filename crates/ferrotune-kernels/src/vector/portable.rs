@@ -45,6 +45,12 @@ impl Vector for PortableVector {
     // SAFETY: see above.
     #[inline(always)] unsafe fn mul(self, x: Self) -> Self { each!(i => self.0[i] * x.0[i]) }
     // SAFETY: see above.
+    #[inline(always)] unsafe fn add(self, x: Self) -> Self { each!(i => self.0[i] + x.0[i]) }
+    // SAFETY: see above.
+    #[inline(always)] unsafe fn max(self, x: Self) -> Self { each!(i => if x.0[i] > self.0[i] { x.0[i] } else { self.0[i] }) }
+    // SAFETY: see above.
+    #[inline(always)] unsafe fn first_then(self, count: usize, rest: Self) -> Self { each!(i => if i < count { self.0[i] } else { rest.0[i] }) }
+    // SAFETY: see above.
     #[inline(always)] unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         let mut out = [Self([0.0; LANES]); LANES];
         for i in 0..LANES { for j in 0..LANES { out[i].0[j] = rows[j].0[i]; } }

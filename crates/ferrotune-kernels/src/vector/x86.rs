@@ -54,6 +54,12 @@ impl Vector for Avx512Vector {
     // SAFETY: see above.
     #[inline(always)] unsafe fn mul(self, x: Self) -> Self { unsafe { Self(_mm512_mul_ps(self.0, x.0)) } }
     // SAFETY: see above.
+    #[inline(always)] unsafe fn add(self, x: Self) -> Self { unsafe { Self(_mm512_add_ps(self.0, x.0)) } }
+    // SAFETY: see above. Of a pair with a NaN the instruction gives its second argument.
+    #[inline(always)] unsafe fn max(self, x: Self) -> Self { unsafe { Self(_mm512_max_ps(x.0, self.0)) } }
+    // SAFETY: see above.
+    #[inline(always)] unsafe fn first_then(self, count: usize, rest: Self) -> Self { unsafe { Self(_mm512_mask_blend_ps(first_of_16(count), rest.0, self.0)) } }
+    // SAFETY: see above.
     #[inline(always)] unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         unsafe {
             // Interleave pairs of rows, then pairs of pairs: each quarter of a register then holds four rows of one column. The columns
@@ -159,6 +165,17 @@ impl Vector for Avx2Vector {
     #[inline(always)] unsafe fn add_product(self, x: Self, y: Self) -> Self { unsafe { Self(_mm256_fmadd_ps(x.0, y.0, self.0), _mm256_fmadd_ps(x.1, y.1, self.1)) } }
     // SAFETY: see above.
     #[inline(always)] unsafe fn mul(self, x: Self) -> Self { unsafe { Self(_mm256_mul_ps(self.0, x.0), _mm256_mul_ps(self.1, x.1)) } }
+    // SAFETY: see above.
+    #[inline(always)] unsafe fn add(self, x: Self) -> Self { unsafe { Self(_mm256_add_ps(self.0, x.0), _mm256_add_ps(self.1, x.1)) } }
+    // SAFETY: see above. Of a pair with a NaN the instruction gives its second argument.
+    #[inline(always)] unsafe fn max(self, x: Self) -> Self { unsafe { Self(_mm256_max_ps(x.0, self.0), _mm256_max_ps(x.1, self.1)) } }
+    // SAFETY: see above.
+    #[inline(always)] unsafe fn first_then(self, count: usize, rest: Self) -> Self {
+        unsafe {
+            let (low, high) = (first_of_8(count.min(8)), first_of_8(count.saturating_sub(8)));
+            Self(_mm256_blendv_ps(rest.0, self.0, _mm256_castsi256_ps(low)), _mm256_blendv_ps(rest.1, self.1, _mm256_castsi256_ps(high)))
+        }
+    }
     // SAFETY: see above.
     #[inline(always)] unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         unsafe {
