@@ -120,6 +120,7 @@ impl Job<'_> {
             for start in queries.clone().step_by(TILE) {
                 let some = start..queries.end.min(start + TILE);
                 let delta = &delta[start - queries.start..][..some.len()];
+                let next = next.filter(|_| keys.end == rows.end && some.end == queries.end);
                 self.tile(unit, some, keys.clone(), delta, next, tiles);
             }
         }
@@ -223,7 +224,7 @@ impl Job<'_> {
     ) -> Option<(ViewMut<'_>, Finish<'static>)> {
         let (memory, beta) = self.grads[place.source]?;
         let (d, start) = (self.input.dims.head_dim, rows.start * place.stride + place.first);
-        // SAFETY: these rows and columns belong to this head of this unit alone, and it makes one view at a time.
+        // SAFETY: these rows and columns belong to this unit alone, whose task makes one view at a time.
         let view = unsafe { ViewMut::new(memory, start + unit.head * d, place.stride, rows.len(), d) };
         Some((view, if first && beta == 0.0 { Finish::SET } else { Finish::ADD }))
     }

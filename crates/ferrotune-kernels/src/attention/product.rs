@@ -38,7 +38,7 @@ dispatch! {
     /// `c_i = factors_i·(keep_i·c_i + (a·b)_i)`. c gives the size `[m, n]`, `depth` the length of the sums, which run upwards. `b.column`
     /// must be 1, m at most `TILE`.
     pub(super) fn product(c: ViewMut<'_>, finish: Finish<'_>, a: View<'_>, b: View<'_>, depth: usize) = product_body;
-    /// `out[j][i] = factor·x[i][j]` for `rows` rows of `cols`. Rows of out are `columns(rows)` long; what is too many repeats the last row.
+    /// `out[j][i] = factor·x[i][j]` for `rows` rows of `cols`. Rows of out are `columns(rows)` long; columns too many repeat the last row.
     pub(super) fn transpose(out: &mut Transposed, x: View<'_>, rows: usize, cols: usize, factor: f32) = transpose_body;
 }
 

@@ -41,6 +41,8 @@ dispatch! {
     pub(super) fn softmax(
         scores: &mut Scores, max: &mut Factors, sum: &mut Factors, rescale: &mut Factors, queries: usize, keys: usize, mask: TileMask,
     ) = softmax_body;
+    /// From each row's maximum and sum makes its lse and, in place of the sum, the inverse of it.
+    pub(super) fn finish(max: &mut Factors, sum: &mut Factors) = finish_body;
     /// From scores and from `dctx·vᵀ` in `grads` makes `z·p` and `scale·p·(z·(dctx·vᵀ) - delta)`.
     pub(super) fn score_gradients(
         scores: &mut Scores, grads: &mut Scores, lse: &[f32], delta: &[f32], keys: usize, scale: f32, mask: TileMask,
@@ -87,11 +89,12 @@ fn softmax_rows<L: Wide, const NV: usize>(
     let rows = scores.0.as_chunks_mut::<LANES>().0.as_chunks_mut::<NV>().0;
     let [max, sum, rescale] = [max, sum, rescale].map(|factors| factors.0.as_chunks_mut::<LANES>().0);
     let last = keys - (NV - 1) * LANES;
+    // What lies beyond the keys goes the same way as they do, but into no sum. It must be no -∞: numbers below the normal ones, which would
+    // become of it, cost the processor a hundred cycles a vector.
     let groups = rows[..queries].chunks_mut(LANES).zip(max).zip(sum.iter_mut().zip(rescale)).enumerate();
     // Sixteen rows at a time, so that what is one number a row is a vector as well.
     for (group, ((rows, max), (sum, rescale))) in groups {
-        mask_tail::<L, NV>(rows, last);
-        let row_max = fold_rows::<L, NV>(rows, f32::NEG_INFINITY, L::Vector::max, fold_max);
+        let row_max = fold_rows::<L, NV>(rows, last, f32::NEG_INFINITY, L::Vector::max, fold_max);
         for lane in 0..LANES {
             let new_max = if row_max[lane] > max[lane] { row_max[lane] } else { max[lane] };
             rescale[lane] = vmath::exp::<L>(max[lane] - new_max);
@@ -104,7 +107,7 @@ fn softmax_rows<L: Wide, const NV: usize>(
                 }
             }
         }
-        let row_sum = fold_rows::<L, NV>(rows, 0.0, L::Vector::add, fold_sums);
+        let row_sum = fold_rows::<L, NV>(rows, last, 0.0, L::Vector::add, fold_sums);
         for lane in 0..LANES {
             sum[lane] = L::mul_add(sum[lane], rescale[lane], row_sum[lane]);
         }
@@ -121,21 +124,20 @@ fn softmax_rows<L: Wide, const NV: usize>(
     }
 }
 
-/// Scores of keys that do not exist become -∞: all but the first `last` of the last vector.
 #[inline(always)]
-fn mask_tail<L: Wide, const NV: usize>(rows: &mut [Row<NV>], last: usize) {
-    for row in rows {
-        let part = row[NV - 1].as_mut_ptr();
-        // SAFETY: only bodies of `dispatch!` call this, which enables the set of the lane; `part` points at an array of 16.
-        unsafe { L::Vector::load(part).first_then(last, L::Vector::splat(f32::NEG_INFINITY)).store(part) };
+fn finish_body<L: Lane>(max: &mut Factors, sum: &mut Factors) {
+    for (max, sum) in max.0.iter_mut().zip(&mut sum.0) {
+        *max += vmath::ln::<L>(*sum);
+        *sum = 1.0 / *sum;
     }
 }
 
-/// Joins the vectors of each of up to 16 rows, from `start` on, and then the elements of what they give. Lanes without a row repeat
-/// the last one.
+/// Joins the vectors of each of up to 16 rows, from `start` on, and then the elements of what they give. Of a row's last vector only the
+/// first `last` elements count; lanes without a row repeat the last one.
 #[inline(always)]
 fn fold_rows<L: Wide, const NV: usize>(
     rows: &[Row<NV>],
+    last: usize,
     start: f32,
     join: unsafe fn(L::Vector, L::Vector) -> L::Vector,
     fold: unsafe fn([L::Vector; LANES]) -> L::Vector,
@@ -143,9 +145,12 @@ fn fold_rows<L: Wide, const NV: usize>(
     let mut out = [0.0; LANES];
     // SAFETY: only bodies of `dispatch!` call this, which enables the set of the lane; the pointers are those of arrays of 16.
     unsafe {
-        let mut joined = [L::Vector::splat(start); LANES];
+        let start = L::Vector::splat(start);
+        let mut joined = [start; LANES];
         for r in 0..LANES {
-            for part in &rows[r.min(rows.len() - 1)] {
+            let row = &rows[r.min(rows.len() - 1)];
+            joined[r] = L::Vector::load(row[NV - 1].as_ptr()).first_then(last, start);
+            for part in &row[..NV - 1] {
                 joined[r] = join(joined[r], L::Vector::load(part.as_ptr()));
             }
         }
