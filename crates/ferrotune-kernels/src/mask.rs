@@ -72,22 +72,37 @@ impl Mask {
     /// `out[i] = keep_scale(first + i)`, written so that it vectorises inside a `dispatch!` body.
     #[inline(always)]
     pub(crate) fn fill(&self, out: &mut [f32], first: u64) {
+        let first = self.start + first;
+        let before_wrap = (1 << 32) - u64::from(first as u32);
+        let (head, tail) = out.split_at_mut((out.len() as u64).min(before_wrap) as usize);
+        self.fill_run(head, first);
+        if !tail.is_empty() {
+            self.fill_run(tail, first + before_wrap);
+        }
+    }
+
+    /// As `fill`, for elements that share their high half.
+    #[inline(always)]
+    fn fill_run(&self, out: &mut [f32], first: u64) {
+        let high_term = self.high_term(first);
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = self.keep_scale_of((first as u32).wrapping_add(i as u32), high_term);
+        }
+    }
+
+    /// As `fill`, for short rows of whole vectors, of which the loop of `fill` would leave up to four to scalar code.
+    #[inline(always)]
+    pub(crate) fn fill_vectors(&self, out: &mut [[f32; LANES]], first: u64) {
         let start = self.start + first;
-        let mut low = start as u32;
-        if u64::from(low) + out.len() as u64 > 1 << 32 {
-            return self.fill_across(out, first);
+        let low = start as u32;
+        if u64::from(low) + out.as_flattened().len() as u64 > 1 << 32 {
+            return self.fill_across(out.as_flattened_mut(), first);
         }
         let high_term = self.high_term(start);
-        // Blocks of a fixed length are whole vectors; the compiler's own loop leaves up to four vectors to a scalar rest.
-        let (blocks, tail) = out.as_chunks_mut::<LANES>();
-        for block in blocks {
+        for (out, i) in out.iter_mut().zip(0..) {
             for lane in 0..LANES {
-                block[lane] = self.keep_scale_of(low.wrapping_add(lane as u32), high_term);
+                out[lane] = self.keep_scale_of(low.wrapping_add(i * LANES as u32 + lane as u32), high_term);
             }
-            low = low.wrapping_add(LANES as u32);
-        }
-        for (out, i) in tail.iter_mut().zip(0..) {
-            *out = self.keep_scale_of(low.wrapping_add(i), high_term);
         }
     }
 
@@ -156,6 +171,9 @@ mod tests {
                 let whole = mask.keep_scale(first + 5 + i);
                 assert_eq!((part.keep_scale(5 + i), filled[1 + i as usize]), (whole, whole), "{first} {i}");
             }
+            let mut vectors = [[7.0; LANES]; 2];
+            part.fill_vectors(&mut vectors, 5);
+            assert_eq!(vectors.as_flattened(), &filled[1..33], "{first}");
         }
         assert_eq!(Mask::NONE.starting_at(9), Mask::NONE);
     }

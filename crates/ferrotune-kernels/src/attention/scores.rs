@@ -26,7 +26,7 @@ impl TileMask {
     fn row<const NV: usize>(&self, i: usize) -> Row<NV> {
         let mut keep = [[1.0; LANES]; NV];
         if !self.mask.is_none() {
-            self.mask.fill(keep.as_flattened_mut(), self.first + i as u64 * self.row);
+            self.mask.fill_vectors(&mut keep, self.first + i as u64 * self.row);
         }
         keep
     }
@@ -89,8 +89,8 @@ fn softmax_rows<L: Wide, const NV: usize>(
     let rows = scores.0.as_chunks_mut::<LANES>().0.as_chunks_mut::<NV>().0;
     let [max, sum, rescale] = [max, sum, rescale].map(|factors| factors.0.as_chunks_mut::<LANES>().0);
     let last = keys - (NV - 1) * LANES;
-    // What lies beyond the keys goes the same way as they do, but into no sum. It must be no -∞: numbers below the normal ones, which would
-    // become of it, cost the processor a hundred cycles a vector.
+    // What lies beyond the keys goes the same way as they do, but into no sum. It must be no -∞: exp would go below the normal numbers,
+    // which costs the processor tens of cycles a vector.
     let groups = rows[..queries].chunks_mut(LANES).zip(max).zip(sum.iter_mut().zip(rescale)).enumerate();
     // Sixteen rows at a time, so that what is one number a row is a vector as well.
     for (group, ((rows, max), (sum, rescale))) in groups {
