@@ -16,8 +16,8 @@
 //! sequence (below 2¹⁷). So the tokens from i on own the elements from `i·H << 17` on.
 //!
 //! Tiled with an online softmax as in FlashAttention (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>); backward computes
-//! the tiles of p again from lse. One (sequence, head) is a unit; small units share a task, and the tiles of queries of a long one may be forward tasks of their own. Every number
-//! comes from one task in a fixed order.
+//! the tiles of p again from lse. One (sequence, head) is a unit; small units share a task, and the tiles of queries of a long one
+//! may be tasks of their own in forward. Every number comes from one task, in a fixed order.
 
 mod backward;
 mod forward;
