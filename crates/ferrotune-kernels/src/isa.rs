@@ -2,7 +2,8 @@
 //! Must not know any kernel.
 //!
 //! A kernel body is one `#[inline(always)]` function in plain Rust, generic over [`Lane`]; LLVM vectorises it for the features
-//! of the function that it is inlined into. `dispatch!` writes those outer functions. Intrinsics are needed for the matmul only.
+//! of the function that it is inlined into. `dispatch!` writes those outer functions. Where sums must stay in registers, a body asks its
+//! lane for a vector of intrinsics (`vector`); the matmul has its own.
 
 use std::sync::OnceLock;
 
@@ -107,15 +108,26 @@ pub trait Lane: Copy + Send + Sync + 'static {
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 }
 
-/// Lane of sets with a fused multiply-add. Use it only inside functions that enable one: `dispatch!` does.
+/// Lane of AVX2, and of every set with a fused multiply-add. Use it only inside functions that enable one: `dispatch!` does.
 #[derive(Clone, Copy, Debug)]
 pub struct FusedLane;
+
+/// Lane of AVX-512; as `FusedLane`, but its vectors (`vector`) are registers of this set.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512Lane;
 
 /// Lane of what the compiler target guarantees.
 #[derive(Clone, Copy, Debug)]
 pub struct PortableLane;
 
 impl Lane for FusedLane {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+impl Lane for Avx512Lane {
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
@@ -146,7 +158,7 @@ macro_rules! dispatch {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
             fn avx512($($arg: $type),*) $(-> $ret)? {
-                $body::<$crate::isa::FusedLane>($($arg),*)
+                $body::<$crate::isa::Avx512Lane>($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]

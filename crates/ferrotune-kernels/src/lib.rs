@@ -35,5 +35,6 @@ pub mod softmax;
 pub mod squared_error;
 pub mod tanh;
 pub mod target;
+mod vector;
 mod vmath;
 pub mod weighted_cross_entropy;

@@ -17,6 +17,8 @@
 //! Two rounds with independent keys, because one round makes the masks of two keys permutations of each other. The term of the
 //! high half is constant over 2³² elements, so a loop pays for two finalizers an element.
 
+use crate::vector::LANES;
+
 /// A dropout mask: which elements are kept, and the scale of those.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mask {
@@ -88,6 +90,31 @@ impl Mask {
         }
     }
 
+    /// As `fill`, for short rows of whole vectors, of which the loop of `fill` would leave up to four to scalar code.
+    #[inline(always)]
+    pub(crate) fn fill_vectors(&self, out: &mut [[f32; LANES]], first: u64) {
+        let start = self.start + first;
+        let low = start as u32;
+        if u64::from(low) + out.as_flattened().len() as u64 > 1 << 32 {
+            return self.fill_across(out.as_flattened_mut(), first);
+        }
+        let high_term = self.high_term(start);
+        for (out, i) in out.iter_mut().zip(0..) {
+            for lane in 0..LANES {
+                out[lane] = self.keep_scale_of(low.wrapping_add(i * LANES as u32 + lane as u32), high_term);
+            }
+        }
+    }
+
+    /// As `fill`, for elements whose high halves differ: once in 2³² elements.
+    #[cold]
+    #[inline(never)]
+    fn fill_across(&self, out: &mut [f32], first: u64) {
+        for (out, element) in out.iter_mut().zip(first..) {
+            *out = self.keep_scale(element);
+        }
+    }
+
     #[inline(always)]
     fn high_term(&self, element: u64) -> u32 {
         finalize((element >> 32) as u32 ^ self.high_key)
@@ -144,6 +171,9 @@ mod tests {
                 let whole = mask.keep_scale(first + 5 + i);
                 assert_eq!((part.keep_scale(5 + i), filled[1 + i as usize]), (whole, whole), "{first} {i}");
             }
+            let mut vectors = [[7.0; LANES]; 2];
+            part.fill_vectors(&mut vectors, 5);
+            assert_eq!(vectors.as_flattened(), &filled[1..33], "{first}");
         }
         assert_eq!(Mask::NONE.starting_at(9), Mask::NONE);
     }

@@ -9,6 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::vector;
+
 /// Elements of a chunk of an elementwise kernel: 128 KiB of `f32`, some ten microseconds of work.
 pub(crate) const CHUNK: usize = 32 * 1024;
 
@@ -128,6 +130,14 @@ pub struct DisjointMut<'a, T = f32> {
 unsafe impl<T: Send> Send for DisjointMut<'_, T> {}
 // SAFETY: as above; shared use hands out only `&mut` to ranges that the contract of `range` keeps apart.
 unsafe impl<T: Send> Sync for DisjointMut<'_, T> {}
+
+impl DisjointMut<'_> {
+    /// Asks for the cache line of an element, which may belong to anybody and may lie outside.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, element: usize) {
+        vector::prefetch(self.start.wrapping_add(element));
+    }
+}
 
 impl<'a, T> DisjointMut<'a, T> {
     /// Takes the slice for as long as the handle lives.

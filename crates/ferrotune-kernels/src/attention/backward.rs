@@ -8,8 +8,9 @@
 
 use std::ops::Range;
 
-use super::tile::{self, BLOCK, Scores, TILE, Transposed, View, ViewMut};
-use super::{AttentionDims, ENOUGH, Input, MAX_HEAD_DIM, Place, Unit};
+use super::product::{self, Finish};
+use super::tile::{self, Aligned, Scores, TILE, Transposed, View, ViewMut};
+use super::{AttentionDims, ENOUGH, Input, MAX_HEAD_DIM, Place, Unit, scores};
 use crate::isa::{self, Isa};
 use crate::par::{self, DisjointMut};
 use crate::target::Target;
@@ -83,75 +84,122 @@ impl Job<'_> {
     /// Computes some units, with one set of tiles on the stack.
     fn run(&self, units: Range<usize>) {
         let mut tiles = Tiles {
-            keys: [0.0; MAX_HEAD_DIM * TILE],
-            values: [0.0; MAX_HEAD_DIM * TILE],
-            scores: [0.0; TILE * TILE],
-            grads: [0.0; TILE * TILE],
+            keys: Aligned([0.0; MAX_HEAD_DIM * TILE]),
+            values: Aligned([0.0; MAX_HEAD_DIM * TILE]),
+            scores: Aligned([0.0; TILE * TILE]),
+            grads: Aligned([0.0; TILE * TILE]),
         };
-        for index in units {
-            self.unit(&Unit::new(index, &self.input), &mut tiles);
+        for index in units.clone() {
+            let next = (index + 1 < units.end).then(|| Unit::new(index + 1, &self.input));
+            self.unit(&Unit::new(index, &self.input), next.as_ref(), &mut tiles);
         }
     }
 
-    fn unit(&self, unit: &Unit, tiles: &mut Tiles) {
+    fn unit(&self, unit: &Unit, next: Option<&Unit>, tiles: &mut Tiles) {
         let Input { dims, scale, .. } = self.input;
         let d = dims.head_dim;
         let [_, k, v] = self.places;
+        self.ahead(next, 0);
         let Unit { rows, queries, head } = unit.clone();
         let first = head * self.input.queries() + queries.start;
         // SAFETY: these rows of this head belong to this unit alone, and it makes no other range of delta.
         let delta = unsafe { self.delta.range(first..first + queries.len()) };
         let by_query = |data| self.by_query(data, unit, queries.start);
-        tile::row_dots(self.isa, delta, by_query(self.dctx), by_query(self.ctx), d);
+        scores::row_dots(self.isa, delta, by_query(self.dctx), by_query(self.ctx), d);
         for start in rows.clone().step_by(TILE) {
             let keys = start..rows.end.min(start + TILE);
             if queries.is_empty() {
                 for place in [k, v] {
-                    if let Some((c, false)) = self.target(place, unit, &keys, true) {
-                        tile::zero(self.isa, c);
+                    if let Some((c, Finish { keep: None, .. })) = self.target(place, unit, &keys, true) {
+                        c.zero();
                     }
                 }
             }
-            tile::transpose(self.isa, &mut tiles.keys, self.source(k, unit, start), keys.len(), d, scale);
-            tile::transpose(self.isa, &mut tiles.values, self.source(v, unit, start), keys.len(), d, 1.0);
+            product::transpose(self.isa, &mut tiles.keys, self.source(k, unit, start), keys.len(), d, scale);
+            product::transpose(self.isa, &mut tiles.values, self.source(v, unit, start), keys.len(), d, 1.0);
             for start in queries.clone().step_by(TILE) {
                 let some = start..queries.end.min(start + TILE);
                 let delta = &delta[start - queries.start..][..some.len()];
-                self.tile(unit, some, keys.clone(), delta, tiles);
+                let next = next.filter(|_| keys.end == rows.end && some.end == queries.end);
+                self.tile(unit, some, keys.clone(), delta, next, tiles);
             }
         }
     }
 
     /// What one tile of queries and keys adds to the gradients.
-    fn tile(&self, unit: &Unit, queries: Range<usize>, keys: Range<usize>, delta: &[f32], tiles: &mut Tiles) {
+    fn tile(
+        &self,
+        unit: &Unit,
+        queries: Range<usize>,
+        keys: Range<usize>,
+        delta: &[f32],
+        next: Option<&Unit>,
+        tiles: &mut Tiles,
+    ) {
         let Input { dims, scale, mask, .. } = self.input;
         let (d, m, n) = (dims.head_dim, queries.len(), keys.len());
         let [q, k, v] = self.places;
-        let columns = n.next_multiple_of(BLOCK);
-        let transposed = |data| View { data, first: 0, row: TILE, column: 1 };
+        let columns = tile::columns(n);
         let dctx = self.by_query(self.dctx, unit, queries.start);
         let scores = ViewMut::of_scores(&mut tiles.scores, m, columns);
-        tile::product(self.isa, scores, false, self.source(q, unit, queries.start), transposed(&tiles.keys), d);
+        product::product(
+            self.isa,
+            scores,
+            Finish::SET,
+            self.source(q, unit, queries.start),
+            View::of_tile(&tiles.keys, columns),
+            d,
+        );
+        self.ahead(next, 1);
         let grads = ViewMut::of_scores(&mut tiles.grads, m, columns);
-        tile::product(self.isa, grads, false, dctx, transposed(&tiles.values), d);
+        product::product(self.isa, grads, Finish::SET, dctx, View::of_tile(&tiles.values, columns), d);
+        self.ahead(next, 2);
         let first = unit.head * self.input.queries() + queries.start;
         let lse = &self.lse[first..first + m];
         let mask = unit.mask(mask, dims.heads, queries.start, keys.start);
         let (scores, grads) = (&mut tiles.scores, &mut tiles.grads);
-        tile::score_gradients(self.isa, scores, grads, lse, delta, n, scale, mask);
+        scores::score_gradients(self.isa, scores, grads, lse, delta, n, scale, mask);
 
         let first_queries = queries.start == unit.queries.start;
         let first_keys = keys.start == unit.rows.start;
-        let by_query = |data| View { data, first: 0, row: TILE, column: 1 };
-        let by_key = |data| View { data, first: 0, row: 1, column: TILE };
-        if let Some((c, add)) = self.target(v, unit, &keys, first_queries) {
-            tile::product(self.isa, c, add, by_key(scores), dctx, m);
+        let (scores, grads) = (View::of_tile(scores, columns), View::of_tile(grads, columns));
+        self.ahead(next, 3);
+        if let Some((c, finish)) = self.target(v, unit, &keys, first_queries) {
+            product::product(self.isa, c, finish, scores.transposed(), dctx, m);
         }
-        if let Some((c, add)) = self.target(k, unit, &keys, first_queries) {
-            tile::product(self.isa, c, add, by_key(grads), self.source(q, unit, queries.start), m);
+        self.ahead(next, 4);
+        if let Some((c, finish)) = self.target(k, unit, &keys, first_queries) {
+            product::product(self.isa, c, finish, grads.transposed(), self.source(q, unit, queries.start), m);
         }
-        if let Some((c, add)) = self.target(q, unit, &queries, first_keys) {
-            tile::product(self.isa, c, add, by_query(grads), self.source(k, unit, keys.start), n);
+        self.ahead(next, 5);
+        if let Some((c, finish)) = self.target(q, unit, &queries, first_keys) {
+            product::product(self.isa, c, finish, grads, self.source(k, unit, keys.start), n);
+        }
+    }
+
+    /// Fetches a part of what the next unit needs: a little at a time, as much as the memory can bring during one product.
+    fn ahead(&self, next: Option<&Unit>, part: usize) {
+        let Some(next) = next else { return };
+        let ([q, k, v], d) = (self.places, self.input.dims.head_dim);
+        let read = |place, rows: &Range<usize>| self.source(place, next, rows.start).prefetch(rows.len(), d);
+        let write = |place, rows: &Range<usize>| {
+            if let Some((c, _)) = self.target(place, next, rows, true) {
+                c.prefetch();
+            }
+        };
+        match part {
+            0 => self.by_query(self.dctx, next, next.queries.start).prefetch(next.queries.len(), d),
+            1 => read(k, &next.rows),
+            2 => read(v, &next.rows),
+            3 => {
+                read(q, &next.queries);
+                self.by_query(self.ctx, next, next.queries.start).prefetch(next.queries.len(), d);
+            }
+            4 => {
+                write(v, &next.rows);
+                write(k, &next.rows);
+            }
+            _ => write(q, &next.queries),
         }
     }
 
@@ -166,12 +214,18 @@ impl Job<'_> {
         View::of_head(data, place, row, unit.head * self.input.dims.head_dim)
     }
 
-    /// Rows of a wanted gradient, and whether to add to them: always after the first tile, before it as beta says.
-    fn target(&self, place: Place, unit: &Unit, rows: &Range<usize>, first: bool) -> Option<(ViewMut<'_>, bool)> {
+    /// Rows of a wanted gradient, and what to do with sums for them: add them always after the first tile, before it as beta says.
+    fn target(
+        &self,
+        place: Place,
+        unit: &Unit,
+        rows: &Range<usize>,
+        first: bool,
+    ) -> Option<(ViewMut<'_>, Finish<'static>)> {
         let (memory, beta) = self.grads[place.source]?;
         let (d, start) = (self.input.dims.head_dim, rows.start * place.stride + place.first);
-        // SAFETY: these rows and columns belong to this head of this unit alone, and it makes one view at a time.
+        // SAFETY: these rows and columns belong to this unit alone, whose task makes one view at a time.
         let view = unsafe { ViewMut::new(memory, start + unit.head * d, place.stride, rows.len(), d) };
-        Some((view, !first || beta != 0.0))
+        Some((view, if first && beta == 0.0 { Finish::SET } else { Finish::ADD }))
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::tile::{self, BLOCK, Scores, TILE, Transposed, View, ViewMut};
-use super::{ENOUGH, Input, MAX_HEAD_DIM, Place, Unit};
+use super::product::{self, Finish};
+use super::tile::{self, Aligned, Scores, TILE, Transposed, View, ViewMut};
+use super::{ENOUGH, Input, MAX_HEAD_DIM, Place, Unit, scores};
 use crate::isa::{self, Isa};
 use crate::par::{self, DisjointMut};
 
@@ -29,56 +30,82 @@ pub fn forward(ctx: &mut [f32], lse: &mut [f32], input: Input<'_>) {
     par::for_each_run(units, ENOUGH, |unit| Unit::weight(unit, &input), |run| job.run(run));
 }
 
+/// The tiles that a task keeps on its stack.
+struct Tiles {
+    keys: Transposed,
+    scores: Scores,
+}
+
+impl Tiles {
+    fn new() -> Self {
+        Tiles { keys: Aligned([0.0; MAX_HEAD_DIM * TILE]), scores: Aligned([0.0; TILE * TILE]) }
+    }
+}
+
 impl Job<'_> {
-    /// Computes some units, with one set of tiles on the stack.
+    /// Computes some units.
     fn run(&self, units: Range<usize>) {
-        let mut keys = [0.0; MAX_HEAD_DIM * TILE];
-        let mut scores = [0.0; TILE * TILE];
-        for index in units {
-            let unit = Unit::new(index, &self.input);
-            for start in unit.queries.clone().step_by(TILE) {
-                let queries = start..unit.queries.end.min(start + TILE);
-                self.queries(&unit, queries, &mut keys, &mut scores);
+        let unit = |index| Unit::new(index, &self.input);
+        if units.len() == 1 {
+            // Perhaps a long one, whose tiles of queries are independent.
+            let unit = unit(units.start);
+            return par::for_each_chunk(unit.queries.len(), TILE, |_, part| {
+                let queries = unit.queries.start + part.start..unit.queries.start + part.end;
+                self.queries(&unit, queries, None, &mut Tiles::new());
+            });
+        }
+        let mut tiles = Tiles::new();
+        for index in units.clone() {
+            let (this, next) = (unit(index), (index + 1 < units.end).then(|| unit(index + 1)));
+            for start in this.queries.clone().step_by(TILE) {
+                let queries = start..this.queries.end.min(start + TILE);
+                let next = next.as_ref().filter(|_| queries.end == this.queries.end);
+                self.queries(&this, queries, next, &mut tiles);
             }
         }
     }
 
-    /// One tile of queries against all keys of the sequence.
-    fn queries(&self, unit: &Unit, queries: Range<usize>, transposed: &mut Transposed, scores: &mut Scores) {
+    /// One tile of queries against all keys of the sequence. Meanwhile, what `next` needs is fetched.
+    fn queries(&self, unit: &Unit, queries: Range<usize>, next: Option<&Unit>, tiles: &mut Tiles) {
         let Input { sources, dims, scale, mask, .. } = self.input;
         let (d, width, m) = (dims.head_dim, dims.width(), queries.len());
         let [q, k, v] = self.places;
-        let view = |place: Place, row| View::of_head(sources[place.source], place, row, unit.head * d);
+        let view = |place: Place, unit: &Unit, row| View::of_head(sources[place.source], place, row, unit.head * d);
         let ctx = || {
             let first = queries.start * width + unit.head * d;
-            // SAFETY: these rows of this head belong to this unit alone, and it makes one view at a time.
+            // SAFETY: these rows of this head belong to this task alone, and it makes one view at a time.
             unsafe { ViewMut::new(self.ctx, first, width, m, d) }
         };
-        let (mut max, mut sum, mut rescale) = ([f32::NEG_INFINITY; TILE], [0.0; TILE], [0.0; TILE]);
+        let (mut max, mut sum) = (Aligned([f32::NEG_INFINITY; TILE]), Aligned([0.0; TILE]));
+        let mut rescale = Aligned([0.0; TILE]);
         for start in unit.rows.clone().step_by(TILE) {
             let n = TILE.min(unit.rows.end - start);
-            let first_tile = start == unit.rows.start;
-            tile::transpose(self.isa, transposed, view(k, start), n, d, scale);
-            let keys = View { data: transposed, first: 0, row: TILE, column: 1 };
-            let columns = n.next_multiple_of(BLOCK);
-            let out = ViewMut::of_scores(scores, m, columns);
-            tile::product(self.isa, out, false, view(q, queries.start), keys, d);
+            let (is_first, is_last) = (start == unit.rows.start, start + n == unit.rows.end);
+            let next = next.filter(|_| is_last);
+            let ahead = |place, rows: fn(&Unit) -> &Range<usize>| {
+                if let Some(next) = next {
+                    view(place, next, rows(next).start).prefetch(rows(next).len(), d);
+                }
+            };
+            let columns = tile::columns(n);
+            product::transpose(self.isa, &mut tiles.keys, view(k, unit, start), n, d, scale);
+            ahead(k, |next| &next.rows);
+            let out = ViewMut::of_scores(&mut tiles.scores, m, columns);
+            let keys = View::of_tile(&tiles.keys, columns);
+            product::product(self.isa, out, Finish::SET, view(q, unit, queries.start), keys, d);
+            ahead(v, |next| &next.rows);
             let mask = unit.mask(mask, dims.heads, queries.start, start);
-            let (max, sum, rescale) = (&mut max[..m], &mut sum[..m], &mut rescale[..m]);
-            tile::softmax(self.isa, scores, max, sum, rescale, n, mask);
-            if !first_tile {
-                tile::rescale_rows(self.isa, ctx(), rescale);
+            scores::softmax(self.isa, &mut tiles.scores, &mut max, &mut sum, &mut rescale, m, n, mask);
+            ahead(q, |next| &next.queries);
+            if is_last {
+                scores::finish(self.isa, &mut max, &mut sum);
             }
-            let probabilities = View { data: scores, first: 0, row: TILE, column: 1 };
-            tile::product(self.isa, ctx(), !first_tile, probabilities, view(v, start), n);
+            let finish =
+                Finish { keep: (!is_first).then_some(&rescale), factors: if is_last { &sum } else { product::ONES } };
+            product::product(self.isa, ctx(), finish, View::of_tile(&tiles.scores, columns), view(v, unit, start), n);
         }
         let first = unit.head * self.input.queries() + queries.start;
-        // SAFETY: these rows of this head belong to this unit alone.
-        let lse = unsafe { self.lse.range(first..first + m) };
-        for i in 0..m {
-            lse[i] = max[i] + sum[i].ln();
-            sum[i] = 1.0 / sum[i];
-        }
-        tile::rescale_rows(self.isa, ctx(), &sum[..m]);
+        // SAFETY: these rows of this head belong to this task alone.
+        unsafe { self.lse.range(first..first + m) }.copy_from_slice(&max.0[..m]);
     }
 }

@@ -16,10 +16,13 @@
 //! sequence (below 2¹⁷). So the tokens from i on own the elements from `i·H << 17` on.
 //!
 //! Tiled with an online softmax as in FlashAttention (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>); backward computes
-//! the tiles of p again from lse. One (sequence, head) is a unit that one task computes in a fixed order; small units share a task.
+//! the tiles of p again from lse. One (sequence, head) is a unit; small units share a task, and the tiles of queries of a long one
+//! may be tasks of their own in forward. Every number comes from one task, in a fixed order.
 
 mod backward;
 mod forward;
+mod product;
+mod scores;
 #[cfg(test)]
 mod tests;
 pub mod textbook;
@@ -180,14 +183,14 @@ impl Unit {
     /// Multiply-adds of the two products of forward.
     fn weight(index: usize, input: &Input<'_>) -> u64 {
         let Unit { rows, queries, .. } = Unit::new(index, input);
-        (2 * queries.len() * rows.len().next_multiple_of(tile::BLOCK) * input.dims.head_dim) as u64
+        (2 * queries.len() * tile::columns(rows.len()) * input.dims.head_dim) as u64
     }
 
     /// The part of the mask that drops probabilities of a tile, from this query and key on.
-    fn mask(&self, mask: Mask, heads: usize, query: usize, key: usize) -> tile::TileMask {
+    fn mask(&self, mask: Mask, heads: usize, query: usize, key: usize) -> scores::TileMask {
         let token = self.rows.start + (query - self.queries.start);
         let first =
             first_mask_element(token, heads) + ((self.head as u64) << KEY_BITS) + (key - self.rows.start) as u64;
-        tile::TileMask { mask, first, row: first_mask_element(1, heads) }
+        scores::TileMask { mask, first, row: first_mask_element(1, heads) }
     }
 }
