@@ -17,8 +17,26 @@ fn config(hidden: usize, intermediate: usize, layers: usize) -> EncoderConfig {
 
 #[track_caller]
 fn check(hidden: usize, intermediate: usize, layers: usize, freeze_spec: &str, lengths: &[u32]) {
+    let [plain, checkpointed] = [false, true].map(|on| held(hidden, intermediate, layers, freeze_spec, lengths, on));
+    // With one layer to train there is nothing to save.
+    assert!(checkpointed <= plain, "{hidden}/{layers} {freeze_spec:?}: {checkpointed} held, {plain} without");
+    let trained_all = freeze_spec.is_empty() && layers >= 4;
+    assert!(!trained_all || checkpointed < plain * 0.75, "{hidden}/{layers}: {checkpointed} held, {plain} without");
+}
+
+/// What the pool of two steps holds, compared with what is predicted.
+#[track_caller]
+fn held(
+    hidden: usize,
+    intermediate: usize,
+    layers: usize,
+    freeze_spec: &str,
+    lengths: &[u32],
+    checkpointing: bool,
+) -> f64 {
     let config = config(hidden, intermediate, layers);
-    let (model, layout) = EncoderClassifier::new(&config, 3);
+    let (mut model, layout) = EncoderClassifier::new(&config, 3);
+    model.base.encoder.checkpointing = checkpointing;
     let mut params = Params::init(&Cpu, layout, 1);
     freeze::freeze(&mut params, &freeze::prefixes(freeze_spec, &config).unwrap());
     let frozen = freeze::frozen_layers(&params, &config);
@@ -38,14 +56,16 @@ fn check(hidden: usize, intermediate: usize, layers: usize, freeze_spec: &str, l
         let loss = tape.apply(CrossEntropy::new(vec![1; lengths.len()], 1.0), &[logits]);
         tape.backward(loss, 1.0, &mut grads);
     }
-    let (held, predicted) =
-        (pool.held() as f64, activation_numbers(&config, model.kind(), frozen, tokens as usize, lengths.len()) as f64);
+    let predicted =
+        activation_numbers(&config, model.kind(), frozen, tokens as usize, lengths.len(), checkpointing) as f64;
+    let held = pool.held() as f64;
     let ratio = predicted / held;
     // An eighth of a buffer may be unused; small gradients and scratch of kernels are not counted.
     assert!(
         (0.8..1.15).contains(&ratio),
-        "{hidden}/{layers} {freeze_spec:?}: predicted {predicted}, held {held}: {ratio:.3}"
+        "{hidden}/{layers} {freeze_spec:?}, checkpointing {checkpointing}: predicted {predicted}, held {held}: {ratio:.3}"
     );
+    held
 }
 
 #[test]

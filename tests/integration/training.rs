@@ -29,6 +29,8 @@ thread_local! {
     static DENSE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// The pull back to the weights at the start.
     static ANCHOR: std::cell::Cell<f32> = const { std::cell::Cell::new(0.0) };
+    /// Whether layers keep their results alone.
+    static CHECKPOINTING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 const NAMES: [&str; 2] = ["calm", "storm"];
@@ -128,6 +130,7 @@ fn run_with(
     let head = Head::For { labels: &names, kind: HeadKind::Sequence, seed: settings.seed };
     let mut loaded: Pretrained<Cpu> = pretrained::load(&Cpu, &golden("tiny-single/model"), head).unwrap();
     (loaded.config.hidden_dropout_prob, loaded.config.attention_probs_dropout_prob) = (dropout, dropout);
+    loaded.model.base.encoder.checkpointing = CHECKPOINTING.get();
     freeze::freeze(&mut loaded.params, &freeze::prefixes(freeze_spec, &loaded.config).unwrap());
     let (train_rows, validation) = (rows(), rows());
     let groups = Groups::standard(&loaded.params, 0.01);
@@ -331,6 +334,18 @@ fn passes_add_up_to_the_batch_with_the_same_dropout() {
                 assert!((whole - cut).abs() < 1e-3, "{freeze_spec} {rows} {tokens:?}: {whole} {cut}");
             }
         }
+    }
+}
+
+#[test]
+fn activation_checkpointing_changes_no_bit() {
+    for freeze_spec in ["", "embeddings", "embeddings,layers.0", "layers.0", "layers.1", "encoder"] {
+        let plain = run(&settings(), freeze_spec, None, None).unwrap();
+        CHECKPOINTING.set(true);
+        let checkpointed = run(&settings(), freeze_spec, None, None).unwrap();
+        CHECKPOINTING.set(false);
+        assert!(plain.weights == checkpointed.weights, "{freeze_spec:?}");
+        assert_eq!((plain.losses, plain.norms), (checkpointed.losses, checkpointed.norms), "{freeze_spec:?}");
     }
 }
 

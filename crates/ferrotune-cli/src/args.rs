@@ -116,6 +116,10 @@ pub struct TrainSettings {
     /// Tokens of a forward pass at most; a batch with more is cut into several passes, to the same result with less memory.
     #[arg(long, value_name = "N", help_heading = "Optimization")]
     pub max_tokens: Option<usize>,
+    /// Keep only what each layer gives and compute the rest again in the backward pass: the same bits with less memory, in about a third
+    /// more time [default: off].
+    #[arg(long, value_enum, help_heading = "Optimization")]
+    pub activation_checkpointing: Option<Switch>,
     /// Passes over the training rows [default: 3].
     #[arg(long, value_name = "N", help_heading = "Optimization")]
     pub epochs: Option<u64>,

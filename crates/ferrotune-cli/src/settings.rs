@@ -51,6 +51,8 @@ pub struct Resolved {
     pub bitfit: bool,
     /// Train adapters and the head alone.
     pub lora: Option<LoraSpec>,
+    /// Compute what layers held again in backward.
+    pub checkpointing: bool,
     /// The numbers of the loop.
     pub numbers: Settings,
 }
@@ -125,6 +127,7 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         layer_lr_decay: Some(1.0),
         bitfit: Some(Switch::Off),
         reinit_layers: Some(0),
+        activation_checkpointing: Some(Switch::Off),
         minimum_lr: takes_minimum(s.schedule).then_some(0.0),
         cycles: (s.schedule == Some(ScheduleName::Cosine)).then_some(1),
         power: (s.schedule == Some(ScheduleName::Polynomial)).then_some(1.0),
@@ -224,6 +227,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         l2_sp: l2_sp(&s)?,
         bitfit: s.bitfit == Some(Switch::On),
         lora: lora(&s)?,
+        checkpointing: s.activation_checkpointing == Some(Switch::On),
         numbers: Settings {
             batch_size,
             pass_limit: PassLimit {

@@ -55,6 +55,9 @@ pub struct Layer {
 pub struct Encoder {
     /// `layer.N`
     pub layer: Vec<Layer>,
+    /// Whether a training pass keeps only what each layer gives, and computes the rest of a layer again in backward: the same bits, less
+    /// memory, more time.
+    pub checkpointing: bool,
 }
 
 impl Output {
@@ -144,7 +147,7 @@ impl Encoder {
     /// Declares the parameters of all layers in `scope`, each in one that its number names.
     pub fn new(config: &EncoderConfig, mut scope: Scope<'_>) -> Encoder {
         let layer = |index| Layer::new(config, scope.enter(index), index);
-        Encoder { layer: (0..config.num_hidden_layers).map(layer).collect() }
+        Encoder { layer: (0..config.num_hidden_layers).map(layer).collect(), checkpointing: false }
     }
 
     /// All hidden states: `x (t, hidden)` itself, then the output of each layer.
@@ -158,7 +161,7 @@ impl Encoder {
         let mut hidden = vec![x];
         for layer in &self.layer {
             let x = hidden[hidden.len() - 1];
-            hidden.push(tape.scope(|tape| layer.forward(tape, x, offsets, dropouts)));
+            hidden.push(self.scope(tape, |tape| layer.forward(tape, x, offsets, dropouts)));
         }
         hidden
     }
@@ -173,7 +176,7 @@ impl Encoder {
         dropouts: &Dropouts,
     ) -> Var {
         let layers = &self.layer[layers];
-        layers.iter().fold(x, |x, layer| tape.scope(|tape| layer.forward(tape, x, offsets, dropouts)))
+        layers.iter().fold(x, |x, layer| self.scope(tape, |tape| layer.forward(tape, x, offsets, dropouts)))
     }
 
     /// `x (t, hidden)` through all layers from number `from` on, and of the result only the first token of each sequence,
@@ -191,6 +194,11 @@ impl Encoder {
             return tape.apply(ops::GatherRows { rows }, &[x]);
         };
         let x = self.forward_layers(tape, x, from..from + before.len(), offsets, dropouts);
-        tape.scope(|tape| last.forward_first(tape, x, offsets, dropouts))
+        self.scope(tape, |tape| last.forward_first(tape, x, offsets, dropouts))
+    }
+
+    /// One layer on the tape.
+    fn scope<'p, B: Backend>(&self, tape: &mut Tape<'p, B>, layer: impl FnOnce(&mut Tape<'p, B>) -> Var) -> Var {
+        if self.checkpointing { tape.checkpoint(layer) } else { tape.scope(layer) }
     }
 }

@@ -71,6 +71,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let stop = stop_on_signal();
     let mut pool = Pool::new(Cpu);
     let Pretrained { config, model, params, .. } = &mut loaded;
+    model.base.encoder.checkpointing = resolved.checkpointing;
     let frozen_layers = freeze::frozen_layers(params, config);
     let classifier = BertClassifier { model, config, frozen_layers };
     let validation = data.validation.as_ref();
