@@ -205,6 +205,9 @@ pub struct TrainSettings {
     /// The products are multiplied by this over the rank [default: twice the rank].
     #[arg(long, value_name = "ALPHA", help_heading = "Regularization")]
     pub lora_alpha: Option<f64>,
+    /// Dropout of what the products read [default: 0].
+    #[arg(long, value_name = "P", help_heading = "Regularization")]
+    pub lora_dropout: Option<f64>,
     /// Linear layers that get one: query, key, value, attention-output, intermediate, output, or all [default: query,value].
     #[arg(long, value_name = "NAMES", help_heading = "Regularization")]
     pub lora_targets: Option<String>,

@@ -1,7 +1,7 @@
 //! The stack of encoder layers: self-attention and feed-forward, each with residual, dropout and layer norm (post-norm).
 
 use super::dropouts::Site;
-use super::{Dropouts, LayerNorm, Linear};
+use super::{Dropouts, LayerNorm, Linear, Place};
 use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Scope, Tape, Var, ops};
 use std::ops::Range;
@@ -96,7 +96,7 @@ impl Layer {
         dropouts: &Dropouts,
     ) -> Var {
         let SelfAttention { query, key, value } = &self.attention.self_;
-        let qkv = Linear::forward_joined(tape, &[query, key, value], x);
+        let qkv = Linear::forward_joined(tape, &[query, key, value], x, self.place(dropouts, None));
         let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
         let context = tape.apply(ops::Attention::new(self.heads, offsets.clone(), mask), &qkv);
         self.after_attention(tape, context, x, None, dropouts)
@@ -114,13 +114,17 @@ impl Layer {
         let SelfAttention { query, key, value } = &self.attention.self_;
         let rows: Arc<[u32]> = offsets[..offsets.len() - 1].into();
         let first = tape.apply(ops::GatherRows { rows: rows.to_vec() }, &[x]);
-        let mut sources = vec![query.forward(tape, first)];
-        sources.extend(Linear::forward_joined(tape, &[key, value], x));
+        let mut sources = vec![query.forward_at(tape, first, self.place(dropouts, Some(&rows)))];
+        sources.extend(Linear::forward_joined(tape, &[key, value], x, self.place(dropouts, None)));
         let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
         let query_offsets: Arc<[u32]> = (0..offsets.len() as u32).collect();
         let attend = ops::Attention::with_queries(self.heads, query_offsets, offsets.clone(), mask);
         let context = tape.apply(attend, &sources);
         self.after_attention(tape, context, first, Some(&rows), dropouts)
+    }
+
+    fn place<'a>(&self, dropouts: &'a Dropouts, rows: Option<&'a [u32]>) -> Place<'a> {
+        Place { dropouts, layer: self.index, rows }
     }
 
     /// What follows the attention, row by row; `rows` as in [`LayerNorm::forward_residual`].
@@ -133,12 +137,13 @@ impl Layer {
         dropouts: &Dropouts,
     ) -> Var {
         let mask = |site| dropouts.mask(site, self.index);
+        let place = self.place(dropouts, rows.map(|rows| &rows[..]));
         let output = &self.attention.output;
-        let projected = output.dense.forward(tape, context);
+        let projected = output.dense.forward_at(tape, context, place);
         let attended = output.layer_norm.forward_residual(tape, projected, x, mask(Site::AttentionOutput), rows);
 
-        let intermediate = self.intermediate.dense.forward_gelu(tape, attended);
-        let projected = self.output.dense.forward(tape, intermediate);
+        let intermediate = self.intermediate.dense.forward_gelu_at(tape, attended, place);
+        let projected = self.output.dense.forward_at(tape, intermediate, place);
         self.output.layer_norm.forward_residual(tape, projected, attended, mask(Site::FeedForwardOutput), rows)
     }
 }

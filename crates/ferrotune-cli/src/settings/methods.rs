@@ -59,14 +59,18 @@ pub(super) fn l2_sp(s: &TrainSettings) -> Result<f32, Failure> {
 /// The adapters that were asked for.
 pub(super) fn lora(s: &TrainSettings) -> Result<Option<LoraSpec>, Failure> {
     let Some(rank) = s.lora_rank else {
-        if s.lora_alpha.is_some() || s.lora_targets.is_some() {
-            return Err(usage("--lora-alpha and --lora-targets belong to --lora-rank, which is not set"));
+        if s.lora_alpha.is_some() || s.lora_dropout.is_some() || s.lora_targets.is_some() {
+            return Err(usage(
+                "--lora-alpha, --lora-dropout and --lora-targets belong to --lora-rank, which is not set",
+            ));
         }
         return Ok(None);
     };
     within("lora-rank", rank, (1..=1024).contains(&rank), "between 1 and 1024")?;
     let alpha = s.lora_alpha.unwrap_or(2.0 * rank as f64);
     within("lora-alpha", alpha, alpha.is_finite() && alpha > 0.0 && alpha <= 1e6, "above 0 and at most 1000000")?;
+    let dropout = s.lora_dropout.unwrap_or(0.0);
+    within("lora-dropout", dropout, (0.0..1.0).contains(&dropout), "at least 0 and below 1")?;
     if s.bitfit == Some(Switch::On) {
         return Err(usage("--lora-rank trains adapters and --bitfit biases; leave one of them out"));
     }
@@ -82,5 +86,5 @@ pub(super) fn lora(s: &TrainSettings) -> Result<Option<LoraSpec>, Failure> {
     }
     // In the order of the layer, each once: the order of names does not change a run.
     let targets = Target::ALL.into_iter().filter(|target| targets.contains(target)).collect();
-    Ok(Some(LoraSpec { rank, alpha: alpha as f32, targets }))
+    Ok(Some(LoraSpec { rank, alpha: alpha as f32, dropout, targets }))
 }
