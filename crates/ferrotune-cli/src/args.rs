@@ -184,6 +184,9 @@ pub struct TrainSettings {
     /// Weights of the classes' rows in the loss: auto (all classes count the same), or NAME=WEIGHT,... (others count 1).
     #[arg(long, value_name = "auto|MAP", help_heading = "Regularization")]
     pub class_weights: Option<String>,
+    /// Average the weights over the steps with this decay; what is evaluated and saved are the averages (EMA).
+    #[arg(long, value_name = "DECAY", help_heading = "Regularization")]
+    pub ema: Option<f64>,
     /// Draw every class equally often in each epoch: rows of small classes come several times [default: off].
     #[arg(long, value_enum, help_heading = "Regularization")]
     pub balanced_sampling: Option<Switch>,

@@ -67,6 +67,8 @@ pub fn predicted_mib(
             offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(split.encoded.tokens());
         trained + activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH, false)
     });
-    let added = trained + largest + step + adapters + evaluation;
+    // An average of each trained parameter, and the next one of the largest.
+    let averages = if numbers.ema.is_some() { trained + largest } else { 0 };
+    let added = trained + averages + largest + step + adapters + evaluation;
     Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))
 }

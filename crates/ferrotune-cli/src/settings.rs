@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 mod methods;
 
-use methods::{chosen_optimizer, l2_sp, lora, schedule};
+use methods::{chosen_optimizer, ema, l2_sp, lora, schedule};
 
 /// The settings file that is read if it exists and no other is named.
 pub const DEFAULT_FILE: &str = "ferrotune.toml";
@@ -241,6 +241,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             warmup,
             clip,
             penalty,
+            ema: ema(&s)?,
             balanced: s.balanced_sampling == Some(Switch::On),
             seed: s.seed.unwrap_or_default(),
             // The task's own where none is said; `commands/train.rs` puts it in once the task is known.
@@ -314,6 +315,9 @@ mod tests {
             ("lora-rank = 0", "--lora-rank is 0; it must be between 1 and 1024"),
             ("lora-rank = 4\nlora-targets = 'query,keys'", "--lora-targets: `keys` is none of query, key,"),
             ("lora-rank = 4\nbitfit = 'on'", "--lora-rank trains adapters and --bitfit biases"),
+            ("ema = 1", "--ema is 1; it must be above 0 and below 1"),
+            ("ema = 0", "--ema is 0; it must be above 0 and below 1"),
+            ("ema = nan", "--ema is NaN; it must be above 0 and below 1"),
             ("l2-sp = -1", "--l2-sp is -1; it must be between 0 and 1000"),
             ("l2-sp = 0.1\nlora-rank = 4", "--l2-sp pulls pretrained weights back, and with --lora-rank"),
             ("l2-sp = 0.1\nbitfit = 'on'", "--l2-sp pulls pretrained weights back, and with --bitfit"),

@@ -202,6 +202,7 @@ fn results(resolved: &Resolved, outcome: &Outcome, reports: &Reports<'_>) -> ser
         "test": reports.test,
         "best_epoch": outcome.best_epoch,
         "seed": resolved.numbers.seed,
+        "ema": resolved.numbers.ema,
         "train": {
             "samples_per_second": outcome.samples_per_second,
             "tokens_per_second": outcome.tokens_per_second,

@@ -41,6 +41,12 @@ pub(super) fn schedule(s: &TrainSettings) -> Result<Kind, Failure> {
     Ok(kind)
 }
 
+/// The decay of the average of weights.
+pub(super) fn ema(s: &TrainSettings) -> Result<Option<f64>, Failure> {
+    let checked = |decay| within("ema", decay, decay > 0.0 && decay < 1.0, "above 0 and below 1");
+    s.ema.map(checked).transpose()
+}
+
 /// The factor of the pull back to pretrained weights.
 pub(super) fn l2_sp(s: &TrainSettings) -> Result<f32, Failure> {
     let factor = s.l2_sp.unwrap_or(0.0);
