@@ -46,9 +46,11 @@ fn means_of_windows(logits: Vec<f32>, encoded: &Encoded) -> Vec<f32> {
     let outputs = logits.len() / encoded.len();
     let mut means = Vec::new();
     for windows in encoded.window_groups() {
-        let count = windows.len() as f64;
-        let of = |output| windows.clone().map(move |window| f64::from(logits[window * outputs + output]));
-        means.extend((0..outputs).map(|output| (of(output).sum::<f64>() / count) as f32));
+        let mean = |output: usize| {
+            let of_windows = windows.clone().map(|window| f64::from(logits[window * outputs + output]));
+            (of_windows.sum::<f64>() / windows.len() as f64) as f32
+        };
+        means.extend((0..outputs).map(mean));
     }
     means
 }
