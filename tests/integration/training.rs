@@ -11,6 +11,7 @@ use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Penalty, adamw};
 use ferrotune_tensor::{Backend, Cpu, Grads, Params, Pool, Precision};
 use ferrotune_tests::{BertClassifier, golden, on_threads};
 use ferrotune_train::error::TrainError;
+use ferrotune_train::evaluate::evaluate;
 use ferrotune_train::events::Event;
 use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::lock::RunLock;
@@ -37,6 +38,8 @@ thread_local! {
     pub(super) static WINDOWS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
     /// What runs of this thread compute on.
     static BACKEND: std::cell::Cell<Cpu> = const { std::cell::Cell::new(Cpu) };
+    /// Whether layers keep their results alone.
+    static CHECKPOINTING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 const NAMES: [&str; 2] = ["calm", "storm"];
@@ -82,6 +85,7 @@ pub(super) fn settings() -> Settings {
         warmup: 0.1,
         clip: 1.0,
         penalty: Penalty { l1: 0.0, l2: 1e-4 },
+        ema: None,
         balanced: false,
         seed: 3,
         metric: MetricName::Loss,
@@ -146,6 +150,7 @@ pub(super) fn run_with(
     let head = Head::For { labels: &names, kind: HeadKind::Sequence, seed: settings.seed };
     let mut loaded: Pretrained<Cpu> = pretrained::load(&Cpu, &golden("tiny-single/model"), head).unwrap();
     (loaded.config.hidden_dropout_prob, loaded.config.attention_probs_dropout_prob) = (dropout, dropout);
+    loaded.model.base.encoder.checkpointing = CHECKPOINTING.get();
     freeze::freeze(&mut loaded.params, &freeze::prefixes(freeze_spec, &loaded.config).unwrap());
     let (train_rows, validation) = (rows(), rows());
     let groups = Groups::standard(&loaded.params, 0.01);
@@ -199,6 +204,14 @@ pub(super) fn run_with(
         observer: &mut observer,
     })?;
     loaded.params.layout().ids().for_each(|id| loaded.params.set_trainable(id, true));
+    if settings.ema.is_some() {
+        // What was measured is what is left.
+        let Pretrained { config, model, params, .. } = &loaded;
+        let classifier = BertClassifier { model, config, frozen_layers };
+        let task = SingleLabel::new(Labels::from_names(names.to_vec()).unwrap());
+        let again = evaluate(&Cpu, &classifier, params, &mut Pool::new(Cpu), &validation, &task, None)?;
+        assert!(outcome.validation.as_ref().is_none_or(|report| *report == again));
+    }
     let weights = download(&Cpu, &loaded.params).into_iter().map(f32::to_bits).collect();
     Ok(Trained { weights, outcome, losses, norms, warnings })
 }
@@ -261,6 +274,31 @@ fn a_resumed_run_has_the_bits_of_an_uninterrupted_one() {
         let resumed = run(&settings(), "", Some((folder.path(), true)), None).unwrap();
         assert!(resumed.weights == whole.weights, "stopped at {stop_at}");
         assert_eq!([stopped.losses, resumed.losses].concat(), whole.losses);
+    }
+}
+
+#[test]
+fn averages_are_what_is_measured_and_kept_and_a_resume_goes_on_with_them() {
+    let plain = run(&settings(), "", None, None).unwrap();
+    // The rate is so high that the best epoch is not the last one.
+    for settings in
+        [Settings { ema: Some(0.9), ..settings() }, Settings { ema: Some(0.5), learning_rate: 0.05, ..settings() }]
+    {
+        let whole = run(&settings, "", None, None).unwrap();
+        let without = run(&Settings { ema: None, ..settings.clone() }, "", None, None).unwrap();
+        assert_eq!(
+            (&whole.losses, &whole.norms),
+            (&without.losses, &without.norms),
+            "an average does not change the run"
+        );
+        assert!(whole.weights != without.weights && whole.weights != plain.weights);
+        for stop_at in [2, 5, 13] {
+            let folder = tempfile::tempdir().unwrap();
+            run(&settings, "", Some((folder.path(), false)), Some(stop_at)).unwrap();
+            let resumed = run(&settings, "", Some((folder.path(), true)), None).unwrap();
+            assert!(resumed.weights == whole.weights, "stopped at {stop_at}");
+            assert_eq!(resumed.outcome.best_epoch, whole.outcome.best_epoch);
+        }
     }
 }
 
@@ -376,6 +414,18 @@ fn passes_add_up_to_the_batch_with_the_same_dropout() {
                 assert!((whole - cut).abs() < 1e-3, "{freeze_spec} {rows} {tokens:?}: {whole} {cut}");
             }
         }
+    }
+}
+
+#[test]
+fn activation_checkpointing_changes_no_bit() {
+    for freeze_spec in ["", "embeddings", "embeddings,layers.0", "layers.0", "layers.1", "encoder"] {
+        let plain = run(&settings(), freeze_spec, None, None).unwrap();
+        CHECKPOINTING.set(true);
+        let checkpointed = run(&settings(), freeze_spec, None, None).unwrap();
+        CHECKPOINTING.set(false);
+        assert!(plain.weights == checkpointed.weights, "{freeze_spec:?}");
+        assert_eq!((plain.losses, plain.norms), (checkpointed.losses, checkpointed.norms), "{freeze_spec:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::checkpoint::{TensorToSave, save_adapter};
 use crate::config::EncoderConfig;
 use crate::error::BertError;
 use crate::family::{LayerPaths, TOKEN_HEAD};
-use crate::model::{EncoderClassifier, HeadKind, Linear};
+use crate::model::{EncoderClassifier, HeadKind, Linear, Place};
 use crate::parts::Part;
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, Layout, ParamId, Params, Tape, Var, ops};
@@ -14,6 +14,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// A linear layer of an encoder layer that can get an adapter.
+/// The order is part of what a seed means: it numbers the dropouts. Never change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `attention.self.query`
@@ -67,6 +68,8 @@ pub struct LoraSpec {
     pub rank: usize,
     /// The product is multiplied by `alpha / rank`.
     pub alpha: f32,
+    /// The probability with which an adapter drops an element of its input, in training.
+    pub dropout: f64,
     /// The layers that get one, in every encoder layer.
     pub targets: Vec<Target>,
 }
@@ -87,14 +90,36 @@ pub struct Adapter {
     pub b: ParamId,
     /// `alpha / r`
     pub scale: f32,
+    /// The probability with which an element of x is dropped before A, in training.
+    pub dropout: f32,
+    /// The linear layer's part in its encoder layer.
+    pub target: Target,
 }
 
 impl Adapter {
-    /// `y + scale·(x Aᵀ) Bᵀ`.
-    pub(crate) fn add<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, y: Var) -> Var {
+    /// `y + scale·(dropout(x) Aᵀ) Bᵀ`.
+    pub(crate) fn add<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, y: Var, place: Place<'_>) -> Var {
         let (a, b) = (tape.param(self.a), tape.param(self.b));
+        let x = self.drop(tape, x, place);
         let product = tape.apply(ops::LowRank::new(self.scale), &[x, a, b]);
         tape.apply(ops::Add, &[y, product])
+    }
+
+    /// `dropout(x)`, with a mask of this adapter's own, as in PEFT. Rows get the mask that they have in the whole matrix.
+    fn drop<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, place: Place<'_>) -> Var {
+        let width = tape.shape(x).width();
+        let mask = place.dropouts.adapter_mask(self.dropout, place.layer, self.target, width);
+        match place.rows {
+            _ if mask.is_none() => x,
+            None => tape.apply(ops::Dropout { mask }, &[x]),
+            // A few rows, once in a pass: their factors are written out.
+            Some(rows) => {
+                let elements = rows.iter().flat_map(|&row| (0..width).map(move |i| row as usize * width + i));
+                let keep: Vec<f32> = elements.map(|element| mask.keep_scale(element as u64)).collect();
+                let keep = tape.constant_from([rows.len(), width], &keep);
+                tape.apply(ops::Mul, &[x, keep])
+            }
+        }
     }
 }
 
@@ -123,7 +148,7 @@ pub fn attach(model: &mut EncoderClassifier, layout: &mut Layout, spec: &LoraSpe
             let bound = 1.0 / (i as f32).sqrt();
             let a = scope.enter("lora_A").param("weight", [spec.rank, i], Init::Uniform(bound));
             let b = scope.enter("lora_B").param("weight", [o, spec.rank], Init::Zeros);
-            linear.lora = Some(Adapter { a, b, scale: spec.scale() });
+            linear.lora = Some(Adapter { a, b, scale: spec.scale(), dropout: spec.dropout as f32, target });
         }
     }
 }
@@ -164,10 +189,16 @@ pub fn merge<B: Backend>(backend: &B, params: &mut Params<B>, spec: &LoraSpec) {
     }
 }
 
-/// Numbers of f32 that the adapters add to the activations of a training pass: the outputs of the products and of the additions.
+/// Numbers of f32 that the adapters add to the activations of a training pass: the outputs of the products and of the additions, and
+/// inputs after dropout.
 pub fn activation_numbers(spec: &LoraSpec, hidden: usize, intermediate: usize, layers: usize, tokens: usize) -> usize {
     let output = |target: &Target| if *target == Target::Intermediate { intermediate } else { hidden };
-    layers * tokens * spec.targets.iter().map(|target| 2 * output(target) + spec.rank).sum::<usize>()
+    let dropped = |target: &Target| match target {
+        _ if spec.dropout == 0.0 => 0,
+        Target::Output => intermediate,
+        _ => hidden,
+    };
+    layers * tokens * spec.targets.iter().map(|target| 2 * output(target) + spec.rank + dropped(target)).sum::<usize>()
 }
 
 /// What PEFT writes before the names of a wrapped model.
@@ -218,7 +249,7 @@ fn peft_config(config: &EncoderConfig, kind: HeadKind, spec: &LoraSpec, base_mod
         "inference_mode": true,
         "r": spec.rank,
         "lora_alpha": spec.alpha,
-        "lora_dropout": 0.0,
+        "lora_dropout": spec.dropout,
         "bias": "none",
         "fan_in_fan_out": false,
         "target_modules": format!(r".*\.{}\.\d+\.({})", escaped(family.layers), paths.join("|")),
@@ -233,7 +264,7 @@ mod tests {
     use ferrotune_tensor::{Cpu, Pool};
 
     fn spec(targets: &[Target]) -> LoraSpec {
-        LoraSpec { rank: 2, alpha: 6.0, targets: targets.to_vec() }
+        LoraSpec { rank: 2, alpha: 6.0, dropout: 0.0, targets: targets.to_vec() }
     }
 
     fn config() -> EncoderConfig {
@@ -254,15 +285,31 @@ mod tests {
     }
 
     fn logits(model: &EncoderClassifier, params: &Params<Cpu>) -> Vec<f32> {
+        logits_of(model, params, 0, &Dropouts::off(), false)
+    }
+
+    /// Of two sequences from number `from` on; with every hidden state `whole`, or only with what the scores depend on.
+    fn logits_of(
+        model: &EncoderClassifier,
+        params: &Params<Cpu>,
+        from: usize,
+        dropouts: &Dropouts,
+        whole: bool,
+    ) -> Vec<f32> {
+        let (start, offsets) = [(0, vec![0, 3, 7]), (3, vec![0, 4])][from].clone();
         let input = Sequences {
-            ids: vec![1, 5, 2, 1, 7, 8, 2],
-            type_ids: vec![0; 7],
-            positions: vec![0, 1, 2, 0, 1, 2, 3],
-            offsets: vec![0, 3, 7].into(),
+            ids: [1, 5, 2, 1, 7, 8, 2][start..].to_vec(),
+            type_ids: vec![0; 7 - start],
+            positions: [0, 1, 2, 0, 1, 2, 3][start..].to_vec(),
+            offsets: offsets.into(),
         };
         let mut pool = Pool::new(Cpu);
         let mut tape = Tape::new(&Cpu, params, &mut pool);
-        let logits = model.logits(&mut tape, &input, &Dropouts::off());
+        let logits = if whole {
+            model.forward(&mut tape, &input, dropouts).logits
+        } else {
+            model.logits(&mut tape, &input, dropouts)
+        };
         tape.download(logits)
     }
 
@@ -308,6 +355,62 @@ mod tests {
     }
 
     #[test]
+    fn an_adapter_drops_elements_of_its_input_as_peft_does() {
+        let spec = LoraSpec { dropout: 0.4, ..spec(&[Target::Key]) };
+        let (model, mut params) = model(Some(&spec));
+        train(&mut params);
+        let config = EncoderConfig { hidden_dropout_prob: 0.0, attention_probs_dropout_prob: 0.0, ..config() };
+        let dropouts = Dropouts::training(&config, 3, 5).starting_at(2, 1);
+        let linear = &model.base.encoder.layer[1].attention.self_.key;
+        let adapter = linear.lora.unwrap();
+        let x: Vec<f32> = (0..40).map(|i| ((i * 7 % 23) as f32 - 11.0) / 10.0).collect();
+        let mut pool = Pool::new(Cpu);
+        let mut tape = Tape::new(&Cpu, &params, &mut pool);
+        let var = tape.constant_from([5, 8], &x);
+        let place = Place { dropouts: &dropouts, layer: 1, rows: None };
+        let y = linear.forward_at(&mut tape, var, place);
+        let base = tape.param(linear.weight);
+        let (y, w) = (tape.download(y), tape.download(base));
+        // The textbook, in f64: result + lora_B(lora_A(dropout(x)))·scaling; the token before it in the batch is number 1.
+        let mask = ferrotune_tensor::Mask::new(0.4, 3, 5, 1, 16 + 1);
+        let get = |id| params.get(id).data;
+        let (a, b, mut dropped) = (get(adapter.a), get(adapter.b), 0);
+        for row in 0..5 {
+            let keep: Vec<f64> = (0..8).map(|i| f64::from(mask.keep_scale((row + 2) * 8 + i))).collect();
+            dropped += keep.iter().filter(|&&keep| keep == 0.0).count();
+            let x: Vec<f64> = (0..8).map(|i| f64::from(x[row as usize * 8 + i])).collect();
+            let inner: Vec<f64> =
+                (0..2).map(|r| (0..8).map(|i| x[i] * keep[i] * f64::from(a[r * 8 + i])).sum()).collect();
+            for o in 0..8 {
+                let plain: f64 = (0..8).map(|i| x[i] * f64::from(w[o * 8 + i])).sum();
+                let product: f64 = (0..2).map(|r| 3.0 * inner[r] * f64::from(b[o * 2 + r])).sum();
+                let got = f64::from(y[row as usize * 8 + o]);
+                // Some thirty roundings of terms below 2.
+                assert!((got - plain - product).abs() < 4e-6, "{row} {o}: {got} {}", plain + product);
+            }
+        }
+        assert!((8..25).contains(&dropped), "{dropped} of 40 were dropped with probability 0.4");
+    }
+
+    #[test]
+    fn dropout_of_adapters_is_that_of_the_batch_and_off_in_evaluation() {
+        let spec = LoraSpec { dropout: 0.5, ..spec(&Target::ALL) };
+        let (dropping, mut params) = model(Some(&spec));
+        train(&mut params);
+        let (plain, _) = model(Some(&LoraSpec { dropout: 0.0, ..spec.clone() }));
+        assert_eq!(logits(&dropping, &params), logits(&plain, &params));
+        let config = EncoderConfig { hidden_dropout_prob: 0.0, attention_probs_dropout_prob: 0.0, ..config() };
+        let step = |step| Dropouts::training(&config, 1, step);
+        let trained = logits_of(&dropping, &params, 0, &step(1), false);
+        assert_eq!(logits_of(&plain, &params, 0, &step(1), false), logits(&plain, &params));
+        assert!(distance(&trained, &logits(&plain, &params)) > 1e-3);
+        assert!(distance(&trained, &logits_of(&dropping, &params, 0, &step(2), false)) > 1e-3);
+        // The last layer computes first tokens only, and a pass may begin within the batch: the same masks.
+        assert_eq!(logits_of(&dropping, &params, 0, &step(1), true), trained);
+        assert_eq!(logits_of(&dropping, &params, 1, &step(1).starting_at(3, 1), false), trained[2..]);
+    }
+
+    #[test]
     fn adapters_and_head_alone_are_trained() {
         let (_, mut params) = model(Some(&spec(&[Target::Query, Target::Value])));
         freeze_all_but_adapters(&mut params);
@@ -319,7 +422,7 @@ mod tests {
 
     #[test]
     fn the_folder_says_what_peft_asks_for() {
-        let spec = spec(&[Target::AttentionOutput, Target::Output]);
+        let spec = LoraSpec { dropout: 0.1, ..spec(&[Target::AttentionOutput, Target::Output]) };
         let (_, params) = model(Some(&spec));
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("adapter");
@@ -327,6 +430,7 @@ mod tests {
         let text = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
         let config: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(config["r"], 2);
+        assert_eq!(config["lora_dropout"], 0.1);
         assert_eq!(config["target_modules"], r".*\.encoder\.layer\.\d+\.(attention\.output\.dense|output\.dense)");
         let bytes = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();

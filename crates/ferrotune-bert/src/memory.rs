@@ -5,7 +5,8 @@ use crate::config::EncoderConfig;
 use crate::model::HeadKind;
 
 /// Numbers of f32 that the activations and gradients of one training pass hold at their peak, for a ragged batch of `rows` sequences
-/// with `tokens` tokens in all. Embeddings and the first `frozen_layers` layers keep nothing if they are frozen.
+/// with `tokens` tokens in all. Embeddings and the first `frozen_layers` layers keep nothing if they are frozen. With `checkpointing` a
+/// layer keeps its result alone, and one layer at a time holds the rest ([`Encoder::checkpointing`](crate::model::Encoder)).
 ///
 /// Counted op by op from the forward pass; buffers are up to an eighth larger than what they hold
 /// ([`Pool`](ferrotune_tensor::Pool)). A test compares it with the pool of a real step.
@@ -15,6 +16,7 @@ pub fn activation_numbers(
     frozen_layers: Option<usize>,
     tokens: usize,
     rows: usize,
+    checkpointing: bool,
 ) -> usize {
     let (h, i, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
     // q, k, v; context; projection; norm; the intermediate with its saved input; projection; norm.
@@ -27,7 +29,16 @@ pub fn activation_numbers(
     let head = if kind == HeadKind::Sequence { rows * 6 * h } else { tokens * 2 * h };
     // Gradients alive at once, in the feed-forward part: of the intermediate before and after GELU, and of three states around it.
     let gradients = if full_layers > 0 { tokens * (2 * i + 3 * h) } else { last };
-    let top = full_layers * layer(tokens) + last + gradients + head;
+    // Of keys, values and their input, for all tokens.
+    let gradients_of_last = if trained > full_layers { tokens * 3 * h } else { 0 };
+    let one = if full_layers > 0 { layer(tokens) } else { 0 };
+    let layers = if checkpointing {
+        // While the layer on top runs again it is alone with its gradients; while another does, that one is.
+        full_layers * tokens * h + (one + gradients).max(last + gradients_of_last)
+    } else {
+        full_layers * one + last + gradients
+    };
+    let top = layers + head;
     let is_narrow = config.embedding_size != h;
     let (projected, narrow) = if is_narrow { (tokens * h, tokens * 2 * config.embedding_size) } else { (0, 0) };
     match frozen_layers {

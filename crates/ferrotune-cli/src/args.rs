@@ -125,6 +125,10 @@ pub struct TrainSettings {
     /// Tokens of a forward pass at most; a batch with more is cut into several passes, to the same result with less memory.
     #[arg(long, value_name = "N", help_heading = "Optimization")]
     pub max_tokens: Option<usize>,
+    /// Keep only what each layer gives and compute the rest again in the backward pass: the same bits with less memory, in about a third
+    /// more time [default: off].
+    #[arg(long, value_enum, help_heading = "Optimization")]
+    pub activation_checkpointing: Option<Switch>,
     /// Passes over the training rows [default: 3].
     #[arg(long, value_name = "N", help_heading = "Optimization")]
     pub epochs: Option<u64>,
@@ -189,6 +193,9 @@ pub struct TrainSettings {
     /// Weights of the classes' rows in the loss: auto (all classes count the same), or NAME=WEIGHT,... (others count 1).
     #[arg(long, value_name = "auto|MAP", help_heading = "Regularization")]
     pub class_weights: Option<String>,
+    /// Average the weights over the steps with this decay; what is evaluated and saved are the averages (EMA).
+    #[arg(long, value_name = "DECAY", help_heading = "Regularization")]
+    pub ema: Option<f64>,
     /// Draw every class equally often in each epoch: rows of small classes come several times [default: off].
     #[arg(long, value_enum, help_heading = "Regularization")]
     pub balanced_sampling: Option<Switch>,
@@ -210,6 +217,9 @@ pub struct TrainSettings {
     /// The products are multiplied by this over the rank [default: twice the rank].
     #[arg(long, value_name = "ALPHA", help_heading = "Regularization")]
     pub lora_alpha: Option<f64>,
+    /// Dropout of what the products read [default: 0].
+    #[arg(long, value_name = "P", help_heading = "Regularization")]
+    pub lora_dropout: Option<f64>,
     /// Linear layers that get one: query, key, value, attention-output, intermediate, output, or all [default: query,value].
     #[arg(long, value_name = "NAMES", help_heading = "Regularization")]
     pub lora_targets: Option<String>,

@@ -7,8 +7,15 @@ use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
 use std::path::Path;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
-const FREE: [&str; 6] =
-    ["threads", "log-every", "checkpoint-every", "prefix-cache", "prefix-cache-memory", "prefix-cache-dir"];
+const FREE: [&str; 7] = [
+    "threads",
+    "log-every",
+    "checkpoint-every",
+    "activation-checkpointing",
+    "prefix-cache",
+    "prefix-cache-memory",
+    "prefix-cache-dir",
+];
 /// Settings that name places; their contents count, not the names.
 const PLACES: [&str; 5] = ["model", "train", "validation", "test", "output"];
 

@@ -53,18 +53,22 @@ pub fn predicted_mib(
         passes.map(|pass| (pass.tokens, pass.rows.len())).max().unwrap_or_default()
     };
     let (tokens, rows) = (0..numbers.epochs.min(EPOCHS)).map(largest_pass).max().unwrap_or_default();
+    let checkpointing = resolved.checkpointing;
     // The pool's buffers are up to an eighth larger than what they hold.
-    let step = activation_numbers(config, kind, frozen_layers, tokens, rows) / 8 * 9;
+    let step = activation_numbers(config, kind, frozen_layers, tokens, rows, checkpointing) / 8 * 9;
     let adapters = resolved.lora.as_ref().map_or(0, |spec| {
-        let layers = config.num_hidden_layers - frozen_layers.unwrap_or(0);
+        let trained = config.num_hidden_layers - frozen_layers.unwrap_or(0);
+        let layers = if checkpointing { trained.min(1) } else { trained };
         lora::activation_numbers(spec, config.hidden_size, config.intermediate_size, layers, tokens)
     });
     let evaluation = validation.map_or(0, |split| {
         let offsets: Vec<u32> = split.encoded.offsets.iter().copied().step_by(EVALUATION_BATCH).collect();
         let tokens =
             offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(split.encoded.tokens());
-        trained + activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH)
+        trained + activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH, false)
     });
-    let added = trained + largest + step + adapters + evaluation;
+    // An average of each trained parameter, and the next one of the largest.
+    let averages = if numbers.ema.is_some() { trained + largest } else { 0 };
+    let added = trained + averages + largest + step + adapters + evaluation;
     Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))
 }

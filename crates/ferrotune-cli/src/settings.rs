@@ -4,14 +4,17 @@
 use crate::args::{LongTextsName, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
 use crate::recipes;
-use ferrotune_bert::lora::{LoraSpec, Target};
+use ferrotune_bert::lora::LoraSpec;
 use ferrotune_data::{Columns, Need};
 use ferrotune_optim::Penalty;
-use ferrotune_optim::schedule::Kind;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::passes::PassLimit;
 use ferrotune_train::trainer::Settings;
 use std::path::{Path, PathBuf};
+
+mod methods;
+
+use methods::{chosen_optimizer, ema, l2_sp, lora, schedule};
 
 /// The settings file that is read if it exists and no other is named.
 pub const DEFAULT_FILE: &str = "ferrotune.toml";
@@ -52,6 +55,8 @@ pub struct Resolved {
     pub bitfit: bool,
     /// Train adapters and the head alone.
     pub lora: Option<LoraSpec>,
+    /// Compute what layers held again in backward.
+    pub checkpointing: bool,
     /// The numbers of the loop.
     pub numbers: Settings,
 }
@@ -126,6 +131,7 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         layer_lr_decay: Some(1.0),
         bitfit: Some(Switch::Off),
         reinit_layers: Some(0),
+        activation_checkpointing: Some(Switch::Off),
         minimum_lr: takes_minimum(s.schedule).then_some(0.0),
         cycles: (s.schedule == Some(ScheduleName::Cosine)).then_some(1),
         power: (s.schedule == Some(ScheduleName::Polynomial)).then_some(1.0),
@@ -231,6 +237,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         l2_sp: l2_sp(&s)?,
         bitfit: s.bitfit == Some(Switch::On),
         lora: lora(&s)?,
+        checkpointing: s.activation_checkpointing == Some(Switch::On),
         numbers: Settings {
             batch_size,
             pass_limit: PassLimit {
@@ -244,6 +251,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             warmup,
             clip,
             penalty,
+            ema: ema(&s)?,
             balanced: s.balanced_sampling == Some(Switch::On),
             seed: s.seed.unwrap_or_default(),
             // The task's own where none is said; `commands/train.rs` puts it in once the task is known.
@@ -254,83 +262,6 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         },
         settings: s,
     })
-}
-
-fn chosen_optimizer(s: &TrainSettings) -> Result<OptimizerName, Failure> {
-    let optimizer = s.optimizer.unwrap_or(OptimizerName::Adamw);
-    if s.momentum.is_some() && optimizer != OptimizerName::Sgd {
-        return Err(usage("--momentum belongs to --optimizer sgd; adamw has no such setting"));
-    }
-    Ok(optimizer)
-}
-
-fn schedule(s: &TrainSettings) -> Result<Kind, Failure> {
-    let minimum = s.minimum_lr.unwrap_or(0.0);
-    let name = s.schedule.unwrap_or(ScheduleName::Linear);
-    let stray = |flag: &str, of: &str| Err(usage(format!("--{flag} belongs to --schedule {of}")));
-    if s.minimum_lr.is_some() && !takes_minimum(Some(name)) {
-        return stray("minimum-lr", "cosine or polynomial");
-    }
-    if s.cycles.is_some() && name != ScheduleName::Cosine {
-        return stray("cycles", "cosine");
-    }
-    if s.power.is_some() && name != ScheduleName::Polynomial {
-        return stray("power", "polynomial");
-    }
-    let kind = match name {
-        ScheduleName::Constant => Kind::Constant,
-        ScheduleName::Linear => Kind::Linear,
-        ScheduleName::Cosine => Kind::Cosine { minimum, cycles: s.cycles.unwrap_or(1) },
-        ScheduleName::SlantedTriangular => "slanted-triangular".parse().expect("is a schedule"),
-        ScheduleName::OneCycle => "one-cycle".parse().expect("is a schedule"),
-        ScheduleName::Polynomial => Kind::Polynomial { power: s.power.unwrap_or(1.0), minimum },
-    };
-    kind.check().map_err(|e| usage(e.to_string()))?;
-    Ok(kind)
-}
-
-/// The factor of the pull back to pretrained weights.
-fn l2_sp(s: &TrainSettings) -> Result<f32, Failure> {
-    let factor = s.l2_sp.unwrap_or(0.0);
-    within("l2-sp", factor, factor.is_finite() && (0.0..=1000.0).contains(&factor), "between 0 and 1000")?;
-    match (factor > 0.0, s.lora_rank.is_some(), s.bitfit == Some(Switch::On)) {
-        (true, true, _) => Err(usage(
-            "--l2-sp pulls pretrained weights back, and with --lora-rank they do not move; leave one of them out",
-        )),
-        (true, _, true) => Err(usage(
-            "--l2-sp pulls pretrained weights back, and with --bitfit they do not move; leave one of them out",
-        )),
-        _ => Ok(factor as f32),
-    }
-}
-
-/// The adapters that were asked for.
-fn lora(s: &TrainSettings) -> Result<Option<LoraSpec>, Failure> {
-    let Some(rank) = s.lora_rank else {
-        if s.lora_alpha.is_some() || s.lora_targets.is_some() {
-            return Err(usage("--lora-alpha and --lora-targets belong to --lora-rank, which is not set"));
-        }
-        return Ok(None);
-    };
-    within("lora-rank", rank, (1..=1024).contains(&rank), "between 1 and 1024")?;
-    let alpha = s.lora_alpha.unwrap_or(2.0 * rank as f64);
-    within("lora-alpha", alpha, alpha.is_finite() && alpha > 0.0 && alpha <= 1e6, "above 0 and at most 1000000")?;
-    if s.bitfit == Some(Switch::On) {
-        return Err(usage("--lora-rank trains adapters and --bitfit biases; leave one of them out"));
-    }
-    let mut targets = Vec::new();
-    for name in s.lora_targets.as_deref().unwrap_or("query,value").split(',').map(str::trim) {
-        let found = Target::ALL.iter().filter(|target| name == "all" || name == target.name());
-        let before = targets.len();
-        targets.extend(found);
-        if targets.len() == before {
-            let known: Vec<_> = Target::ALL.iter().map(|target| target.name()).collect();
-            return Err(usage(format!("--lora-targets: `{name}` is none of {}, all", known.join(", "))));
-        }
-    }
-    // In the order of the layer, each once: the order of names does not change a run.
-    let targets = Target::ALL.into_iter().filter(|target| targets.contains(target)).collect();
-    Ok(Some(LoraSpec { rank, alpha: alpha as f32, targets }))
 }
 
 /// The columns to read, or `None` for the usual ones of what is needed.
@@ -345,6 +276,7 @@ pub fn columns(text: &Option<String>, text_b: &Option<String>, label: &Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferrotune_optim::schedule::Kind;
 
     fn base() -> TrainSettings {
         parse("model = 'm'\ntrain = 't.csv'\noutput = 'o'", "f").map_err(|f| f.message).unwrap()
@@ -386,10 +318,16 @@ mod tests {
             ("layer-lr-decay = 1.1", "--layer-lr-decay is 1.1; it must be above 0 and at most 1"),
             ("head-lr = 0", "--head-lr is 0; it must be above 0"),
             ("minimum-lr = 0.1\nschedule = 'one-cycle'", "--minimum-lr belongs to --schedule cosine or polynomial"),
-            ("lora-alpha = 2", "--lora-alpha and --lora-targets belong to --lora-rank"),
+            ("lora-alpha = 2", "--lora-alpha, --lora-dropout and --lora-targets belong to --lora-rank"),
+            ("lora-dropout = 0.1", "--lora-alpha, --lora-dropout and --lora-targets belong to --lora-rank"),
+            ("lora-rank = 4\nlora-dropout = 1.0", "--lora-dropout is 1; it must be at least 0 and below 1"),
+            ("lora-rank = 4\nlora-dropout = nan", "--lora-dropout is NaN; it must be at least 0 and below 1"),
             ("lora-rank = 0", "--lora-rank is 0; it must be between 1 and 1024"),
             ("lora-rank = 4\nlora-targets = 'query,keys'", "--lora-targets: `keys` is none of query, key,"),
             ("lora-rank = 4\nbitfit = 'on'", "--lora-rank trains adapters and --bitfit biases"),
+            ("ema = 1", "--ema is 1; it must be above 0 and below 1"),
+            ("ema = 0", "--ema is 0; it must be above 0 and below 1"),
+            ("ema = nan", "--ema is NaN; it must be above 0 and below 1"),
             ("l2-sp = -1", "--l2-sp is -1; it must be between 0 and 1000"),
             ("l2-sp = 0.1\nlora-rank = 4", "--l2-sp pulls pretrained weights back, and with --lora-rank"),
             ("l2-sp = 0.1\nbitfit = 'on'", "--l2-sp pulls pretrained weights back, and with --bitfit"),

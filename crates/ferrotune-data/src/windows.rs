@@ -55,8 +55,8 @@ mod tests {
     #[track_caller]
     fn check(pieces: usize, room: usize, ranges: &[(usize, usize)], scored_in: &[usize]) {
         let windows = Windows::of(pieces, room);
-        let ends = |range: Range<usize>| (range.start, range.end);
-        assert_eq!((0..windows.len()).map(|n| ends(windows.range(n))).collect::<Vec<_>>(), ranges);
+        let ends = |n| (windows.range(n).start, windows.range(n).end);
+        assert_eq!((0..windows.len()).map(ends).collect::<Vec<_>>(), ranges);
         assert_eq!((0..pieces).map(|piece| windows.of_most_context(piece)).collect::<Vec<_>>(), scored_in);
     }
 

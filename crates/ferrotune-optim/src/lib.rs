@@ -5,6 +5,7 @@
 pub mod adamw;
 pub mod anchor;
 pub mod clip;
+pub mod ema;
 pub mod groups;
 mod idle;
 pub mod losses;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use adamw::AdamW;
 pub use anchor::Anchor;
+pub use ema::Ema;
 pub use groups::Groups;
 pub use optimizer::Optimizer;
 pub use penalty::Penalty;

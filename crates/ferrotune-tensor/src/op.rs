@@ -65,7 +65,8 @@ pub trait Op<B: Backend = Cpu>: Send {
     /// The name used in messages.
     fn name(&self) -> &'static str;
 
-    /// Computes the output.
+    /// Computes the output. May be called again after [`Op::release`], with the same inputs, and then gives the same bits
+    /// ([`Tape::checkpoint`](crate::Tape::checkpoint)).
     fn forward(&mut self, cx: Forward<'_, '_, B>) -> Tensor<B>;
 
     /// Writes the gradient of every wanted input.
@@ -78,7 +79,8 @@ pub trait Op<B: Backend = Cpu>: Send {
         None
     }
 
-    /// Gives saved tensors back to the pool. Called once, after backward or when no backward will come.
+    /// Gives saved tensors back to the pool: after backward, when no backward will come, or until forward runs again. May be called when
+    /// nothing is saved.
     fn release(&mut self, pool: &mut Pool<B>) {
         let _ = pool;
     }

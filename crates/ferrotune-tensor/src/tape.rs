@@ -48,6 +48,9 @@ pub struct Tape<'p, B: Backend = Cpu> {
     needs_grad: Vec<bool>,
     param_vars: Vec<Option<Var>>,
     nodes: Vec<Node<B>>,
+    /// Ranges of nodes whose values were given up after forward, ascending and disjoint.
+    checkpoints: Vec<Range<usize>>,
+    in_checkpoint: bool,
 }
 
 impl<'p, B: Backend> Tape<'p, B> {
@@ -68,6 +71,8 @@ impl<'p, B: Backend> Tape<'p, B> {
             needs_grad: Vec::new(),
             param_vars,
             nodes: Vec::new(),
+            checkpoints: Vec::new(),
+            in_checkpoint: false,
         }
     }
 
@@ -203,6 +208,46 @@ impl<'p, B: Backend> Tape<'p, B> {
         result
     }
 
+    /// [`Tape::scope`], which gives up also what was recorded, but for the result: activation checkpointing (Chen et al. 2016,
+    /// <https://arxiv.org/abs/1604.06174>). Before backward reaches the scope, its ops run forward once more, on the same inputs and so
+    /// to the same bits. The memory of a step is then that of the results and of one scope, for one more forward pass of time.
+    ///
+    /// Within another checkpoint it is a plain scope: the outer one gives up all.
+    pub fn checkpoint(&mut self, body: impl FnOnce(&mut Self) -> Var) -> Var {
+        if self.in_checkpoint {
+            return self.scope(body);
+        }
+        self.in_checkpoint = true;
+        let first = self.nodes.len();
+        let result = self.scope(body);
+        self.in_checkpoint = false;
+        for at in first..self.nodes.len() {
+            let output = self.nodes[at].output;
+            self.nodes[at].op.release(self.pool);
+            if output != result {
+                self.free(output.index());
+            }
+        }
+        if first < self.nodes.len() {
+            self.checkpoints.push(first..self.nodes.len());
+        }
+        result
+    }
+
+    /// Runs the ops of a checkpoint again, for what they saved and for the values that were freed.
+    fn replay(&mut self, nodes: Range<usize>) {
+        for node in &mut self.nodes[nodes] {
+            let x: Vec<View<'_, B>> = node.inputs.iter().map(|&v| lookup(&self.values, self.params, v)).collect();
+            let y = node.op.forward(Forward { backend: self.backend, x: &x, pool: self.pool });
+            drop(x);
+            match &mut self.values[node.output.index()] {
+                freed @ Value::Freed => *freed = Value::Owned(y),
+                // The result was kept.
+                _ => self.pool.give(y),
+            }
+        }
+    }
+
     fn free(&mut self, index: usize) {
         if let Value::Owned(tensor) = std::mem::replace(&mut self.values[index], Value::Freed) {
             self.pool.give(tensor);
@@ -219,13 +264,19 @@ impl<'p, B: Backend> Tape<'p, B> {
         let mut start = self.pool.take(self.shape(loss));
         self.backend.fill(start.data_mut(), seed);
         homes[loss.index()] = Home { tensor: Some(start), written: true };
-        while let Some(mut node) = self.nodes.pop() {
+        while !self.nodes.is_empty() {
+            if let Some(nodes) = self.checkpoints.pop_if(|nodes| nodes.end == self.nodes.len()) {
+                self.replay(nodes);
+            }
+            let Some(mut node) = self.nodes.pop() else { break };
             let home = std::mem::replace(&mut homes[node.output.index()], Home { tensor: None, written: false });
             if let (Some(dy), true) = (home.tensor, home.written) {
                 self.sweep(&mut node, &dy, &mut homes, grads);
                 self.pool.give(dy);
             }
             node.op.release(self.pool);
+            // Whoever read it came later on the tape, and was swept before.
+            self.free(node.output.index());
         }
         for home in homes {
             if let Some(tensor) = home.tensor {

@@ -1,12 +1,12 @@
 //! What a checkpoint of training holds, and how it goes out and comes back: progress, trained weights, moments of the optimizer,
-//! best weights so far. It must not know how files are committed; [`crate::store`] does that.
+//! best weights so far, the moving average. It must not know how files are committed; [`crate::store`] does that.
 
 use crate::error::TrainError;
 use crate::events::{Event, Observer};
 use crate::fingerprint::{Difference, Fingerprint, compare, sha256_bytes};
 use crate::metrics::Report;
 use crate::store::{Checkpoint, Contents, Store};
-use ferrotune_optim::Optimizer;
+use ferrotune_optim::{Ema, Optimizer};
 use ferrotune_tensor::{Backend, Params};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -64,6 +64,7 @@ struct StateFile {
 const STATE: &str = "state.json";
 const WEIGHTS: &str = "weights.f32";
 const BEST: &str = "best.f32";
+const AVERAGE: &str = "average.f32";
 
 /// SHA-256 of names and shapes of the trained parameters in their order.
 fn trained_parameters<B: Backend>(params: &Params<B>) -> String {
@@ -100,6 +101,7 @@ pub fn save<B: Backend>(
     backend: &B,
     params: &Params<B>,
     optimizer: &dyn Optimizer<B>,
+    average: Option<&Ema<B>>,
     progress: &Progress,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
@@ -129,9 +131,15 @@ pub fn save<B: Backend>(
         })
         .collect();
     let best_weights = |out: &mut dyn Write| progress.best.iter().try_for_each(|best| put(out, &best.weights));
+    let averages = |out: &mut dyn Write| {
+        average.iter().flat_map(|average| average.values(backend)).try_for_each(|values| put(out, &values))
+    };
     let mut files = vec![(STATE, Contents::Bytes(&json)), (WEIGHTS, Contents::Writer(&weights))];
     files.extend(moments.iter().map(|(name, write)| (name.as_str(), Contents::Writer(write))));
-    // The best weights are the current ones right after the evaluation that found them.
+    if average.is_some() {
+        files.push((AVERAGE, Contents::Writer(&averages)));
+    }
+    // The best weights are the current ones, or their averages, right after the evaluation that found them.
     if progress.best.as_ref().is_some_and(|best| best.step != progress.step) {
         files.push((BEST, Contents::Writer(&best_weights)));
     }
@@ -154,6 +162,7 @@ pub fn load<B: Backend>(
     epoch_steps: u64,
     params: &mut Params<B>,
     optimizer: &mut dyn Optimizer<B>,
+    average: Option<&mut Ema<B>>,
     observer: &mut dyn Observer,
 ) -> Result<Progress, TrainError> {
     let checkpoint = checkpoints
@@ -195,9 +204,17 @@ pub fn load<B: Backend>(
     }
     optimizer.restore(backend, params, &state).map_err(|what| damaged(STATE, what))?;
 
+    let evaluated = match average {
+        Some(average) => {
+            let values = floats(&checkpoint, AVERAGE, trained)?;
+            average.restore(backend, &values);
+            values
+        }
+        None => weights,
+    };
     let mut progress = file.progress;
     if let Some(best) = &mut progress.best {
-        best.weights = if best.step == progress.step { weights } else { floats(&checkpoint, BEST, trained)? };
+        best.weights = if best.step == progress.step { evaluated } else { floats(&checkpoint, BEST, trained)? };
     }
     let directory = checkpoint.directory().to_path_buf();
     let epoch = progress.step / epoch_steps + 1;
@@ -257,7 +274,7 @@ mod tests {
         let mut checkpoints = Checkpoints { store: &mut store, fingerprint: &fingerprint };
         let saved = params([("query", 2), ("key", 3)]);
         let optimizer = Sgd::new(&Cpu, &saved, Groups::standard(&saved, 0.0), 0.9);
-        save(&mut checkpoints, &Cpu, &saved, &optimizer, &Progress::default(), &mut Silent).unwrap();
+        save(&mut checkpoints, &Cpu, &saved, &optimizer, None, &Progress::default(), &mut Silent).unwrap();
         for (names, fits) in [
             ([("query", 2), ("key", 3)], true),
             ([("key", 3), ("query", 2)], false),
@@ -267,7 +284,7 @@ mod tests {
             let mut now = params(names);
             let before = download(&Cpu, &now);
             let mut optimizer = Sgd::new(&Cpu, &now, Groups::standard(&now, 0.0), 0.9);
-            let loaded = load(&mut checkpoints, &Cpu, 1, &mut now, &mut optimizer, &mut Silent);
+            let loaded = load(&mut checkpoints, &Cpu, 1, &mut now, &mut optimizer, None, &mut Silent);
             match loaded {
                 Ok(_) => assert!(fits && download(&Cpu, &now) == download(&Cpu, &saved)),
                 Err(TrainError::ResumeMismatch { .. }) => assert!(!fits && download(&Cpu, &now) == before),

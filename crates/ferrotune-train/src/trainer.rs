@@ -14,7 +14,7 @@ use crate::tasks::{Targets, Task};
 use crate::thaw::Thaw;
 use ferrotune_data::{Batch, balanced, shuffled};
 use ferrotune_optim::schedule::{Kind, Schedule, warmup_steps};
-use ferrotune_optim::{Anchor, Optimizer, Penalty, clip};
+use ferrotune_optim::{Anchor, Ema, Optimizer, Penalty, clip};
 use ferrotune_tensor::{Backend, Grads, Params, Pool, Tape};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -40,6 +40,9 @@ pub struct Settings {
     pub clip: f64,
     /// L1 and L2 terms of the loss.
     pub penalty: Penalty,
+    /// Decay of the moving average of the weights. If there is one, evaluations, the best weights and those of the end are averages; the
+    /// steps go on from the weights themselves.
+    pub ema: Option<f64>,
     /// Each epoch draws every class equally often.
     pub balanced: bool,
     /// Determines order and dropout.
@@ -150,8 +153,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let rows = train.rows();
     let (epoch_steps, total_steps) = settings.steps(rows);
     let schedule = settings.schedule(rows);
-    // A penalty moves every row of a table in every step.
-    let by_rows = optimizer.takes_rows() && settings.penalty.is_none() && anchor.is_none();
+    let mut average = settings.ema.map(|decay| Ema::new(backend, params, pool, decay));
+    // A penalty moves every row of a table in every step, and an average reads it.
+    let by_rows = optimizer.takes_rows() && settings.penalty.is_none() && anchor.is_none() && average.is_none();
     let mut grads = if by_rows { Grads::by_rows(backend, params) } else { Grads::new(backend, params) };
     let mut progress = Progress::default();
     let mut speed = Speed::default();
@@ -160,7 +164,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
 
     observer.on(&started(settings, params, rows, total_steps));
     if let (true, Some(checkpoints)) = (run.resume, &mut checkpoints) {
-        progress = resume::load(checkpoints, backend, epoch_steps, params, optimizer, observer)?;
+        progress = resume::load(checkpoints, backend, epoch_steps, params, optimizer, average.as_mut(), observer)?;
     }
     let first_step = progress.step;
     let _awake = backend.awake();
@@ -217,6 +221,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             }
         }
         optimizer.step(backend, params, &grads, learning_rate, clip::clip_factor(norm, settings.clip));
+        if let Some(average) = &mut average {
+            average.update(backend, params, pool, step);
+        }
 
         progress.step += 1;
         let seconds = clock.elapsed().as_secs_f64();
@@ -252,6 +259,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         if let (true, Some(split)) = (epoch_ends, validation) {
             let clock = Instant::now();
             let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
+            average.iter_mut().for_each(|average| average.exchange(backend, params));
             let report = evaluate(backend, model, params, pool, split, task, cache)?;
             let seconds = clock.elapsed().as_secs_f64();
             let summary = report.summary();
@@ -268,6 +276,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             } else {
                 progress.evaluations_without_improvement += 1;
             }
+            average.iter_mut().for_each(|average| average.exchange(backend, params));
             if settings.patience.is_some_and(|patience| progress.evaluations_without_improvement >= patience) {
                 let evaluations = progress.evaluations_without_improvement;
                 observer.on(&Event::EarlyStopped { epoch, step: done, metric: settings.metric, evaluations });
@@ -276,7 +285,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         }
 
         if let (true, Some(checkpoints)) = (epoch_ends || due || stopped, &mut checkpoints) {
-            resume::save(checkpoints, backend, params, optimizer, &progress, observer)?;
+            resume::save(checkpoints, backend, params, optimizer, average.as_ref(), &progress, observer)?;
         }
         if stopped {
             observer.on(&Event::Stopped { epoch, step: done });
@@ -287,9 +296,14 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let steps = progress.step;
     let mut best_epoch = steps.div_ceil(epoch_steps.max(1));
     let mut report = None;
+    if let (None, Some(average), false) = (&progress.best, &mut average, stopped) {
+        average.exchange(backend, params);
+    }
     if let (Some(best), false) = (progress.best, stopped) {
-        if best.step != steps {
+        if best.step != steps || average.is_some() {
             resume::upload(backend, params, &best.weights);
+        }
+        if best.step != steps {
             let (epoch, step, metric, value) = (best.epoch, best.step, settings.metric, best.value);
             observer.on(&Event::Restored { epoch, step, metric, value });
         }

@@ -3,6 +3,7 @@
 
 use super::HeadKind;
 use crate::config::EncoderConfig;
+use crate::lora::Target;
 use ferrotune_tensor::{Cpu, Mask, ops};
 
 /// The dropouts of one forward pass.
@@ -12,6 +13,7 @@ pub struct Dropouts {
     attention: f32,
     classifier: f32,
     token_classifier: f32,
+    training: bool,
     seed: u64,
     step: u64,
     first_token: usize,
@@ -35,6 +37,9 @@ pub(super) enum Site {
     TokenClassifier = 6,
 }
 
+/// The inputs of adapters are numbered from here on, in the order of [`Target::ALL`].
+const ADAPTERS: u32 = 16;
+
 impl Dropouts {
     /// No dropout: evaluation and prediction.
     pub fn off() -> Dropouts {
@@ -43,6 +48,7 @@ impl Dropouts {
             attention: 0.0,
             classifier: 0.0,
             token_classifier: 0.0,
+            training: false,
             seed: 0,
             step: 0,
             first_token: 0,
@@ -60,6 +66,7 @@ impl Dropouts {
             attention: config.attention_probs_dropout_prob,
             classifier: config.head_dropout(HeadKind::Sequence),
             token_classifier: config.head_dropout(HeadKind::Tokens),
+            training: true,
             seed,
             step,
             first_token: 0,
@@ -73,6 +80,15 @@ impl Dropouts {
     /// The same, for a pass over a part of the batch that begins at this token and this row of it.
     pub fn starting_at(self, token: usize, row: usize) -> Dropouts {
         Dropouts { first_token: token, first_row: row, ..self }
+    }
+
+    /// The mask of what the adapter of a linear layer reads, `(t, width)`: dropped with probability `p`.
+    pub(crate) fn adapter_mask(&self, p: f32, layer: usize, target: Target, width: usize) -> Mask {
+        if !self.training || p == 0.0 {
+            return Mask::NONE;
+        }
+        let whole = Mask::new(p, self.seed, self.step, layer as u32, ADAPTERS + target as u32);
+        whole.starting_at((self.first_token * width) as u64)
     }
 
     pub(super) fn mask(&self, site: Site, layer: usize) -> Mask {

@@ -1,7 +1,7 @@
 //! The stack of encoder layers: self-attention and feed-forward, each with residual, dropout and layer norm (post-norm).
 
 use super::dropouts::Site;
-use super::{Dropouts, LayerNorm, Linear};
+use super::{Dropouts, LayerNorm, Linear, Place};
 use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Scope, Tape, Var, ops};
 use std::ops::Range;
@@ -55,6 +55,9 @@ pub struct Layer {
 pub struct Encoder {
     /// `layer.N`
     pub layer: Vec<Layer>,
+    /// Whether a training pass keeps only what each layer gives, and computes the rest of a layer again in backward: the same bits, less
+    /// memory, more time.
+    pub checkpointing: bool,
 }
 
 impl Output {
@@ -93,7 +96,7 @@ impl Layer {
         dropouts: &Dropouts,
     ) -> Var {
         let SelfAttention { query, key, value } = &self.attention.self_;
-        let qkv = Linear::forward_joined(tape, &[query, key, value], x);
+        let qkv = Linear::forward_joined(tape, &[query, key, value], x, self.place(dropouts, None));
         let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
         let context = tape.apply(ops::Attention::new(self.heads, offsets.clone(), mask), &qkv);
         self.after_attention(tape, context, x, None, dropouts)
@@ -111,13 +114,17 @@ impl Layer {
         let SelfAttention { query, key, value } = &self.attention.self_;
         let rows: Arc<[u32]> = offsets[..offsets.len() - 1].into();
         let first = tape.apply(ops::GatherRows { rows: rows.to_vec() }, &[x]);
-        let mut sources = vec![query.forward(tape, first)];
-        sources.extend(Linear::forward_joined(tape, &[key, value], x));
+        let mut sources = vec![query.forward_at(tape, first, self.place(dropouts, Some(&rows)))];
+        sources.extend(Linear::forward_joined(tape, &[key, value], x, self.place(dropouts, None)));
         let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
         let query_offsets: Arc<[u32]> = (0..offsets.len() as u32).collect();
         let attend = ops::Attention::with_queries(self.heads, query_offsets, offsets.clone(), mask);
         let context = tape.apply(attend, &sources);
         self.after_attention(tape, context, first, Some(&rows), dropouts)
+    }
+
+    fn place<'a>(&self, dropouts: &'a Dropouts, rows: Option<&'a [u32]>) -> Place<'a> {
+        Place { dropouts, layer: self.index, rows }
     }
 
     /// What follows the attention, row by row; `rows` as in [`LayerNorm::forward_residual`].
@@ -130,12 +137,13 @@ impl Layer {
         dropouts: &Dropouts,
     ) -> Var {
         let mask = |site| dropouts.mask(site, self.index);
+        let place = self.place(dropouts, rows.map(|rows| &rows[..]));
         let output = &self.attention.output;
-        let projected = output.dense.forward(tape, context);
+        let projected = output.dense.forward_at(tape, context, place);
         let attended = output.layer_norm.forward_residual(tape, projected, x, mask(Site::AttentionOutput), rows);
 
-        let intermediate = self.intermediate.dense.forward_gelu(tape, attended);
-        let projected = self.output.dense.forward(tape, intermediate);
+        let intermediate = self.intermediate.dense.forward_gelu_at(tape, attended, place);
+        let projected = self.output.dense.forward_at(tape, intermediate, place);
         self.output.layer_norm.forward_residual(tape, projected, attended, mask(Site::FeedForwardOutput), rows)
     }
 }
@@ -144,7 +152,7 @@ impl Encoder {
     /// Declares the parameters of all layers in `scope`, each in one that its number names.
     pub fn new(config: &EncoderConfig, mut scope: Scope<'_>) -> Encoder {
         let layer = |index| Layer::new(config, scope.enter(index), index);
-        Encoder { layer: (0..config.num_hidden_layers).map(layer).collect() }
+        Encoder { layer: (0..config.num_hidden_layers).map(layer).collect(), checkpointing: false }
     }
 
     /// All hidden states: `x (t, hidden)` itself, then the output of each layer.
@@ -158,7 +166,7 @@ impl Encoder {
         let mut hidden = vec![x];
         for layer in &self.layer {
             let x = hidden[hidden.len() - 1];
-            hidden.push(tape.scope(|tape| layer.forward(tape, x, offsets, dropouts)));
+            hidden.push(self.scope(tape, |tape| layer.forward(tape, x, offsets, dropouts)));
         }
         hidden
     }
@@ -173,7 +181,7 @@ impl Encoder {
         dropouts: &Dropouts,
     ) -> Var {
         let layers = &self.layer[layers];
-        layers.iter().fold(x, |x, layer| tape.scope(|tape| layer.forward(tape, x, offsets, dropouts)))
+        layers.iter().fold(x, |x, layer| self.scope(tape, |tape| layer.forward(tape, x, offsets, dropouts)))
     }
 
     /// `x (t, hidden)` through all layers from number `from` on, and of the result only the first token of each sequence,
@@ -191,6 +199,11 @@ impl Encoder {
             return tape.apply(ops::GatherRows { rows }, &[x]);
         };
         let x = self.forward_layers(tape, x, from..from + before.len(), offsets, dropouts);
-        tape.scope(|tape| last.forward_first(tape, x, offsets, dropouts))
+        self.scope(tape, |tape| last.forward_first(tape, x, offsets, dropouts))
+    }
+
+    /// One layer on the tape.
+    fn scope<'p, B: Backend>(&self, tape: &mut Tape<'p, B>, layer: impl FnOnce(&mut Tape<'p, B>) -> Var) -> Var {
+        if self.checkpointing { tape.checkpoint(layer) } else { tape.scope(layer) }
     }
 }

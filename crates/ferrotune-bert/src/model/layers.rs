@@ -3,8 +3,20 @@
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, Mask, ParamId, Scope, Shape, Tape, Var, ops};
 // The adapter of a linear layer: `lora.rs` declares it.
+use super::Dropouts;
 use crate::lora::Adapter;
 use std::sync::Arc;
+
+/// Where in an encoder a linear layer runs: this chooses the dropout of its adapter.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Those of the pass.
+    pub dropouts: &'a Dropouts,
+    /// The encoder layer.
+    pub layer: usize,
+    /// The rows of the pass that the input holds, if not all: each gets the dropout that it has among all.
+    pub rows: Option<&'a [u32]>,
+}
 
 /// `y = x Wᵀ + b`, plus an adapter's low-rank product if there is one.
 pub struct Linear {
@@ -51,9 +63,14 @@ impl Linear {
 
     /// `x (n, i)` through neighbours of [`Linear::declare_joined`]: their outputs side by side, `(n, o·layers)`, in one matrix; or, if
     /// one of them has an adapter, each in a matrix of its own.
-    pub(super) fn forward_joined<B: Backend>(tape: &mut Tape<'_, B>, layers: &[&Linear], x: Var) -> Vec<Var> {
+    pub(super) fn forward_joined<B: Backend>(
+        tape: &mut Tape<'_, B>,
+        layers: &[&Linear],
+        x: Var,
+        place: Place<'_>,
+    ) -> Vec<Var> {
         if layers.iter().any(|layer| layer.lora.is_some()) {
-            return layers.iter().map(|layer| layer.forward(tape, x)).collect();
+            return layers.iter().map(|layer| layer.forward_at(tape, x, place)).collect();
         }
         let weights: Vec<_> = layers.iter().map(|layer| layer.weight).collect();
         let biases: Vec<_> = layers.iter().map(|layer| layer.bias).collect();
@@ -61,22 +78,45 @@ impl Linear {
         vec![tape.apply(ops::Linear::new(), &[x, w, b])]
     }
 
-    /// `x (n, i)` to `(n, o)`.
+    /// `x (n, i)` to `(n, o)`, of a layer that has no adapter.
+    ///
+    /// # Panics
+    /// If it has one.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var) -> Var {
-        let (w, b) = (tape.param(self.weight), tape.param(self.bias));
-        let y = tape.apply(ops::Linear::new(), &[x, w, b]);
+        assert!(self.lora.is_none(), "linear: the dropout of an adapter depends on its place; use forward_at");
+        self.plain(tape, x)
+    }
+
+    /// `x (n, i)` to `(n, o)`, with the adapter if there is one.
+    pub fn forward_at<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, place: Place<'_>) -> Var {
+        let y = self.plain(tape, x);
         match &self.lora {
-            Some(adapter) => adapter.add(tape, x, y),
+            Some(adapter) => adapter.add(tape, x, y, place),
             None => y,
         }
     }
 
-    /// `x (n, i)` to `gelu(x Wᵀ + b) (n, o)`.
-    pub fn forward_gelu<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var) -> Var {
+    /// `x Wᵀ + b`.
+    fn plain<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var) -> Var {
+        let (w, b) = (tape.param(self.weight), tape.param(self.bias));
+        tape.apply(ops::Linear::new(), &[x, w, b])
+    }
+
+    /// `x (n, i)` to `gelu(x Wᵀ + b) (n, o)`, with the adapter inside if there is one.
+    pub fn forward_gelu_at<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, place: Place<'_>) -> Var {
         if self.lora.is_some() {
-            let pre = self.forward(tape, x);
+            let pre = self.forward_at(tape, x, place);
             return tape.apply(ops::Gelu, &[pre]);
         }
+        self.forward_gelu(tape, x)
+    }
+
+    /// `x (n, i)` to `gelu(x Wᵀ + b) (n, o)`, of a layer that has no adapter.
+    ///
+    /// # Panics
+    /// If it has one.
+    pub fn forward_gelu<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var) -> Var {
+        assert!(self.lora.is_none(), "linear: the dropout of an adapter depends on its place; use forward_gelu_at");
         let (w, b) = (tape.param(self.weight), tape.param(self.bias));
         tape.apply(ops::Linear::with_gelu(), &[x, w, b])
     }

@@ -17,7 +17,7 @@ pub use dropouts::Dropouts;
 pub use embeddings::Embeddings;
 pub use encoder::{Encoder, Layer};
 pub use heads::{HeadKind, SequenceHead, TokenHead};
-pub use layers::{LayerNorm, Linear};
+pub use layers::{LayerNorm, Linear, Place};
 
 use std::sync::Arc;
 

@@ -79,6 +79,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let stop = stop_on_signal();
     let mut pool = Pool::new(backend);
     let Pretrained { config, model, params, .. } = &mut loaded;
+    model.base.encoder.checkpointing = resolved.checkpointing;
     let frozen_layers = freeze::frozen_layers(params, config);
     let classifier = BertClassifier { model, config, frozen_layers };
     let validation = data.validation.as_ref();
@@ -212,6 +213,7 @@ fn results(resolved: &Resolved, outcome: &Outcome, reports: &Reports<'_>) -> ser
         "test": reports.test,
         "best_epoch": outcome.best_epoch,
         "seed": resolved.numbers.seed,
+        "ema": resolved.numbers.ema,
         "train": {
             "samples_per_second": outcome.samples_per_second,
             "tokens_per_second": outcome.tokens_per_second,

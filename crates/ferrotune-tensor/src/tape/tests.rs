@@ -57,6 +57,95 @@ fn joined_parameters_are_one_matrix_and_each_gets_its_gradient() {
     assert_eq!(gradient(&params, &mixed, "b.bias"), [4.0]);
 }
 
+/// Σ gelu(x Wᵀ + b)·dropout(tanh(..)) through two stages, the second of which reads the first's result; with the numbers that the
+/// pool holds.
+fn staged(params: &Params, checkpoint: bool) -> (Vec<u32>, usize) {
+    let id = |name: &str| params.layout().find(name).unwrap();
+    let (mut pool, mut grads) = (Pool::new(Cpu), Grads::new(&Cpu, params));
+    let mut tape = Tape::new(&Cpu, params, &mut pool);
+    let x: Vec<f32> = (0..900).map(|i| ((i * 37 % 101) as f32 - 50.0) / 40.0).collect();
+    let mut x = tape.constant_from([300, 3], &x);
+    for stage in 0..4 {
+        let body = |tape: &mut Tape<'_>| {
+            let (w, b) = (tape.joined(&[id("a.weight"), id("b.weight")]), tape.joined(&[id("a.bias"), id("b.bias")]));
+            // What a constant feeds is not recorded, and is there when the ops run again.
+            let fixed = tape.constant_from([300, 3], &[0.5; 900]);
+            let fixed = tape.apply(ops::Tanh, &[fixed]);
+            let y = tape.apply(ops::Linear::with_gelu(), &[x, w, b]);
+            let y = tape.apply(ops::Dropout { mask: Mask::new(0.3, 1, 2, stage, 4) }, &[y]);
+            let y = tape.apply(ops::Mul, &[y, fixed]);
+            let y = tape.apply(ops::Tanh, &[y]);
+            // The result is not the last that was computed.
+            let result = tape.apply(ops::Add, &[y, x]);
+            tape.apply(ops::Tanh, &[result]);
+            result
+        };
+        x = if checkpoint { tape.checkpoint(body) } else { tape.scope(body) };
+    }
+    let loss = tape.apply(ops::Sum { scale: 1.0 }, &[x]);
+    let mut bits = tape.download(loss);
+    tape.backward(loss, 1.0, &mut grads);
+    for name in ["a.weight", "b.weight", "a.bias", "b.bias"] {
+        bits.extend(gradient(params, &grads, name));
+    }
+    (bits.into_iter().map(f32::to_bits).collect(), pool.held())
+}
+
+#[test]
+fn a_checkpoint_gives_the_same_bits_from_less_memory() {
+    let mut params = Params::init(&Cpu, layout(), 1);
+    let ((plain, much), (again, little)) = (staged(&params, false), staged(&params, true));
+    assert_eq!(plain, again);
+    assert!(little * 3 < much * 2, "{little} numbers held with checkpoints, {much} without");
+    // A value inside is gone, as that of a scope, and a checkpoint in which nothing was recorded is one.
+    for name in ["a.weight", "b.weight", "a.bias", "b.bias"] {
+        let id = params.layout().find(name).unwrap();
+        params.set_trainable(id, false);
+    }
+    let mut pool = Pool::new(Cpu);
+    let mut tape = Tape::new(&Cpu, &params, &mut pool);
+    let x = tape.constant_from([1, 3], &[1.0; 3]);
+    let mut inside = None;
+    let y = tape.checkpoint(|tape| {
+        inside = Some(tape.apply(ops::Tanh, &[x]));
+        tape.apply(ops::Tanh, &[inside.unwrap()])
+    });
+    assert_eq!((tape.recorded(), tape.download(y).len()), (0, 3));
+    let read = std::panic::AssertUnwindSafe(|| tape.download(inside.unwrap()));
+    assert!(std::panic::catch_unwind(read).is_err());
+}
+
+/// An op that writes no gradient.
+struct Forgetful;
+
+impl Op for Forgetful {
+    fn name(&self) -> &'static str {
+        "forgetful"
+    }
+    fn forward(&mut self, cx: Forward<'_, '_, Cpu>) -> Tensor {
+        let mut y = cx.pool.take(cx.x[0].shape);
+        y.data_mut().copy_from_slice(cx.x[0].data);
+        y
+    }
+    fn backward(&mut self, _: Backward<'_, '_, Cpu>) {}
+}
+
+#[test]
+#[should_panic(expected = "gradient coverage: op `forgetful`")]
+fn gradient_coverage_holds_in_a_checkpoint() {
+    let params = Params::init(&Cpu, layout(), 1);
+    let (mut pool, mut grads) = (Pool::new(Cpu), Grads::new(&Cpu, &params));
+    let mut tape = Tape::new(&Cpu, &params, &mut pool);
+    let w = tape.param(params.layout().find("apart").unwrap());
+    let y = tape.checkpoint(|tape| {
+        let y = tape.apply(ops::Tanh, &[w]);
+        let y = tape.apply(Forgetful, &[y]);
+        tape.apply(ops::Tanh, &[y])
+    });
+    let loss = tape.apply(ops::Sum { scale: 1.0 }, &[y]);
+    tape.backward(loss, 1.0, &mut grads);
+}
+
 #[test]
 fn a_frozen_neighbour_gets_no_gradient_and_spoils_none() {
     let mut params = Params::init(&Cpu, layout(), 1);
