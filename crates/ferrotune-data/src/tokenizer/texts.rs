@@ -3,7 +3,7 @@
 use super::{EncodedRow, Sequence, Tokenizer};
 use crate::LongTexts;
 use crate::windows::Windows;
-use tokenizers::{Encoding, PostProcessor, Token, TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::{Encoding, Token, TruncationDirection, TruncationParams, TruncationStrategy};
 
 impl Tokenizer {
     /// Texts are encoded without special tokens first, so that the length before cutting is known. The lengths of what is kept of a pair are
