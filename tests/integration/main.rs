@@ -3,6 +3,7 @@
 
 mod families;
 mod golden;
+mod long_texts;
 mod memory;
 mod minilm;
 mod tasks;

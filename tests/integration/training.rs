@@ -4,7 +4,7 @@
 use ferrotune_bert::parts::{self, Part};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{HeadKind, freeze};
-use ferrotune_data::{Labels, Row, Tokenizer};
+use ferrotune_data::{Labels, LongTexts, Row, Tokenizer};
 use ferrotune_optim::optimizer::State;
 use ferrotune_optim::schedule::Kind;
 use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Penalty, adamw};
@@ -34,6 +34,8 @@ thread_local! {
     static ANCHOR: std::cell::Cell<f32> = const { std::cell::Cell::new(0.0) };
     /// Layers that begin to move in each epoch after the first; 0 for all from the start.
     pub(super) static UNFREEZING: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    /// Texts are cut into windows of so many tokens; 0 for rows that all fit.
+    pub(super) static WINDOWS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
     /// What runs of this thread compute on.
     static BACKEND: std::cell::Cell<Cpu> = const { std::cell::Cell::new(Cpu) };
     /// Whether layers keep their results alone.
@@ -63,8 +65,13 @@ pub(super) fn rows_for(fixture: &str) -> Split {
         rows.push(Row { text: text.join(" "), text_b: None, words: None, label: None, line: n as u64 });
         labels.push((n % 2) as u32);
     }
-    let tokenizer = Tokenizer::from_folder(&golden(fixture).join("model"), 16).unwrap();
-    Split { encoded: tokenizer.encode(&rows).unwrap(), targets: Targets::Classes(labels) }
+    let (length, long_texts) = match WINDOWS.get() {
+        0 => (16, LongTexts::Head),
+        length => (length, LongTexts::Windows),
+    };
+    let tokenizer = Tokenizer::from_folder(&golden(fixture).join("model"), length).unwrap();
+    let encoded = tokenizer.with_long_texts(long_texts).encode(&rows).unwrap();
+    Split::of_rows(encoded, Targets::Classes(labels))
 }
 
 pub(super) fn settings() -> Settings {
@@ -90,9 +97,9 @@ pub(super) fn settings() -> Settings {
 
 pub(super) struct Trained {
     pub(super) weights: Vec<u32>,
-    outcome: Outcome,
-    losses: Vec<f64>,
-    norms: Vec<f64>,
+    pub(super) outcome: Outcome,
+    pub(super) losses: Vec<f64>,
+    pub(super) norms: Vec<f64>,
     warnings: Vec<String>,
 }
 
@@ -129,9 +136,9 @@ impl Optimizer<Cpu> for Dense {
 }
 
 /// What makes the caches of a frozen prefix for training and validation rows.
-type MakeCaches<'a> = dyn FnMut(&BertClassifier<'_>, &Params<Cpu>, &Split) -> Option<PrefixCaches> + 'a;
+pub(super) type MakeCaches<'a> = dyn FnMut(&BertClassifier<'_>, &Params<Cpu>, &Split) -> Option<PrefixCaches> + 'a;
 
-fn run_with(
+pub(super) fn run_with(
     dropout: f32,
     settings: &Settings,
     freeze_spec: &str,

@@ -106,6 +106,9 @@ pub struct TrainSettings {
     /// Tokens of a row at most, special tokens included; longer rows are cut and counted, of words into overlapping windows [default: 128].
     #[arg(long, value_name = "N", help_heading = "Data and model")]
     pub max_length: Option<usize>,
+    /// What is read of a text with more than --max-length tokens; evaluate and predict do the same [default: head].
+    #[arg(long, value_enum, help_heading = "Data and model")]
+    pub long_texts: Option<LongTextsName>,
 
     /// Settings that belong together; each of them can still be set by its own flag.
     #[arg(long, value_enum, help_heading = "Optimization")]

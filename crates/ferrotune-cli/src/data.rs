@@ -1,6 +1,6 @@
 //! The rows of a run: read, given targets by the task, cut into tokens, audited. It must not know the model or the loop.
 
-use crate::args::TaskName;
+use crate::args::{LongTextsName, TaskName};
 use crate::audit;
 use crate::exit::{Failure, MODEL};
 use crate::settings::{self, Resolved};
@@ -42,16 +42,18 @@ impl Data {
         let test = resolved.settings.test.as_deref().map(read).transpose()?;
         let (task, loss) = task::build(task_name, s, &train)?;
         eprintln!("task       {} ({why}), {loss}", task.name());
-        let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?;
+        let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?.with_long_texts(resolved.long_texts.into());
         check_vocabulary(&tokenizer, config, model)?;
         let audit = audit::lines(&train, validation.as_ref(), test.as_ref(), need);
         let encode = |name: &str, table: &Table| -> Result<Split, Failure> {
             let encoded = tokenizer.encode(&table.rows)?;
             let targets = task.targets(table, &encoded)?;
             let (rows, mean) = (table.rows.len(), encoded.tokens() as f64 / table.rows.len() as f64);
-            let cut = cut(&encoded, resolved.max_length).map(|cut| format!(", {cut}")).unwrap_or_default();
+            let cut = cut(&encoded, resolved.max_length, resolved.long_texts)
+                .map(|cut| format!(", {cut}"))
+                .unwrap_or_default();
             eprintln!("{name:<10} {rows} rows, {mean:.1} tokens on average{cut}");
-            Ok(Split { encoded, targets })
+            Ok(Split::of_rows(encoded, targets))
         };
         let (train, validation, test) = (
             encode("train", &train)?,
@@ -64,24 +66,33 @@ impl Data {
 }
 
 /// What the length limit did to rows, and words that say nothing to the model.
-pub fn cut(encoded: &Encoded, max_length: usize) -> Option<String> {
+pub fn cut(encoded: &Encoded, max_length: usize, long_texts: LongTextsName) -> Option<String> {
     let longest = encoded.longest_untruncated;
     let mut said = Vec::new();
     if !encoded.truncated.is_empty() {
-        said.push(format!("{} cut to {max_length} (longest {longest})", encoded.truncated.len()));
+        said.push(format!("{} cut to {} (longest {longest})", encoded.truncated.len(), kept(max_length, long_texts)));
+    }
+    let windowed = encoded.windowed_rows();
+    if windowed > 0 {
+        let windows = encoded.len();
+        said.push(format!(
+            "{windowed} read in overlapping windows of {max_length} (longest {longest}), {windows} sequences in all"
+        ));
     }
     if let Some(words) = &encoded.words {
-        if words.windowed_rows > 0 {
-            said.push(format!(
-                "{} read in overlapping windows of {max_length} (longest {longest})",
-                words.windowed_rows
-            ));
-        }
         if let Some(line) = words.first_silent_line {
             said.push(format!("{} words give no token and count as O (first on line {line})", words.silent_words));
         }
     }
     (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// What is left of a row that was cut.
+pub fn kept(max_length: usize, long_texts: LongTextsName) -> String {
+    match long_texts {
+        LongTextsName::HeadTail => format!("begin and end, {max_length} tokens"),
+        LongTextsName::Head | LongTextsName::Windows => format!("{max_length} tokens"),
+    }
 }
 
 fn first(names: &[String], most: usize) -> String {

@@ -1,5 +1,6 @@
 //! `ferrotune.json`: what a model folder remembers beside the files of Hugging Face, the row length and the task's own notes.
 
+use crate::args::LongTextsName;
 use crate::exit::{Failure, MODEL, io};
 use ferrotune_bert::{EncoderConfig, HeadKind};
 use ferrotune_tensor::Cpu;
@@ -16,6 +17,8 @@ const FILE: &str = "ferrotune.json";
 pub struct Notes {
     /// Tokens of a row at most in training.
     pub max_length: Option<usize>,
+    /// What training read of longer texts; their first tokens, where nothing is said.
+    pub long_texts: Option<LongTextsName>,
     /// The task; models of other tools have none.
     pub task: Option<TaskNotes>,
 }
@@ -30,9 +33,9 @@ pub struct TaskNotes {
 
 impl Notes {
     /// The notes of a run.
-    pub fn of(max_length: usize, task: &dyn Task<Cpu>) -> Notes {
+    pub fn of(max_length: usize, long_texts: LongTextsName, task: &dyn Task<Cpu>) -> Notes {
         let task = TaskNotes { name: task.name().to_string(), own: task.notes() };
-        Notes { max_length: Some(max_length), task: Some(task) }
+        Notes { max_length: Some(max_length), long_texts: Some(long_texts), task: Some(task) }
     }
 
     /// Writes them into a model folder.
@@ -51,7 +54,7 @@ impl Notes {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Notes { max_length: None, task: None });
+                return Ok(Notes { max_length: None, long_texts: None, task: None });
             }
             Err(error) => return Err(io(path.display())(error)),
         };

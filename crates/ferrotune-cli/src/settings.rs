@@ -1,7 +1,7 @@
 //! From what was typed to what will be run: flags over ferrotune.toml over defaults, every value checked.
 //! It must not train, and opens no file but the settings file.
 
-use crate::args::{OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
+use crate::args::{LongTextsName, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
 use crate::recipes;
 use ferrotune_bert::lora::LoraSpec;
@@ -31,6 +31,8 @@ pub struct Resolved {
     pub output: PathBuf,
     /// Row length limit.
     pub max_length: usize,
+    /// What is read of texts beyond it.
+    pub long_texts: LongTextsName,
     /// What was asked for; the device says what it came to.
     pub precision: Precision,
     /// Optimizer.
@@ -219,6 +221,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         train,
         output,
         max_length,
+        long_texts: s.long_texts.unwrap_or(LongTextsName::Head),
         precision: s.precision.unwrap_or(Precision::F32),
         optimizer: chosen_optimizer(&s)?,
         weight_decay,

@@ -63,6 +63,9 @@ pub fn check(name: TaskName, s: &TrainSettings) -> Result<(), Failure> {
     if s.text_b_column.is_some() && name == TaskName::Tokens {
         return stray("text-b-column", "tasks of texts");
     }
+    if s.long_texts.is_some() && name == TaskName::Tokens {
+        return stray("long-texts", "tasks of texts (rows of words are always read in windows)");
+    }
     let names_pooler = |spec: &String| spec.split(',').any(|part| part.trim() == "pooler");
     if s.freeze.as_ref().is_some_and(names_pooler) && name == TaskName::Tokens {
         return Err(usage("--freeze: a tagger of words has no pooler; leave that part out"));
@@ -190,6 +193,7 @@ pub fn shown(value: impl ValueEnum) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::LongTextsName;
 
     #[test]
     fn the_columns_speak_of_a_task() {
@@ -220,6 +224,11 @@ mod tests {
                 TaskName::Regression,
                 TrainSettings { loss: Some(LossName::Focal), ..none() },
                 "--loss focal is no loss of regression",
+            ),
+            (
+                TaskName::Tokens,
+                TrainSettings { long_texts: Some(LongTextsName::Windows), ..none() },
+                "--long-texts belongs to tasks of texts",
             ),
             (
                 TaskName::Binary,

@@ -2,10 +2,11 @@
 //! It knows nothing of texts, files or tokenizers.
 
 use crate::Words;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// The token ids of many rows, one after the other. Where words are scored, a "row" is a sequence of [`Words`]: a window of a row of the
-/// table.
+/// The token ids of many rows, one after the other. Where words are scored, a "row" is a sequence of [`Words`], and where texts were
+/// cut into windows it is one of these: a part of a row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
     /// Token ids of all rows, `[tokens]`.
@@ -18,6 +19,9 @@ pub struct Encoded {
     pub truncated: Vec<usize>,
     /// The length of the longest row before cutting, special tokens included.
     pub longest_untruncated: usize,
+    /// Where texts were cut into windows: the row of the table that each window is a part of, ascending, `[rows]`. Empty where every text is
+    /// one row.
+    pub windows: Vec<usize>,
     /// The tokens that are scored, where words are and not rows.
     pub words: Option<Arc<Words>>,
 }
@@ -36,6 +40,21 @@ impl Encoded {
     /// The number of tokens of all rows.
     pub fn tokens(&self) -> usize {
         self.ids.len()
+    }
+
+    /// How many rows of the table were cut into windows.
+    pub fn windowed_rows(&self) -> usize {
+        let of_texts = || self.window_groups().filter(|windows| windows.len() > 1).count();
+        self.words.as_ref().map_or_else(of_texts, |words| words.windowed_rows)
+    }
+
+    /// The windows of each text, where texts were cut into windows: neighbours, of which each text has at least one.
+    pub fn window_groups(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut start = 0;
+        self.windows.chunk_by(|a, b| a == b).map(move |windows| {
+            start += windows.len();
+            start - windows.len()..start
+        })
     }
 
     /// The token ids and segments of one row.

@@ -140,6 +140,10 @@ pub enum DataError {
     MaxLength { max_length: usize, special: usize, needed: usize },
     #[error("the row of line {line} has no tokens: the text is empty and the tokenizer adds none of its own")]
     EmptySequence { line: u64 },
+    #[error(
+        "line {line} has a pair of texts; windows are cut from single texts, long pairs can be read by head or head-tail"
+    )]
+    PairInWindows { line: u64 },
     #[error("more than {limit} tokens in one data set: split it")]
     TooManyTokens { limit: u64 },
 }

@@ -4,16 +4,17 @@
 //! The crate can panic on a hostile `tokenizer.json`, while loading and while encoding, so both run under
 //! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)
 
+mod texts;
 mod words;
 
-use crate::{DataError, Encoded, Row, Words, tokenizer_check};
+use crate::{DataError, Encoded, LongTexts, Row, Words, tokenizer_check};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use tokenizers::{PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::PostProcessor;
 
 /// `tokenizer.json` may have at most this many bytes: 64 MiB. Those of multilingual models have about 17.
 pub const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
@@ -27,12 +28,13 @@ pub struct Tokenizer {
     for_words: OnceLock<tokenizers::Tokenizer>,
     file: String,
     max_length: usize,
+    long_texts: LongTexts,
     vocab_size: usize,
 }
 
 /// What became of one row.
 struct EncodedRow {
-    /// One of a text. Of words one for each window, and none without a word that has tokens.
+    /// One of a text, or one for each window. Of words one for each window, and none without a word that has tokens.
     sequences: Vec<Sequence>,
     /// Its length before cutting.
     untruncated: usize,
@@ -50,7 +52,7 @@ struct Sequence {
 
 impl Tokenizer {
     /// Loads `tokenizer.json` of a model folder. Its own padding and truncation settings are dropped: rows get no
-    /// padding, and are cut to `max_length` tokens with the special tokens counted.
+    /// padding, and are cut to the first `max_length` tokens with the special tokens counted.
     ///
     /// # Errors
     /// The file is missing, over 64 MiB, malformed or hostile; or `max_length` leaves no room for text.
@@ -64,9 +66,15 @@ impl Tokenizer {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| malformed(one_line(&*error)))?;
         let vocab_size = guarded(&file, "checking it", || tokenizer_check::check(&inner))?.map_err(malformed)?;
-        let tokenizer = Tokenizer { inner, for_words: OnceLock::new(), file, max_length, vocab_size };
+        let long_texts = LongTexts::Head;
+        let tokenizer = Tokenizer { inner, for_words: OnceLock::new(), file, max_length, long_texts, vocab_size };
         tokenizer.text_room(false)?;
         Ok(tokenizer)
+    }
+
+    /// With another treatment of texts that are too long.
+    pub fn with_long_texts(self, long_texts: LongTexts) -> Tokenizer {
+        Tokenizer { long_texts, ..self }
     }
 
     /// The largest token id plus one: an embedding table with fewer rows does not fit this tokenizer.
@@ -81,14 +89,15 @@ impl Tokenizer {
 
     /// Encodes all rows in parallel on the current rayon pool; the result does not depend on the number of threads.
     ///
-    /// A row that is too long is cut at its end; of a pair the longer text is cut first ("longest first").
+    /// A text that is too long is cut as [`LongTexts`] says, at its end where nothing else was asked for; of a pair the longer text is cut
+    /// first ("longest first").
     /// A special token written out in a text, like `[SEP]`, becomes that token, as with Hugging Face's tokenizers.
     ///
     /// Rows of words are cut into windows instead that overlap by at least a third, so that no word is lost; [`Encoded::words`] says which
     /// token stands for which word. All rows must be texts, or all words.
     ///
     /// # Errors
-    /// The first row, in order, on which the tokenizer fails, or a text which has no token at all.
+    /// The first row, in order, on which the tokenizer fails, a text which has no token at all, or a pair where windows are asked for.
     pub fn encode(&self, rows: &[Row]) -> Result<Encoded, DataError> {
         // Collected with the errors inside: a parallel collect into a Result may keep any of several errors.
         let encoded_rows: Vec<_> =
@@ -99,6 +108,7 @@ impl Tokenizer {
             offsets: Vec::with_capacity(rows.len() + 1),
             truncated: Vec::new(),
             longest_untruncated: 0,
+            windows: Vec::new(),
             words: None,
         };
         encoded.offsets.push(0);
@@ -129,6 +139,10 @@ impl Tokenizer {
         if rows.first().is_some_and(|row| row.words.is_some()) {
             words.windowed_rows = std::mem::take(&mut encoded.truncated).len();
             encoded.words = Some(Arc::new(words));
+        } else if self.long_texts == LongTexts::Windows {
+            // Nothing was cut off.
+            let windowed = !std::mem::take(&mut encoded.truncated).is_empty();
+            encoded.windows = if windowed { words.rows } else { Vec::new() };
         }
         Ok(encoded)
     }
@@ -142,6 +156,9 @@ impl Tokenizer {
     }
 
     fn encode_guarded(&self, row: &Row) -> Result<EncodedRow, DataError> {
+        if self.long_texts == LongTexts::Windows && row.text_b.is_some() {
+            return Err(DataError::PairInWindows { line: row.line });
+        }
         let room = self.text_room(row.text_b.is_some())?;
         let failed = |detail: String| DataError::TokenizerFailed { line: row.line, detail };
         let doing = format!("encoding the row of line {}", row.line);
@@ -160,34 +177,6 @@ impl Tokenizer {
             }
         }
         Ok(encoded)
-    }
-
-    /// Texts are encoded without special tokens first, so that the length before truncation is known. The truncation
-    /// itself is the crate's, so that ids equal those of Hugging Face's fast tokenizers.
-    fn encode_texts(&self, text: &str, text_b: Option<&str>, room: usize) -> tokenizers::Result<EncodedRow> {
-        let first = self.inner.encode_fast(text, false)?;
-        let second = text_b.map(|text| self.inner.encode_fast(text, false)).transpose()?;
-        let second = second.map(|mut encoding| {
-            encoding.set_type_ids(vec![1; encoding.len()]);
-            encoding
-        });
-        let untruncated = first.len() + second.as_ref().map_or(0, |encoding| encoding.len());
-        let params = TruncationParams {
-            max_length: room,
-            strategy: TruncationStrategy::LongestFirst,
-            stride: 0,
-            direction: TruncationDirection::Right,
-        };
-        let (mut first, mut second) = tokenizers::truncate_encodings(first, second, &params)?;
-        // What was cut off must go before the template is applied: the crate would pair every piece of the first text
-        // with every piece of the second, and two long texts would fill the memory.
-        first.take_overflowing();
-        second.iter_mut().for_each(|encoding| drop(encoding.take_overflowing()));
-        let special = self.special_tokens(second.is_some());
-        let encoding = self.inner.post_process(first, second, true)?;
-        let (ids, type_ids) = (encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec());
-        let sequences = vec![Sequence { ids, type_ids, scored: Vec::new() }];
-        Ok(EncodedRow { sequences, untruncated: untruncated + special, silent_words: 0 })
     }
 
     fn special_tokens(&self, pair: bool) -> usize {

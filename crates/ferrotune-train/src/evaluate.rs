@@ -11,8 +11,8 @@ use ferrotune_tensor::{Backend, Params, Pool, Tape};
 /// Rows of one forward pass of evaluation.
 pub const EVALUATION_BATCH: usize = 64;
 
-/// Runs the model over all rows, in order. Returns logits, row-major `(rows, outputs)` or `(scored words, outputs)`, which a cache does not
-/// change.
+/// Runs the model over all rows, in order. Returns logits, row-major `(rows of the table, outputs)` or `(scored words, outputs)`, which a cache
+/// does not change. A text in windows has the mean of its windows' logits.
 ///
 /// # Errors
 /// The file of the cache cannot be read or written.
@@ -34,10 +34,28 @@ pub fn logits<B: Backend>(
         let logits = start.logits(&mut tape, model, &batch, Mode::Evaluation);
         all.extend(tape.download(logits));
     }
-    Ok(all)
+    Ok(means_of_windows(all, encoded))
 }
 
-/// The logits of each row of a table, from those of all its sequences. `outputs` is the number of logits of a row, or of a word.
+/// The mean logits of each text's windows; the logits as they are where no text was cut into windows. Logits and not probabilities: that is
+/// the same rule for every task, numbers of regression included, and tasks go on to see nothing but logits.
+fn means_of_windows(logits: Vec<f32>, encoded: &Encoded) -> Vec<f32> {
+    if encoded.windows.is_empty() {
+        return logits;
+    }
+    let outputs = logits.len() / encoded.len();
+    let mut means = Vec::new();
+    for windows in encoded.window_groups() {
+        let mean = |output: usize| {
+            let of_windows = windows.clone().map(|window| f64::from(logits[window * outputs + output]));
+            (of_windows.sum::<f64>() / windows.len() as f64) as f32
+        };
+        means.extend((0..outputs).map(mean));
+    }
+    means
+}
+
+/// The logits of each row of a table, from what [`logits`] gave. `outputs` is the number of logits of a row, or of a word.
 ///
 /// # Panics
 /// If there are not so many logits.
@@ -72,5 +90,5 @@ pub fn evaluate<B: Backend>(
     cache: Option<&mut PrefixCache>,
 ) -> Result<Report, TrainError> {
     let logits = logits(backend, model, params, pool, &split.encoded, cache)?;
-    Ok(task.report(&logits, &split.targets))
+    Ok(task.report(&logits, &split.row_targets()))
 }

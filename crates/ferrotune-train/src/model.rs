@@ -4,6 +4,7 @@
 use crate::tasks::Targets;
 use ferrotune_data::{Batch, Encoded};
 use ferrotune_tensor::{Backend, ParamId, Tape, Var};
+use std::borrow::Cow;
 
 /// Why a forward pass runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,12 +60,27 @@ pub trait FrozenPrefix<B: Backend> {
 pub struct Split {
     /// The tokens.
     pub encoded: Encoded,
-    /// What each row should be.
+    /// What each row should be, and each window where texts were cut into windows.
     pub targets: Targets,
 }
 
 impl Split {
-    /// Number of rows; where words are scored, of the sequences that rows were cut into.
+    /// Of the targets of the rows of a table: every window of a text has the text's own.
+    pub fn of_rows(encoded: Encoded, targets: Targets) -> Split {
+        let targets = if encoded.windows.is_empty() { targets } else { targets.select(&encoded.windows) };
+        Split { encoded, targets }
+    }
+
+    /// What each row of the table should be.
+    pub fn row_targets(&self) -> Cow<'_, Targets> {
+        if self.encoded.windows.is_empty() {
+            return Cow::Borrowed(&self.targets);
+        }
+        let firsts: Vec<usize> = self.encoded.window_groups().map(|windows| windows.start).collect();
+        Cow::Owned(self.targets.select(&firsts))
+    }
+
+    /// Number of rows; where words are scored, and where texts were cut into windows, of the sequences that rows were cut into.
     pub fn rows(&self) -> usize {
         self.encoded.len()
     }

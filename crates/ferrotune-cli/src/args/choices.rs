@@ -1,6 +1,7 @@
 //! The names that a flag may have as its value. It must not know what they do.
 
 use clap::ValueEnum;
+use ferrotune_data::LongTexts;
 use serde::{Deserialize, Serialize};
 
 /// Shape of the learning rate after warm-up.
@@ -85,6 +86,28 @@ pub enum TaskName {
     Regression,
     /// A tag for each word of a row, in the entity schemes IOB2 and BIOES.
     Tokens,
+}
+
+/// What is read of a text that is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LongTextsName {
+    /// Its first tokens.
+    Head,
+    /// A quarter of the tokens from its begin and three quarters from its end.
+    HeadTail,
+    /// All of it, in overlapping windows.
+    Windows,
+}
+
+impl From<LongTextsName> for LongTexts {
+    fn from(name: LongTextsName) -> LongTexts {
+        match name {
+            LongTextsName::Head => LongTexts::Head,
+            LongTextsName::HeadTail => LongTexts::HeadTail,
+            LongTextsName::Windows => LongTexts::Windows,
+        }
+    }
 }
 
 /// What training makes small.

@@ -1,7 +1,7 @@
 //! `ferrotune evaluate`: measures a fine-tuned model on labelled rows.
 
 use super::{find_model, max_length, on_pool, use_threads};
-use crate::args::EvaluateArgs;
+use crate::args::{EvaluateArgs, LongTextsName};
 use crate::data::{check_vocabulary, cut};
 use crate::device::device;
 use crate::exit::Failure;
@@ -25,18 +25,19 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let columns = settings::columns(&args.text_column, &args.text_b_column, &args.label_column, task.need());
     let table = read_table_with(&args.data, None, columns.as_ref(), task.need())?;
     let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
-    let tokenizer = Tokenizer::from_folder(&folder, limit)?;
+    let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
+    let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
     check_vocabulary(&tokenizer, &loaded.config, &folder)?;
     let encoded = tokenizer.encode(&table.rows)?;
     let targets = task.targets(&table, &encoded)?;
-    let split = Split { encoded, targets };
+    let split = Split::of_rows(encoded, targets);
     let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
     let pool = &mut Pool::new(backend);
     let result = on_pool(|| evaluate(&backend, &model, &loaded.params, pool, &split, task.as_ref(), None))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&result).expect("a report is plain numbers"));
     } else {
-        if let Some(cut) = cut(&split.encoded, limit) {
+        if let Some(cut) = cut(&split.encoded, limit, long_texts) {
             eprintln!("{} rows, {cut}", table.rows.len());
         }
         println!("{}", report::text("result", &result));

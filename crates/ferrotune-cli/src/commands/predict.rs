@@ -1,8 +1,8 @@
 //! `ferrotune predict`: labels rows as a stream. Memory does not grow with the input.
 
 use super::{find_model, max_length, on_pool, use_threads};
-use crate::args::{InputFormat, OutputFormat, PredictArgs};
-use crate::data::check_vocabulary;
+use crate::args::{InputFormat, LongTextsName, OutputFormat, PredictArgs};
+use crate::data::{check_vocabulary, kept};
 use crate::device::device;
 use crate::exit::{Failure, io, usage};
 use crate::model::BertClassifier;
@@ -37,7 +37,8 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     let notes = Notes::read(&folder)?;
     let task = notes.stored_task(&folder, &loaded.config, &loaded.labels)?;
     let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
-    let tokenizer = Tokenizer::from_folder(&folder, limit)?;
+    let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
+    let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
     check_vocabulary(&tokenizer, &loaded.config, &folder)?;
 
     let (reader, name, input_format) = open(args)?;
@@ -70,12 +71,12 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
         }
         done += block.len();
         cut += encoded.truncated.len();
-        windowed += encoded.words.as_ref().map_or(0, |words| words.windowed_rows);
+        windowed += encoded.windowed_rows();
         silent += encoded.words.as_ref().map_or(0, |words| words.silent_words);
     }
     writer.finish()?;
     if cut > 0 {
-        eprintln!("{cut} of {done} rows were cut to {limit} tokens");
+        eprintln!("{cut} of {done} rows were cut to {}", kept(limit, long_texts));
     }
     if windowed > 0 {
         eprintln!("{windowed} of {done} rows were read in overlapping windows of {limit} tokens");

@@ -136,8 +136,9 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let mut fitted = None;
     if let (Some(split), true) = (&data.validation, data.task.fits()) {
         let scores = on_pool(|| logits(&backend, &classifier, params, &mut pool, &split.encoded, None))?;
-        data.task.fit(&scores, &split.targets);
-        fitted = Some(data.task.report(&scores, &split.targets));
+        let targets = split.row_targets();
+        data.task.fit(&scores, &targets);
+        fitted = Some(data.task.report(&scores, &targets));
     }
     let task = data.task.as_ref();
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
@@ -151,7 +152,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         Some(&model_folder.folder),
         true,
     )?;
-    Notes::of(resolved.max_length, task).write(&best)?;
+    Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
     let measure = |split| on_pool(|| evaluate(&backend, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
     let reports = Reports { validation: outcome.validation.as_ref(), fitted, test };

@@ -78,6 +78,7 @@ fn gather_is_ragged() {
         offsets: vec![0, 2, 3, 6],
         truncated: vec![],
         longest_untruncated: 3,
+        windows: Vec::new(),
         words: None,
     };
     assert_eq!((encoded.len(), encoded.tokens(), encoded.row(2)), (3, 6, (&[30, 31, 32][..], &[0, 1, 1][..])));

@@ -1,7 +1,7 @@
 //! Encoding with a tiny WordPiece tokenizer: ids, segments, our truncation in place of the file's, thread independence.
 
 use super::row;
-use crate::{DataError, Encoded, Row, Tokenizer};
+use crate::{DataError, Encoded, LongTexts, Row, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -102,6 +102,79 @@ fn truncation_is_ours() {
     check(&"fun ".repeat(7), Some(&"a ".repeat(6)), 6, "[CLS] fun fun [SEP] | a [SEP]", Some(16));
     let two_hundred = "fun ".repeat(200);
     check(&two_hundred, None, 202, &format!("[CLS] {two_hundred} [SEP]"), None);
+}
+
+/// Checks the sequences that a text becomes (segment 1 after the bar), between a short row before it and one behind it.
+#[track_caller]
+fn check_long(how: LongTexts, text: &str, text_b: Option<&str>, max_length: usize, expected: &[&str]) {
+    let tokenizer = load(&fixture(), max_length).unwrap().with_long_texts(how);
+    let rows = [row("fun", None, None, 1), row(text, text_b, None, 2), row("bad", None, None, 3)];
+    let encoded = tokenizer.encode(&rows).unwrap();
+    let shown = |sequence| {
+        let (ids, segments) = encoded.row(sequence);
+        let mut tokens: Vec<&str> = ids.iter().map(|&id| VOCABULARY[id as usize]).collect();
+        if let Some(second) = segments.iter().position(|&segment| segment == 1) {
+            tokens.insert(second, "|");
+        }
+        tokens.join(" ")
+    };
+    let all = [&["[CLS] fun [SEP]"], expected, &["[CLS] bad [SEP]"]].concat();
+    assert_eq!((0..encoded.len()).map(shown).collect::<Vec<_>>(), all);
+    let long = encoded.longest_untruncated > max_length;
+    let windowed = long && how == LongTexts::Windows;
+    assert_eq!(encoded.truncated, if long && !windowed { vec![1] } else { vec![] });
+    assert_eq!(encoded.windowed_rows(), usize::from(windowed));
+    if windowed {
+        let (one, end) = (1, all.len());
+        assert_eq!(encoded.window_groups().collect::<Vec<_>>(), [0..one, one..end - 1, end - 1..end]);
+        assert_eq!(encoded.windows, [vec![0], vec![1; end - 2], vec![2]].concat());
+    } else {
+        assert!(encoded.windows.is_empty());
+    }
+}
+
+#[test]
+fn long_texts_are_cut_as_asked() {
+    let text = "the a an and not movie film plot actor is";
+    let words = |from: usize, to: usize| text.split(' ').collect::<Vec<_>>()[from..to].join(" ");
+    let only = |inner: String| format!("[CLS] {inner} [SEP]");
+    use LongTexts::{Head, HeadTail, Windows};
+    check_long(Head, text, None, 8, &[&only(words(0, 6))]);
+    for how in [Head, HeadTail, Windows] {
+        check_long(how, text, None, 12, &[&only(words(0, 10))]);
+    }
+    // A quarter, rounded up: of 8, 6, 4 and 1 tokens.
+    for (max_length, head, tail) in [(10, 2, 6), (8, 2, 4), (6, 1, 3), (3, 1, 0)] {
+        let kept = [words(0, head), words(10 - tail, 10)].join(" ");
+        check_long(HeadTail, text, None, max_length, &[&only(kept.trim().to_string())]);
+    }
+    // Of a pair the longer text is cut first, to 4 tokens here; one that keeps its length keeps its words.
+    check_long(HeadTail, text, Some("it was"), 9, &["[CLS] the plot actor is [SEP] | it was [SEP]"]);
+    check_long(HeadTail, "it was", Some(text), 9, &["[CLS] it was [SEP] | the plot actor is [SEP]"]);
+    // Windows of 6 overlap by 2 at least; so do the three of 4, by 1.
+    check_long(Windows, text, None, 8, &[&only(words(0, 6)), &only(words(4, 10))]);
+    check_long(Windows, text, None, 6, &[&only(words(0, 4)), &only(words(3, 7)), &only(words(6, 10))]);
+    // What looks like a special token in the text is a token of it.
+    check_long(Windows, "[SEP] a an and", None, 5, &["[CLS] [SEP] a an [SEP]", "[CLS] a an and [SEP]"]);
+    check_long(HeadTail, "[SEP] a an and", None, 5, &["[CLS] [SEP] an and [SEP]"]);
+}
+
+/// Also where all would fit: the answer must not depend on the other rows.
+#[test]
+fn pairs_have_no_windows() {
+    let tokenizer = load(&fixture(), 20).unwrap().with_long_texts(LongTexts::Windows);
+    let error = tokenizer.encode(&[row("a", None, None, 1), row("a", Some("fun"), None, 2)]).unwrap_err();
+    assert!(matches!(error, DataError::PairInWindows { line: 2 }), "{error}");
+}
+
+/// At the paper's length its numbers come out: 128 tokens of the begin and 382 of the end.
+#[test]
+fn head_and_tail_of_512() {
+    let text = ["fun "; 300].concat() + &["bad "; 400].concat();
+    let tokenizer = load(&fixture(), 512).unwrap().with_long_texts(LongTexts::HeadTail);
+    let encoded = tokenizer.encode_row(&row(&text, None, None, 1)).unwrap();
+    let of = |token: &str| encoded.ids.iter().filter(|&&id| VOCABULARY[id as usize] == token).count();
+    assert_eq!((encoded.len(), encoded.tokens(), of("fun"), of("bad")), (1, 512, 128, 382));
 }
 
 #[test]

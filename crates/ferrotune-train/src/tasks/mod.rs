@@ -134,6 +134,19 @@ impl Targets {
         }
     }
 
+    /// The targets of these rows, in their order; a row may come several times.
+    ///
+    /// # Panics
+    /// If there is no such row, or these are targets of words, whose windows have words of their own.
+    pub fn select(&self, rows: &[usize]) -> Targets {
+        match self {
+            Targets::Classes(ids) => Targets::Classes(rows.iter().map(|&row| ids[row]).collect()),
+            Targets::Sets(sets) => Targets::Sets(rows.iter().map(|&row| sets[row].clone()).collect()),
+            Targets::Scores(scores) => Targets::Scores(rows.iter().map(|&row| scores[row]).collect()),
+            Targets::Words(_) => panic!("Targets::select: targets of words belong to their sequences"),
+        }
+    }
+
     /// The class of each row, where it has one.
     pub fn class_ids(&self) -> Option<&[u32]> {
         match self {
