@@ -3,6 +3,7 @@
 
 mod families;
 mod golden;
+mod masked;
 mod memory;
 mod minilm;
 mod tasks;

@@ -140,6 +140,16 @@ pub enum DataError {
     MaxLength { max_length: usize, special: usize, needed: usize },
     #[error("the row of line {line} has no tokens: the text is empty and the tokenizer adds none of its own")]
     EmptySequence { line: u64 },
+    #[error("{file} has no special token [MASK] or <mask>: a model without it cannot learn what is masked")]
+    NoMaskToken { file: String },
+    #[error(
+        "{file} does not say where words begin (no ##, no byte-level blanks, no \u{2581}): leave whole-word masking off"
+    )]
+    UnknownWordStarts { file: String },
+    #[error("{file} holds no text that the tokenizer knows: nothing can be learned from it")]
+    NoText { file: String },
+    #[error("{file} is plain text and has no column {}: leave the column out", quoted(.column))]
+    NoColumns { file: String, column: String },
     #[error("more than {limit} tokens in one data set: split it")]
     TooManyTokens { limit: u64 },
 }
@@ -155,6 +165,8 @@ impl DataError {
             | E::TokenizerMalformed { .. }
             | E::TokenizerPanicked { .. }
             | E::TokenizerFailed { .. }
+            | E::NoMaskToken { .. }
+            | E::UnknownWordStarts { .. }
             | E::MaxLength { .. } => ErrorKind::Tokenizer,
             _ => ErrorKind::Data,
         }

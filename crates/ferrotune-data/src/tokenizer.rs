@@ -4,6 +4,7 @@
 //! The crate can panic on a hostile `tokenizer.json`, while loading and while encoding, so both run under
 //! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)
 
+mod vocabulary;
 mod words;
 
 use crate::{DataError, Encoded, Row, Words, tokenizer_check};
@@ -90,9 +91,30 @@ impl Tokenizer {
     /// # Errors
     /// The first row, in order, on which the tokenizer fails, or a text which has no token at all.
     pub fn encode(&self, rows: &[Row]) -> Result<Encoded, DataError> {
+        self.encode_all(rows, |row, room| match &row.words {
+            Some(words) => self.encode_words(words, room),
+            None => self.encode_texts(&row.text, row.text_b.as_deref(), room),
+        })
+    }
+
+    /// Encodes single texts for learning from the text itself: nothing is cut off. A text that is too long becomes several sequences, one after
+    /// the other, each with the special tokens around it; a text without tokens becomes none. [`Encoded::truncated`] has the texts that
+    /// became several.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_in_pieces(&self, rows: &[Row]) -> Result<Encoded, DataError> {
+        self.encode_all(rows, |row, room| self.encode_pieces(&row.text, room))
+    }
+
+    fn encode_all(
+        &self,
+        rows: &[Row],
+        how: impl Fn(&Row, usize) -> tokenizers::Result<EncodedRow> + Sync,
+    ) -> Result<Encoded, DataError> {
         // Collected with the errors inside: a parallel collect into a Result may keep any of several errors.
         let encoded_rows: Vec<_> =
-            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| self.encode_guarded(row)).collect();
+            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| self.encode_guarded(row, &how)).collect();
         let mut encoded = Encoded {
             ids: Vec::new(),
             type_ids: Vec::new(),
@@ -141,15 +163,15 @@ impl Tokenizer {
         self.encode(std::slice::from_ref(row))
     }
 
-    fn encode_guarded(&self, row: &Row) -> Result<EncodedRow, DataError> {
+    fn encode_guarded(
+        &self,
+        row: &Row,
+        how: impl Fn(&Row, usize) -> tokenizers::Result<EncodedRow>,
+    ) -> Result<EncodedRow, DataError> {
         let room = self.text_room(row.text_b.is_some())?;
         let failed = |detail: String| DataError::TokenizerFailed { line: row.line, detail };
         let doing = format!("encoding the row of line {}", row.line);
-        let encoded = guarded(&self.file, &doing, || match &row.words {
-            Some(words) => self.encode_words(words, room),
-            None => self.encode_texts(&row.text, row.text_b.as_deref(), room),
-        })?
-        .map_err(|error| failed(one_line(&*error)))?;
+        let encoded = guarded(&self.file, &doing, || how(row, room))?.map_err(|error| failed(one_line(&*error)))?;
         for sequence in &encoded.sequences {
             if sequence.ids.is_empty() {
                 return Err(DataError::EmptySequence { line: row.line });
@@ -188,6 +210,13 @@ impl Tokenizer {
         let (ids, type_ids) = (encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec());
         let sequences = vec![Sequence { ids, type_ids, scored: Vec::new() }];
         Ok(EncodedRow { sequences, untruncated: untruncated + special, silent_words: 0 })
+    }
+
+    fn encode_pieces(&self, text: &str, room: usize) -> tokenizers::Result<EncodedRow> {
+        let encoding = self.inner.encode_fast(text, false)?;
+        let pieces = encoding.get_ids().chunks(room).map(|piece| Ok(self.with_special_tokens(piece)?.0));
+        let sequences = pieces.collect::<tokenizers::Result<_>>()?;
+        Ok(EncodedRow { sequences, untruncated: encoding.len() + self.special_tokens(false), silent_words: 0 })
     }
 
     fn special_tokens(&self, pair: bool) -> usize {

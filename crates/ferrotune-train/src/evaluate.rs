@@ -4,9 +4,9 @@ use crate::error::TrainError;
 use crate::metrics::Report;
 use crate::model::{Classifier, Mode, Split};
 use crate::prefix::{PrefixCache, Start};
-use crate::tasks::{Answer, Task};
+use crate::tasks::{Answer, Objective};
 use ferrotune_data::{Batch, Encoded};
-use ferrotune_tensor::{Backend, Params, Pool, Tape};
+use ferrotune_tensor::{Backend, Params, Pool, Tape, Var};
 
 /// Rows of one forward pass of evaluation.
 pub const EVALUATION_BATCH: usize = 64;
@@ -22,7 +22,20 @@ pub fn logits<B: Backend>(
     params: &Params<B>,
     pool: &mut Pool<B>,
     encoded: &Encoded,
+    cache: Option<&mut PrefixCache>,
+) -> Result<Vec<f32>, TrainError> {
+    over_rows(backend, model, params, pool, encoded, cache, |tape, logits, _| tape.download(logits))
+}
+
+/// What `read` makes of the logits of some rows, for all rows in order.
+fn over_rows<B: Backend>(
+    backend: &B,
+    model: &dyn Classifier<B>,
+    params: &Params<B>,
+    pool: &mut Pool<B>,
+    encoded: &Encoded,
     mut cache: Option<&mut PrefixCache>,
+    read: impl Fn(&mut Tape<'_, B>, Var, &[usize]) -> Vec<f32>,
 ) -> Result<Vec<f32>, TrainError> {
     let rows: Vec<usize> = (0..encoded.len()).collect();
     let mut all = Vec::new();
@@ -32,7 +45,7 @@ pub fn logits<B: Backend>(
         let start = Start::of(cache.as_deref_mut(), backend, model, params, pool, encoded, rows)?;
         let mut tape = Tape::inference(backend, params, pool);
         let logits = start.logits(&mut tape, model, &batch, Mode::Evaluation);
-        all.extend(tape.download(logits));
+        all.extend(read(&mut tape, logits, rows));
     }
     Ok(all)
 }
@@ -58,7 +71,7 @@ pub fn answers<'a>(logits: &'a [f32], encoded: &'a Encoded, outputs: usize) -> V
     (0..words.table_rows).map(of_row).collect()
 }
 
-/// What the model is worth on a split, as the task measures it.
+/// What the model is worth on a split, as the objective measures it.
 ///
 /// # Errors
 /// As [`logits`].
@@ -68,9 +81,11 @@ pub fn evaluate<B: Backend>(
     params: &Params<B>,
     pool: &mut Pool<B>,
     split: &Split,
-    task: &dyn Task<B>,
+    task: &dyn Objective<B>,
     cache: Option<&mut PrefixCache>,
 ) -> Result<Report, TrainError> {
-    let logits = logits(backend, model, params, pool, &split.encoded, cache)?;
-    Ok(task.report(&logits, &split.targets))
+    let measured = over_rows(backend, model, params, pool, &split.encoded, cache, |tape, logits, rows| {
+        task.measure(tape, logits, &split.targets, rows)
+    })?;
+    Ok(task.report(&measured, &split.targets))
 }

@@ -37,7 +37,7 @@ impl Tokenizer {
     }
 
     /// The template around pieces of one text, and how many tokens stand before them.
-    fn with_special_tokens(&self, pieces: &[u32]) -> tokenizers::Result<(Sequence, usize)> {
+    pub(super) fn with_special_tokens(&self, pieces: &[u32]) -> tokenizers::Result<(Sequence, usize)> {
         let tokens = pieces.iter().map(|&id| Token::new(id, String::new(), (0, 0))).collect();
         let encoding = self.inner.post_process(Encoding::from_tokens(tokens, 0), None, true)?;
         let ids = encoding.get_ids().to_vec();
