@@ -196,7 +196,7 @@ fn run(name: &str, settings: &Settings, how: How<'_>) -> Trained {
     let split = rows_for(name);
     let labels = NAMES.map(str::to_string);
     let head = Head::For { labels: &labels, kind: HeadKind::Sequence, seed: 1 };
-    let spec = LoraSpec { rank: 2, alpha: 4.0, targets: vec![Target::Query, Target::Output] };
+    let spec = LoraSpec { rank: 2, alpha: 4.0, dropout: 0.0, targets: vec![Target::Query, Target::Output] };
     let spec = how.lora.then_some(&spec);
     let mut loaded: Pretrained<Cpu> =
         pretrained::load_with_adapters(&Cpu, &golden(name).join("model"), head, spec).unwrap();

@@ -56,8 +56,7 @@ fn held(config: &EncoderConfig, kind: HeadKind, freeze_spec: &str, lengths: &[u3
         let loss = tape.apply(CrossEntropy::new(vec![1; labels], 1.0), &[logits]);
         tape.backward(loss, 1.0, &mut grads);
     }
-    let predicted =
-        activation_numbers(config, kind, frozen, tokens as usize, lengths.len(), checkpointing) as f64;
+    let predicted = activation_numbers(config, kind, frozen, tokens as usize, lengths.len(), checkpointing) as f64;
     let held = pool.held() as f64;
     let ratio = predicted / held;
     // An eighth of a buffer may be unused; small gradients and scratch of kernels are not counted.

@@ -135,7 +135,7 @@ fn the_top_starts_anew_and_the_rest_stays() {
 #[test]
 fn adapters_lie_beside_their_layers_and_merge_into_them() {
     for_all(|_, mut model, mut layout| {
-        let spec = LoraSpec { rank: 2, alpha: 6.0, targets: Target::ALL.to_vec() };
+        let spec = LoraSpec { rank: 2, alpha: 6.0, dropout: 0.0, targets: Target::ALL.to_vec() };
         let plain = layout.entries().len();
         lora::attach(&mut model, &mut layout, &spec);
         assert_eq!(layout.entries().len(), plain + 3 * 6 * 2);
