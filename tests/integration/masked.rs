@@ -82,7 +82,8 @@ fn folders_are_those_of_transformers_and_base_models() {
         pretrained::save_vocabulary(&Cpu, &to, &loaded.config, &loaded.params, &source, false).unwrap();
         let read = |folder: &Path, file| std::fs::read(folder.join(file)).unwrap();
         assert!(read(&to, "model.safetensors") == read(&source, "model.safetensors"), "{name}");
-        let json = |folder: &Path| -> serde_json::Value { serde_json::from_slice(&read(folder, "config.json")).unwrap() };
+        let json =
+            |folder: &Path| -> serde_json::Value { serde_json::from_slice(&read(folder, "config.json")).unwrap() };
         assert_eq!(json(&to), json(&source), "{name}");
 
         let labels = ["a", "b"].map(str::to_string);
@@ -141,7 +142,10 @@ fn what_cannot_be_adapted_so_is_refused_with_the_reason() {
     };
     let untied = copy(&|config| config["tie_word_embeddings"] = false.into());
     for (folder, says) in [
-        (golden("tiny-electra/model"), "is of the family electra, whose encoder is not pre-trained by predicting masked"),
+        (
+            golden("tiny-electra/model"),
+            "is of the family electra, whose encoder is not pre-trained by predicting masked",
+        ),
         (untied, "says tie_word_embeddings false"),
     ] {
         let loaded: Result<Pretrained<Cpu>, _> = pretrained::load(&Cpu, &folder, Head::Vocabulary { seed: 1 });
@@ -154,11 +158,11 @@ fn what_cannot_be_adapted_so_is_refused_with_the_reason() {
 fn texts() -> (MaskedTokens, Encoded) {
     let folder = golden("tiny-single/model");
     let words = std::fs::read_to_string(folder.join("vocab.txt")).unwrap();
-    let words: Vec<&str> = words.lines().filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase())).collect();
+    let words: Vec<&str> =
+        words.lines().filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase())).collect();
     let text = |n: usize| (0..4 + n % 11).map(|k| words[(n + k) % 9]).collect::<Vec<_>>().join(" ");
-    let rows: Vec<Row> = (0..40)
-        .map(|n| Row { text: text(n), text_b: None, words: None, label: None, line: n as u64 })
-        .collect();
+    let rows: Vec<Row> =
+        (0..40).map(|n| Row { text: text(n), text_b: None, words: None, label: None, line: n as u64 }).collect();
     let tokenizer = Tokenizer::from_folder(&folder, 12).unwrap();
     (MaskedTokens::new(tokenizer.masking(true).unwrap()), tokenizer.encode_in_pieces(&rows).unwrap())
 }
@@ -287,7 +291,8 @@ fn clone<'a>(how: &How<'a>) -> How<'a> {
 
 #[test]
 fn frozen_parts_stay_and_the_rest_moves() {
-    let start: Vec<_> = load(&golden("tiny-single/model")).params.layout().entries().iter().map(|e| e.name.clone()).collect();
+    let start: Vec<_> =
+        load(&golden("tiny-single/model")).params.layout().entries().iter().map(|e| e.name.clone()).collect();
     let loaded = load(&golden("tiny-single/model"));
     for (freeze, stays) in [
         ("embeddings", vec!["bert.embeddings."]),

@@ -128,9 +128,12 @@ pub fn load_with_adapters<B: Backend>(
 fn check_vocabulary_head(folder: &Path, config: &EncoderConfig) -> Result<(), BertError> {
     let family = config.family.model_type;
     let problem = if config.family.vocabulary_head.is_none() {
-        format!("is of the family {family}, whose encoder is not pre-trained by predicting masked words: it cannot be adapted so")
+        format!(
+            "is of the family {family}, whose encoder is not pre-trained by predicting masked words: it cannot be adapted so"
+        )
     } else if config.raw.get("tie_word_embeddings") == Some(&Value::Bool(false)) {
-        "says tie_word_embeddings false: a head over the vocabulary with a weight of its own is not supported".to_string()
+        "says tie_word_embeddings false: a head over the vocabulary with a weight of its own is not supported"
+            .to_string()
     } else {
         return Ok(());
     };

@@ -50,10 +50,13 @@ pub enum Command {
 impl Cli {
     /// What was typed. The help of `pretrain` shows only what applies there.
     pub fn read() -> Cli {
-        let applies = |arg: &Arg| arg.get_long().is_none_or(|key| !TrainSettings::keys().iter().any(|k| k == key) || SHARED.contains(&key));
+        let applies = |arg: &Arg| {
+            arg.get_long().is_none_or(|key| !TrainSettings::keys().iter().any(|k| k == key) || SHARED.contains(&key))
+        };
         let hide = |arg: Arg| if applies(&arg) { arg } else { arg.hide(true) };
         let rate = "Peak learning rate. Small encoders want more than large ones [default: 1e-4]";
-        let command = Cli::command().mut_subcommand("pretrain", |pretrain| pretrain.mut_args(hide).mut_arg("lr", |arg| arg.help(rate)));
+        let command = Cli::command()
+            .mut_subcommand("pretrain", |pretrain| pretrain.mut_args(hide).mut_arg("lr", |arg| arg.help(rate)));
         Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
 }

@@ -123,7 +123,8 @@ impl Masking {
             if chosen.len() >= wanted {
                 break;
             }
-            units.swap(at, at + random.below((units.len() - at) as u64) as usize);
+            let other = at + random.below((units.len() - at) as u64) as usize;
+            units.swap(at, other);
             let unit = units[at].clone();
             if chosen.is_empty() || chosen.len() + unit.len() <= wanted {
                 chosen.extend(unit);

@@ -187,7 +187,11 @@ impl<'p, B: Backend> Tape<'p, B> {
             if let Value::Params(ids) = &self.values[v.index()] {
                 let stale = op.rows(i).is_none() && self.params.is_owed(ids.clone());
                 let name = &self.params.layout().entries()[ids.start].name;
-                assert!(!stale, "tape: op `{}` reads all rows of `{name}`, and the optimizer owes updates to some (Grads::by_rows)", op.name());
+                assert!(
+                    !stale,
+                    "tape: op `{}` reads all rows of `{name}`, and the optimizer owes updates to some (Grads::by_rows)",
+                    op.name()
+                );
             }
         }
         let x: Vec<View<'_, B>> = inputs.iter().map(|&v| lookup(&self.values, self.params, v)).collect();

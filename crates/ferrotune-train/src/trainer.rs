@@ -183,7 +183,10 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             order_of = Some(epoch);
             drop(drawn.take()); // The rows of the last epoch go before the new ones come.
             drawn = task.draw(train, settings.seed, epoch);
-            assert!(drawn.is_none() || prefix.is_none(), "train: a prefix cache keeps rows, and these are drawn anew in each epoch");
+            assert!(
+                drawn.is_none() || prefix.is_none(),
+                "train: a prefix cache keeps rows, and these are drawn anew in each epoch"
+            );
         }
         let train = drawn.as_ref().unwrap_or(train);
         thaw.hold(params, epoch);

@@ -1,6 +1,8 @@
 //! BERT: Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>. It must not know the network.
 
-use super::{BERT_KEYS, BERT_LAYER, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths};
+use super::{
+    BERT_KEYS, BERT_LAYER, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
+};
 
 /// `BertModel` and its heads in transformers.
 pub(super) const BERT: Family = Family {

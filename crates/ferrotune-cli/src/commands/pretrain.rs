@@ -77,8 +77,7 @@ pub fn run(args: PretrainArgs) -> Result<(), Failure> {
     let frozen_layers = freeze::frozen_layers(params, config);
     let kind = model.kind();
     let held_out = texts.held_out.as_ref();
-    let predicted =
-        memory::predicted_mib(resolved, config, kind, params, frozen_layers, &texts.train, held_out, 0);
+    let predicted = memory::predicted_mib(resolved, config, kind, params, frozen_layers, &texts.train, held_out, 0);
     if let Some(mib) = predicted {
         eprintln!("memory     about {mib:.0} MiB at the peak of training");
     }
@@ -151,7 +150,10 @@ impl Texts {
             let mean = tokens as f64 / sequences as f64;
             let cut = match encoded.truncated.len() {
                 0 => String::new(),
-                n => format!(", {n} texts read in pieces of {} (longest {})", run.max_length, encoded.longest_untruncated),
+                n => format!(
+                    ", {n} texts read in pieces of {} (longest {})",
+                    run.max_length, encoded.longest_untruncated
+                ),
             };
             let silent = match encoded.len() - sequences {
                 0 => String::new(),
@@ -172,7 +174,9 @@ impl Texts {
 /// Takes a share of the rows out, at least one, and leaves at least one.
 fn split_off(rows: &mut Vec<Row>, share: f64, seed: u64) -> Result<Vec<Row>, Failure> {
     if rows.len() < 2 {
-        return Err(usage("there is one text, and --held-out cannot take it away: say --held-out 0, or name --validation"));
+        return Err(usage(
+            "there is one text, and --held-out cannot take it away: say --held-out 0, or name --validation",
+        ));
     }
     let count = ((share * rows.len() as f64).round() as usize).clamp(1, rows.len() - 1);
     let mut is_held_out = vec![false; rows.len()];

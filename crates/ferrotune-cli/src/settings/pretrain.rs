@@ -42,23 +42,22 @@ fn known() -> Vec<String> {
     PretrainSettings::keys().into_iter().chain(SHARED.map(str::to_string)).collect()
 }
 
-fn check_pretraining(
-    own: PretrainSettings,
-    shared: TrainSettings,
-    file: toml::Table,
-) -> Result<Pretraining, Failure> {
+fn check_pretraining(own: PretrainSettings, shared: TrainSettings, file: toml::Table) -> Result<Pretraining, Failure> {
     let mut said = file;
     said.extend(toml::Table::try_from(own).expect("settings are a table"));
     said.extend(toml::Table::try_from(shared).expect("settings are a table"));
     if let Some(stray) = said.keys().find(|key| !known().contains(key)) {
-        return Err(usage(format!("--{stray} belongs to train; pretrain learns from texts alone and has no such setting")));
+        return Err(usage(format!(
+            "--{stray} belongs to train; pretrain learns from texts alone and has no such setting"
+        )));
     }
     let own_keys = PretrainSettings::keys();
     let (own, shared): (toml::Table, toml::Table) = said.into_iter().partition(|(key, _)| own_keys.contains(key));
     let own: PretrainSettings = from_table(own, "settings")?;
     let mut shared: TrainSettings = from_table(shared, "settings")?;
 
-    let text = own.text.clone().ok_or_else(|| usage("--text is missing: name a file of texts, .txt with one a line"))?;
+    let text =
+        own.text.clone().ok_or_else(|| usage("--text is missing: name a file of texts, .txt with one a line"))?;
     let held_out = match (own.held_out, &shared.validation) {
         (Some(_), Some(_)) => {
             return Err(usage("--held-out and --validation both say what loss is measured on; leave one of them out"));
@@ -71,12 +70,16 @@ fn check_pretraining(
     };
     let names_pooler = |spec: &String| spec.split(',').any(|part| part.trim() == "pooler");
     if shared.freeze.as_ref().is_some_and(names_pooler) {
-        return Err(usage("--freeze: masked words do not reach the pooler, it stays as it is anyway; leave that part out"));
+        return Err(usage(
+            "--freeze: masked words do not reach the pooler, it stays as it is anyway; leave that part out",
+        ));
     }
     // What is measured may be a share of the texts, of which the rules of `train` know nothing.
     let patience = shared.patience.take();
     if patience.is_some() && held_out == Some(0.0) {
-        return Err(usage("--patience needs --held-out or --validation: nothing else says whether training still helps"));
+        return Err(usage(
+            "--patience needs --held-out or --validation: nothing else says whether training still helps",
+        ));
     }
     if let Some(patience) = patience {
         within("patience", patience, patience > 0, "a whole number of at least 1")?;
@@ -101,7 +104,8 @@ mod tests {
     fn of(text: &str) -> Result<Pretraining, String> {
         let text = format!("model = 'm'\noutput = 'o'\n{text}");
         let table = parse_table(&text, "f", &known()).map_err(|failure| failure.message)?;
-        check_pretraining(PretrainSettings::default(), TrainSettings::default(), table).map_err(|failure| failure.message)
+        check_pretraining(PretrainSettings::default(), TrainSettings::default(), table)
+            .map_err(|failure| failure.message)
     }
 
     #[test]

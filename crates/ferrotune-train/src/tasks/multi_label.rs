@@ -1,8 +1,8 @@
 //! Any number of labels for each row: one sigmoid a label, and one threshold a label that validation rows choose.
 
 use super::{
-    Answer, Emphasis, Objective, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, entropy, probability_columns,
-    shown, sigmoid,
+    Answer, Emphasis, Objective, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, entropy,
+    probability_columns, shown, sigmoid,
 };
 use crate::metrics::{LabelCounts, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_label_sets};

@@ -1,8 +1,8 @@
 //! One class for each row: softmax over the classes.
 
 use super::{
-    Answer, Emphasis, Objective, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns, shown,
-    softmax,
+    Answer, Emphasis, Objective, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns,
+    shown, softmax,
 };
 use crate::metrics::{Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
