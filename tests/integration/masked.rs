@@ -242,7 +242,7 @@ fn run(how: &How<'_>) -> Trained {
 fn a_tiny_model_learns_which_word_is_hidden() {
     let mut how = usual();
     how.settings.penalty = Default::default();
-    (how.settings.epochs, how.settings.learning_rate) = (25, 1e-2);
+    (how.settings.epochs, how.settings.learning_rate) = (150, 5e-3);
     let trained = run(&how);
     let Some(Report::Masked(report)) = &trained.report else { panic!("another report") };
     // Nine words follow each other: chance tells one in nine.
