@@ -317,7 +317,7 @@ fn a_cache_of_rows_that_change_is_loud() {
 
 /// The loss of one answer for all is the entropy of the words.
 #[test]
-fn the_constant_loss_is_the_entropy_of_what_may_be_hidden() {
+fn the_constant_loss_is_the_entropy_and_the_mean_is_over_what_is_hidden() {
     let (objective, encoded) = texts();
     let rows = objective.train(&encoded);
     let constant = Objective::<Cpu>::constant_loss(&objective, &rows.targets).unwrap();
@@ -326,4 +326,13 @@ fn the_constant_loss_is_the_entropy_of_what_may_be_hidden() {
     let all: f64 = counts.values().sum();
     let entropy: f64 = counts.values().map(|count: &f64| -(count / all) * (count / all).ln()).sum();
     assert!((constant - entropy).abs() < 1e-9, "{constant} {entropy}");
+
+    // The mean of the loss is over what is hidden, and there is as much of it in every epoch.
+    for epoch in 0..3 {
+        let drawn = Objective::<Cpu>::draw(&objective, &rows, 3, epoch).unwrap();
+        let places =
+            drawn.encoded.words.as_ref().unwrap().of(7).0.len() + drawn.encoded.words.as_ref().unwrap().of(2).0.len();
+        assert!(places > 2);
+        assert_eq!(Objective::<Cpu>::weight(&objective, &drawn.targets, &[7, 2]), places as f64);
+    }
 }

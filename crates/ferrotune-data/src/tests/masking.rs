@@ -66,7 +66,7 @@ fn fifteen_of_a_hundred_are_chosen_and_four_of_five_masked() {
         let places = words.of(row).0.iter().map(|&place| place as usize).collect::<Vec<_>>();
         places.into_iter().map(move |place| (row, place))
     });
-    let (mut all, mut kept, mut replaced) = (0.0, 0.0, 0.0);
+    let (mut all, mut kept, mut replaced) = (0.0f64, 0.0, 0.0);
     for (row, place) in chosen {
         let (real, read) = (encoded.row(row).0[place], masked.row(row).0[place]);
         all += 1.0;
@@ -74,7 +74,7 @@ fn fifteen_of_a_hundred_are_chosen_and_four_of_five_masked() {
         replaced += f64::from(u8::from(real != read && read != MASK));
     }
     // Five standard deviations of shares of a tenth; one of 35 replacements is the token itself.
-    let close = |share: f64| (share - 0.1).abs() < 5.0 * (0.09 / all as f64).sqrt() + 0.003;
+    let close = |share: f64| (share - 0.1).abs() < 5.0 * (0.09 / all).sqrt() + 0.003;
     assert!(all > 2000.0 && close(kept / all) && close(replaced / all), "{kept} and {replaced} of {all}");
 }
 
