@@ -4,6 +4,7 @@
 mod families;
 mod golden;
 mod long_texts;
+mod masked;
 mod memory;
 mod minilm;
 mod tasks;

@@ -50,9 +50,14 @@ fn held(config: &EncoderConfig, kind: HeadKind, freeze_spec: &str, lengths: &[u3
         grads.clear();
         let mut tape = Tape::new(&Cpu, &params, &mut pool);
         let hidden = model.prefix(&mut tape, &input, &Dropouts::off(), frozen.unwrap_or(0));
-        let logits =
-            model.logits_from(&mut tape, hidden, frozen.unwrap_or(0), &input, &Dropouts::training(config, 1, step));
-        let labels = if kind == HeadKind::Sequence { lengths.len() } else { tokens as usize };
+        let dropouts = Dropouts::training(config, 1, step);
+        // A head over the vocabulary is asked for 15 % of the tokens, the others for all that they score.
+        let asked = (0..tokens).filter(|token| kind != HeadKind::Vocabulary || token % 20 < 3).collect::<Vec<_>>();
+        let logits = match kind {
+            HeadKind::Vocabulary => model.logits_at(&mut tape, hidden, frozen.unwrap_or(0), &input, &dropouts, &asked),
+            _ => model.logits_from(&mut tape, hidden, frozen.unwrap_or(0), &input, &dropouts),
+        };
+        let labels = if kind == HeadKind::Sequence { lengths.len() } else { asked.len() };
         let loss = tape.apply(CrossEntropy::new(vec![1; labels], 1.0), &[logits]);
         tape.backward(loss, 1.0, &mut grads);
     }
@@ -86,5 +91,9 @@ fn the_predicted_memory_of_a_step_is_what_its_pool_holds() {
         for freeze_spec in ["", "embeddings", "embeddings,layers.0-1"] {
             check_model(&config(model_type, 64, 256, 4), kind, freeze_spec, &short);
         }
+    }
+    for (vocabulary, freeze_spec) in [(50, ""), (50, "embeddings"), (1000, ""), (1000, "embeddings,layers.0-1")] {
+        let config = EncoderConfig { vocab_size: vocabulary, ..config("bert", 64, 256, 4) };
+        check_model(&config, HeadKind::Vocabulary, freeze_spec, &short);
     }
 }

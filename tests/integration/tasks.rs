@@ -10,7 +10,7 @@ use ferrotune_train::events::Event;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::model::Split;
 use ferrotune_train::passes::PassLimit;
-use ferrotune_train::tasks::{Binary, Emphasis, MultiLabel, Regression, SingleLabel, Targets, Task};
+use ferrotune_train::tasks::{Binary, Emphasis, MultiLabel, Objective, Regression, SingleLabel, Targets, Task};
 use ferrotune_train::thaw::Thaw;
 use ferrotune_train::trainer::{Run, train};
 use std::sync::atomic::AtomicBool;
@@ -122,7 +122,7 @@ fn numbers() {
 fn the_reported_loss_is_the_plain_one() {
     let logits: Vec<f32> = (0..80).map(|n| (n as f32 * 0.37).sin() * 3.0).collect();
     let task = || SingleLabel::new(labels(&["calm", "storm"]));
-    let of = |task: SingleLabel| Task::<Cpu>::report(&task, &logits, &classes()).summary().value(MetricName::Loss);
+    let of = |task: SingleLabel| Objective::<Cpu>::report(&task, &logits, &classes()).summary().value(MetricName::Loss);
     let plain = of(task());
     assert!(plain > 0.0);
     assert_eq!(of(task().with_weights(vec![0.1, 9.0])), plain);

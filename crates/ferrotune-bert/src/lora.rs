@@ -209,6 +209,9 @@ const PEFT_PREFIX: &str = "base_model.model.";
 ///
 /// # Errors
 /// As [`save_adapter`].
+///
+/// # Panics
+/// If the head is one over the vocabulary, for which PEFT has no name.
 pub fn save<B: Backend>(
     backend: &B,
     folder: &Path,
@@ -241,6 +244,7 @@ fn peft_config(config: &EncoderConfig, kind: HeadKind, spec: &LoraSpec, base_mod
     let (task_type, head) = match kind {
         HeadKind::Sequence => ("SEQ_CLS", family.sequence_head.modules),
         HeadKind::Tokens => ("TOKEN_CLS", &[TOKEN_HEAD][..]),
+        HeadKind::Vocabulary => panic!("lora: adapters below a head over the vocabulary are not saved"),
     };
     json!({
         "peft_type": "LORA",

@@ -26,7 +26,13 @@ pub fn activation_numbers(
     let full_layers = if kind == HeadKind::Sequence { trained.saturating_sub(1) } else { trained };
     let last = if trained > full_layers { tokens * 2 * h + layer(rows) } else { 0 };
     // Input, two linear layers and dropout of a head on rows; dropout of a head on tokens, and its gradient.
-    let head = if kind == HeadKind::Sequence { rows * 6 * h } else { tokens * 2 * h };
+    let head = match kind {
+        HeadKind::Sequence => rows * 6 * h,
+        HeadKind::Tokens => tokens * 2 * h,
+        // Of 15 % of the tokens, rounded for each row, the states of the head's layers, and scores, probabilities and their gradients; the
+        // gradient of the hidden states that they are taken from.
+        HeadKind::Vocabulary => (tokens * 3 / 20 + rows / 2) * (6 * h + 3 * config.vocab_size) + tokens * h,
+    };
     // Gradients alive at once, in the feed-forward part: of the intermediate before and after GELU, and of three states around it.
     let gradients = if full_layers > 0 { tokens * (2 * i + 3 * h) } else { last };
     // Of keys, values and their input, for all tokens.

@@ -5,11 +5,12 @@ use crate::config::EncoderConfig;
 use crate::error::BertError;
 use crate::family::TOKEN_HEAD;
 use crate::lora::{self, LoraSpec};
-use crate::model::{EncoderClassifier, HeadKind};
+use crate::model::{EncoderClassifier, HeadKind, vocabulary_paths};
 use ferrotune_tensor::{Backend, Params};
+use serde_json::Value;
 use std::path::Path;
 
-/// Which classification head to load.
+/// Which head to load.
 #[derive(Clone, Copy, Debug)]
 pub enum Head<'a> {
     /// The one in the folder, with its labels; it must be there.
@@ -21,6 +22,11 @@ pub enum Head<'a> {
         labels: &'a [String],
         /// What it scores.
         kind: HeadKind,
+        /// Seed of the initialisation.
+        seed: u64,
+    },
+    /// The one over the vocabulary, whose last weight is the word embeddings: what the folder has of it, the rest initialised from the seed.
+    Vocabulary {
         /// Seed of the initialisation.
         seed: u64,
     },
@@ -66,6 +72,10 @@ pub fn load_with_adapters<B: Backend>(
     let (labels, kind, seed) = match head {
         Head::Stored => (stored_labels(folder, &config)?, config.head_kind(), 0),
         Head::For { labels, kind, seed } => (labels.to_vec(), kind, seed),
+        Head::Vocabulary { seed } => {
+            check_vocabulary_head(folder, &config)?;
+            (Vec::new(), HeadKind::Vocabulary, seed)
+        }
     };
     let (mut model, mut layout) = EncoderClassifier::with_head(&config, kind, labels.len());
     if let Some(spec) = adapters {
@@ -78,10 +88,14 @@ pub fn load_with_adapters<B: Backend>(
     let out = kind.output_path(&config);
     // What the folder has of the other kind of head is left behind.
     let paths = &config.family.sequence_head;
-    let head_paths = [paths.dense, paths.out, TOKEN_HEAD].map(|path| format!("{path}."));
+    let mut head_paths = [paths.dense, paths.out, TOKEN_HEAD].map(|path| format!("{path}.")).to_vec();
+    if kind == HeadKind::Vocabulary {
+        let paths = vocabulary_paths(&config);
+        head_paths.extend([paths.dense, paths.norm, paths.out].map(|path| format!("{path}.")));
+    }
     let may_be_new = |name: &str| match head {
         Head::Stored => false,
-        Head::For { .. } => head_paths.iter().any(|path| name.starts_with(path)),
+        Head::For { .. } | Head::Vocabulary { .. } => head_paths.iter().any(|path| name.starts_with(path)),
     };
     let plan = plan(folder, &wanted, &may_be_new)?;
 
@@ -108,6 +122,22 @@ pub fn load_with_adapters<B: Backend>(
     }
     fresh.into_iter().for_each(|id| params.reset(backend, id, seed));
     Ok(Pretrained { config, labels, model, params, report, adapters: adapters.cloned(), head_replaced })
+}
+
+/// Refuses a model that has no head over the vocabulary, or one that is not tied to the word embeddings.
+fn check_vocabulary_head(folder: &Path, config: &EncoderConfig) -> Result<(), BertError> {
+    let family = config.family.model_type;
+    let problem = if config.family.vocabulary_head.is_none() {
+        format!(
+            "is of the family {family}, whose encoder is not pre-trained by predicting masked words: it cannot be adapted so"
+        )
+    } else if config.raw.get("tie_word_embeddings") == Some(&Value::Bool(false)) {
+        "says tie_word_embeddings false: a head over the vocabulary with a weight of its own is not supported"
+            .to_string()
+    } else {
+        return Ok(());
+    };
+    Err(BertError::Mismatch { folder: folder.to_path_buf(), problem })
 }
 
 /// The labels of a fine-tuned folder: those of config.json, else `LABEL_0`, `LABEL_1` and so on for the rows of its head.
@@ -159,6 +189,58 @@ pub fn save<B: Backend>(
     companions_from: Option<&Path>,
     replace: bool,
 ) -> Result<(), BertError> {
+    let config_json = config.to_json(&config.architecture(kind), Some(labels));
+    save_tensors(backend, folder, &config_json, params, &[], companions_from, replace)
+}
+
+/// Saves a masked language model as a folder that Hugging Face tools load, and that is a base model for training. The word embeddings are
+/// written once; who loads the folder ties them to the head. `from` is the folder that it came from: its tokenizer comes along, and its
+/// pooler, in families that have one, as it is there, since no masked word teaches it anything.
+///
+/// # Errors
+/// As [`save`], and any fault of that folder.
+///
+/// # Panics
+/// As [`save`].
+pub fn save_vocabulary<B: Backend>(
+    backend: &B,
+    folder: &Path,
+    config: &EncoderConfig,
+    params: &Params<B>,
+    from: &Path,
+    replace: bool,
+) -> Result<(), BertError> {
+    let config_json = config.to_json(&config.architecture(HeadKind::Vocabulary), None);
+    let pooler = stored_pooler(from, config)?;
+    save_tensors(backend, folder, &config_json, params, &pooler, Some(from), replace)
+}
+
+/// Name, shape and values of a tensor that is carried along.
+type Carried = (String, Vec<usize>, Vec<f32>);
+
+/// The pooler of a folder; nothing where there is none.
+fn stored_pooler(folder: &Path, config: &EncoderConfig) -> Result<Vec<Carried>, BertError> {
+    let (Some(_), h) = (config.family.pooler_path(), config.hidden_size) else { return Ok(Vec::new()) };
+    let path = config.family.sequence_head.dense;
+    let wanted = [("weight", vec![h, h]), ("bias", vec![h])]
+        .map(|(name, shape)| TensorSpec { name: format!("{path}.{name}"), shape });
+    let mut found = Vec::new();
+    plan(folder, &wanted, &|_| true)?.read(&mut |index, values| {
+        let TensorSpec { name, shape } = &wanted[index];
+        found.push((name.clone(), shape.clone(), values));
+    })?;
+    Ok(found)
+}
+
+fn save_tensors<B: Backend>(
+    backend: &B,
+    folder: &Path,
+    config_json: &str,
+    params: &Params<B>,
+    carried: &[Carried],
+    companions_from: Option<&Path>,
+    replace: bool,
+) -> Result<(), BertError> {
     let layout = params.layout();
     let (adapters, kept): (Vec<_>, Vec<_>) = layout.ids().partition(|&id| lora::is_adapter(&layout.entry(id).name));
     let download = |id| backend.download(params.get(id).data);
@@ -166,12 +248,12 @@ pub fn save<B: Backend>(
         assert!(download(id).iter().all(|&x| x == 0.0), "save: {} is not merged", layout.entry(id).name);
     }
     let values: Vec<Vec<f32>> = kept.iter().map(|&id| download(id)).collect();
-    let tensors: Vec<TensorToSave<'_>> = kept
+    let mut tensors: Vec<TensorToSave<'_>> = kept
         .iter()
         .map(|&id| layout.entry(id))
         .zip(&values)
         .map(|(entry, values)| TensorToSave { name: &entry.name, shape: entry.shape.dims(), values })
         .collect();
-    let config_json = config.to_json(&config.architecture(kind), Some(labels));
-    save_model(folder, &SaveRequest { config_json: &config_json, tensors: &tensors, companions_from, replace })
+    tensors.extend(carried.iter().map(|(name, shape, values)| TensorToSave { name, shape, values }));
+    save_model(folder, &SaveRequest { config_json, tensors: &tensors, companions_from, replace })
 }

@@ -4,7 +4,7 @@ mod choices;
 
 pub use choices::*;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use ferrotune_train::metrics::MetricName;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -23,6 +23,9 @@ A first run, from a CSV with the columns text and label to a model folder:
   ferrotune train --model sentence-transformers/all-MiniLM-L6-v2 --train train.csv --validation dev.csv --output run
   ferrotune evaluate --model run/best --data test.csv
   ferrotune predict --model run/best --input new.csv --output labelled.csv
+Before it, where there are many texts of the field without labels:
+  ferrotune pretrain --model sentence-transformers/all-MiniLM-L6-v2 --text texts.txt --output adapted
+  ferrotune train --model adapted/best --train train.csv --validation dev.csv --output run
 
 Exit codes: 0 done, 2 usage or configuration, 3 data, 4 model, 5 input/output, 6 not-a-number,
 7 locked by another run, 8 resume mismatch, 75 stopped on request with a checkpoint saved.";
@@ -32,6 +35,8 @@ Exit codes: 0 done, 2 usage or configuration, 3 data, 4 model, 5 input/output, 6
 pub enum Command {
     /// Fine-tune a pretrained encoder on labelled rows and save it as a Hugging Face folder.
     Train(Box<TrainArgs>),
+    /// Adapt a pretrained encoder to texts without labels, by masked language modelling; the result is a base model for train.
+    Pretrain(Box<PretrainArgs>),
     /// Measure a fine-tuned model on labelled rows.
     Evaluate(EvaluateArgs),
     /// Label rows: reads and writes a stream, memory does not grow with the input.
@@ -40,6 +45,20 @@ pub enum Command {
     Info(InfoArgs),
     /// Bring a pretrained model to this machine and say where it is.
     Fetch(FetchArgs),
+}
+
+impl Cli {
+    /// What was typed. The help of `pretrain` shows only what applies there.
+    pub fn read() -> Cli {
+        let applies = |arg: &Arg| {
+            arg.get_long().is_none_or(|key| !TrainSettings::keys().iter().any(|k| k == key) || SHARED.contains(&key))
+        };
+        let hide = |arg: Arg| if applies(&arg) { arg } else { arg.hide(true) };
+        let rate = "Peak learning rate. Small encoders want more than large ones [default: 1e-4]";
+        let command = Cli::command()
+            .mut_subcommand("pretrain", |pretrain| pretrain.mut_args(hide).mut_arg("lr", |arg| arg.help(rate)));
+        Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// The names of all metrics; which ones there are depends on the task.
@@ -64,6 +83,82 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Run", conflicts_with = "resume")]
     pub overwrite: bool,
 }
+
+/// `ferrotune pretrain`.
+#[derive(Args)]
+pub struct PretrainArgs {
+    /// What it has of its own.
+    #[command(flatten)]
+    pub own: PretrainSettings,
+    /// What it shares with `train`: [`SHARED`].
+    #[command(flatten)]
+    pub settings: TrainSettings,
+    /// Read settings from this TOML file; its keys are the names of the flags, and flags win [default: none].
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// Continue an interrupted run in --output from its newest checkpoint, to the same bits.
+    #[arg(long, help_heading = "Run")]
+    pub resume: bool,
+    /// Replace the results of an earlier run in --output.
+    #[arg(long, help_heading = "Run", conflicts_with = "resume")]
+    pub overwrite: bool,
+}
+
+/// Settings of `pretrain` alone. `None` is "not said".
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PretrainSettings {
+    /// Texts to learn from: .txt with one a line, or .csv, .tsv or .jsonl with the column text. Long ones are read in pieces.
+    #[arg(long, value_name = "FILE", help_heading = "Data and model")]
+    pub text: Option<PathBuf>,
+    /// Share of the texts that is held out to measure loss and perplexity, where no --validation is named [default: 0.05].
+    #[arg(long, value_name = "SHARE", help_heading = "Data and model")]
+    pub held_out: Option<f64>,
+    /// Mask all tokens of a word, or none [default: off].
+    #[arg(long, value_enum, help_heading = "Data and model")]
+    pub whole_word_masking: Option<Switch>,
+}
+
+/// The settings of `train` that `pretrain` has too.
+pub const SHARED: [&str; 37] = [
+    "model",
+    "validation",
+    "output",
+    "text-column",
+    "max-length",
+    "lr",
+    "batch-size",
+    "micro-batch",
+    "max-tokens",
+    "epochs",
+    "max-steps",
+    "optimizer",
+    "momentum",
+    "schedule",
+    "warmup",
+    "layer-lr-decay",
+    "head-lr",
+    "minimum-lr",
+    "cycles",
+    "power",
+    "weight-decay",
+    "l1",
+    "l2",
+    "l2-sp",
+    "clip",
+    "ema",
+    "freeze",
+    "dropout",
+    "attention-dropout",
+    "activation-checkpointing",
+    "metric",
+    "patience",
+    "seed",
+    "threads",
+    "precision",
+    "log-every",
+    "checkpoint-every",
+];
 
 /// Everything that determines a run. `None` is "not said".
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -266,6 +361,25 @@ pub struct TrainSettings {
     /// Save a checkpoint every so many steps, besides the one after each epoch.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub checkpoint_every: Option<u64>,
+}
+
+impl TrainSettings {
+    /// The long flags, which are the keys of a settings file.
+    pub fn keys() -> Vec<String> {
+        keys_of::<TrainSettings>()
+    }
+}
+
+impl PretrainSettings {
+    /// The long flags, which are the keys of a settings file.
+    pub fn keys() -> Vec<String> {
+        keys_of::<PretrainSettings>()
+    }
+}
+
+fn keys_of<A: Args>() -> Vec<String> {
+    let command = A::augment_args(clap::Command::new("settings"));
+    command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_string).collect()
 }
 
 /// `ferrotune evaluate`.

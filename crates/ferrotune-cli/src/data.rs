@@ -79,10 +79,10 @@ pub fn cut(encoded: &Encoded, max_length: usize, long_texts: LongTextsName) -> O
             "{windowed} read in overlapping windows of {max_length} (longest {longest}), {windows} sequences in all"
         ));
     }
-    if let Some(words) = &encoded.words {
-        if let Some(line) = words.first_silent_line {
-            said.push(format!("{} words give no token and count as O (first on line {line})", words.silent_words));
-        }
+    if let Some(words) = &encoded.words
+        && let Some(line) = words.first_silent_line
+    {
+        said.push(format!("{} words give no token and count as O (first on line {line})", words.silent_words));
     }
     (!said.is_empty()).then(|| said.join(", "))
 }

@@ -2,7 +2,7 @@
 
 use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, HeadKind, Sequences};
 use ferrotune_data::Batch;
-use ferrotune_tensor::{Backend, ParamId, Tape, Var, ops};
+use ferrotune_tensor::{Backend, ParamId, Tape, Var};
 use ferrotune_train::model::{Classifier, FrozenPrefix, Mode};
 use ferrotune_train::tasks::Unit;
 
@@ -17,15 +17,6 @@ pub struct BertClassifier<'a> {
 }
 
 impl BertClassifier<'_> {
-    /// Of the scores of all tokens those that a task of words asks for. Dropout before the head numbers all tokens, so that passes of a batch
-    /// share it.
-    fn scored<B: Backend>(&self, tape: &mut Tape<'_, B>, logits: Var, batch: &Batch) -> Var {
-        match self.model.kind() {
-            HeadKind::Sequence => logits,
-            HeadKind::Tokens => tape.apply(ops::GatherRows { rows: batch.scored.clone() }, &[logits]),
-        }
-    }
-
     fn dropouts(&self, mode: Mode) -> Dropouts {
         match mode {
             Mode::Training { seed, step, first_token, first_row } => {
@@ -61,14 +52,19 @@ impl<B: Backend> Classifier<B> for BertClassifier<'_> {
                 self.logits_from(tape, hidden, batch, mode)
             }
             None => {
-                let logits = self.model.logits(tape, &sequences(batch), &self.dropouts(mode));
-                self.scored(tape, logits, batch)
+                let (input, dropouts) = (sequences(batch), self.dropouts(mode));
+                let hidden = self.model.prefix(tape, &input, &dropouts, 0);
+                self.model.logits_at(tape, hidden, 0, &input, &dropouts, &batch.scored)
             }
         }
     }
 
     fn reads(&self, batch: &Batch) -> Vec<(ParamId, Vec<u32>)> {
         self.model.base.embeddings.reads(&sequences(batch))
+    }
+
+    fn reads_whole_tables(&self) -> bool {
+        self.model.kind() == HeadKind::Vocabulary
     }
 
     fn frozen_prefix(&self) -> Option<&dyn FrozenPrefix<B>> {
@@ -91,7 +87,6 @@ impl<B: Backend> FrozenPrefix<B> for BertClassifier<'_> {
 
     fn logits_from(&self, tape: &mut Tape<'_, B>, hidden: Var, batch: &Batch, mode: Mode) -> Var {
         let (layers, dropouts) = (self.frozen_layers.unwrap_or(0), self.dropouts(mode));
-        let logits = self.model.logits_from(tape, hidden, layers, &sequences(batch), &dropouts);
-        self.scored(tape, logits, batch)
+        self.model.logits_at(tape, hidden, layers, &sequences(batch), &dropouts, &batch.scored)
     }
 }

@@ -75,7 +75,8 @@ impl Notes {
         labels: &[String],
     ) -> Result<Box<dyn Task<Cpu>>, Failure> {
         let unit = match config.head_kind() {
-            HeadKind::Sequence => Unit::Row,
+            // A masked language model is asked for its labels before, and has none.
+            HeadKind::Sequence | HeadKind::Vocabulary => Unit::Row,
             HeadKind::Tokens => Unit::Word,
         };
         let own = self.task.as_ref().map(|task| (task.name.as_str(), &task.own));

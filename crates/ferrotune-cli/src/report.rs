@@ -16,6 +16,7 @@ pub fn line(split: &str, report: &Report) -> String {
 pub fn metric(name: MetricName, value: f64) -> String {
     match name {
         MetricName::Loss => format!("loss {value:.4}"),
+        MetricName::Perplexity => format!("perplexity {value:.2}"),
         MetricName::Accuracy => format!("accuracy {:.2} %", 100.0 * value),
         MetricName::F1Macro => format!("macro F1 {value:.4}"),
         MetricName::Mcc => format!("MCC {value:.4}"),
@@ -36,7 +37,7 @@ pub fn text(split: &str, report: &Report) -> String {
         Report::Classification(report) => format!("\n\n{}\n{}", classes(&report.per_class), confusion(report)),
         Report::MultiLabel(report) => format!("\n\n{}", labels(report)),
         Report::Tokens(report) => format!("\n\n{}", types(report)),
-        Report::Regression(_) => String::new(),
+        Report::Regression(_) | Report::Masked(_) => String::new(),
     };
     line(split, report) + &tables
 }

@@ -1,11 +1,11 @@
 //! The folder of a run: lock, settings as resolved, log, checkpoints, results. It must not know what is trained.
 
-use crate::args::TrainSettings;
 use crate::exit::{Failure, io, usage};
 use ferrotune_bert::checkpoint::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, clear_interrupted_saves};
 use ferrotune_train::lock::RunLock;
 use ferrotune_train::metrics_log::MetricsLog;
 use ferrotune_train::store::{CHECKPOINTS, Store, replace_file};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Folder of the model, inside the folder of the run.
@@ -69,7 +69,7 @@ impl RunFolder {
     }
 
     /// Writes `ferrotune.toml`: the run can be repeated with `--config` and this file.
-    pub fn write_settings(&self, settings: &TrainSettings) -> Result<(), Failure> {
+    pub fn write_settings(&self, settings: &impl Serialize) -> Result<(), Failure> {
         let text = toml::to_string(settings).expect("settings are plain values");
         Ok(replace_file(&self.path.join("ferrotune.toml"), text.as_bytes())?)
     }

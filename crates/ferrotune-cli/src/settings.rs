@@ -10,11 +10,14 @@ use ferrotune_optim::Penalty;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::passes::PassLimit;
 use ferrotune_train::trainer::Settings;
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 mod methods;
+mod pretrain;
 
 use methods::{chosen_optimizer, ema, l2_sp, lora, schedule};
+pub use pretrain::{Pretraining, resolve_pretraining};
 
 /// The settings file that is read if it exists and no other is named.
 pub const DEFAULT_FILE: &str = "ferrotune.toml";
@@ -76,31 +79,35 @@ pub fn resolve(typed: TrainSettings, config: Option<&Path>) -> Result<Resolved, 
 
 /// Reads a settings file.
 fn read(path: &Path) -> Result<TrainSettings, Failure> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {shown}: {e}")))?;
-    parse(&text, &shown.to_string())
+    parse(&read_text(path)?, &path.display().to_string())
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))
 }
 
 fn parse(text: &str, file: &str) -> Result<TrainSettings, Failure> {
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        usage(format!("{file} is not valid TOML: {}", e.to_string().trim().replace('\n', " ")))
-    })?;
-    let known = keys();
-    if let Some(key) = table.keys().find(|key| !known.contains(key)) {
-        let near = known.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        return Err(usage(format!("{file}: unknown key `{key}`{hint}")));
-    }
+    from_table(parse_table(text, file, &TrainSettings::keys())?, file)
+}
+
+/// The settings that a table holds.
+fn from_table<S: DeserializeOwned>(table: toml::Table, file: &str) -> Result<S, Failure> {
     toml::Value::Table(table)
         .try_into()
         .map_err(|e: toml::de::Error| usage(format!("{file}: {}", e.to_string().trim().replace('\n', " "))))
 }
 
-/// The keys of a settings file: the long flags of [`TrainSettings`].
-fn keys() -> Vec<String> {
-    use clap::Args;
-    let command = TrainSettings::augment_args(clap::Command::new("train"));
-    command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_string).collect()
+/// A settings file with no other keys than these.
+fn parse_table(text: &str, file: &str, known: &[String]) -> Result<toml::Table, Failure> {
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+        usage(format!("{file} is not valid TOML: {}", e.to_string().trim().replace('\n', " ")))
+    })?;
+    if let Some(key) = table.keys().find(|key| !known.contains(key)) {
+        let near = known.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(usage(format!("{file}: unknown key `{key}`{hint}")));
+    }
+    Ok(table)
 }
 
 /// What is said in `first`, else what is said in `second`.

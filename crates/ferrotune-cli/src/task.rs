@@ -145,18 +145,16 @@ pub fn build(name: TaskName, s: &TrainSettings, train: &Table) -> Result<(Box<dy
     Ok((task, said))
 }
 
-/// The metric that chooses the best epoch: the one that was asked for, else the task's first.
+/// The metric that chooses the best epoch: the one that was asked for, else the first of those that are known in `task`.
 ///
 /// # Errors
 /// A metric of another task.
-pub fn metric(task: &dyn Task<Cpu>, asked: Option<MetricName>) -> Result<MetricName, Failure> {
-    let known = task.metrics();
+pub fn metric(task: &str, known: &[MetricName], asked: Option<MetricName>) -> Result<MetricName, Failure> {
     match asked {
         None => Ok(known[0]),
         Some(metric) if known.contains(&metric) => Ok(metric),
         Some(metric) => {
             let known: Vec<&str> = known.iter().map(|metric| metric.name()).collect();
-            let task = task.name();
             Err(usage(format!("--metric {metric} is not measured in {task}; use {}", known.join(", "))))
         }
     }

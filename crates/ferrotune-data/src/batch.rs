@@ -57,6 +57,29 @@ impl Encoded {
         })
     }
 
+    /// The rows whose token ids are wanted, in their order.
+    ///
+    /// # Panics
+    /// Where words are scored or texts were cut into windows: their places would be of other rows.
+    pub fn retain(&self, wanted: impl Fn(&[u32]) -> bool) -> Encoded {
+        assert!(self.words.is_none() && self.windows.is_empty(), "Encoded::retain: rows belong together");
+        let mut kept = Encoded {
+            ids: Vec::new(),
+            type_ids: Vec::new(),
+            offsets: vec![0],
+            truncated: self.truncated.clone(),
+            longest_untruncated: self.longest_untruncated,
+            windows: Vec::new(),
+            words: None,
+        };
+        for (ids, type_ids) in (0..self.len()).map(|row| self.row(row)).filter(|(ids, _)| wanted(ids)) {
+            kept.ids.extend_from_slice(ids);
+            kept.type_ids.extend_from_slice(type_ids);
+            kept.offsets.push(kept.ids.len() as u32);
+        }
+        kept
+    }
+
     /// The token ids and segments of one row.
     ///
     /// # Panics

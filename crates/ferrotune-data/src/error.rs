@@ -144,6 +144,16 @@ pub enum DataError {
         "line {line} has a pair of texts; windows are cut from single texts, long pairs can be read by head or head-tail"
     )]
     PairInWindows { line: u64 },
+    #[error("{file} has no special token [MASK] or <mask>: a model without it cannot learn what is masked")]
+    NoMaskToken { file: String },
+    #[error(
+        "{file} does not say where words begin (no ##, no byte-level blanks, no \u{2581}): leave whole-word masking off"
+    )]
+    UnknownWordStarts { file: String },
+    #[error("{file} holds no text that the tokenizer knows: nothing can be learned from it")]
+    NoText { file: String },
+    #[error("{file} is plain text and has no column {}: leave the column out", quoted(.column))]
+    NoColumns { file: String, column: String },
     #[error("more than {limit} tokens in one data set: split it")]
     TooManyTokens { limit: u64 },
 }
@@ -159,6 +169,8 @@ impl DataError {
             | E::TokenizerMalformed { .. }
             | E::TokenizerPanicked { .. }
             | E::TokenizerFailed { .. }
+            | E::NoMaskToken { .. }
+            | E::UnknownWordStarts { .. }
             | E::MaxLength { .. } => ErrorKind::Tokenizer,
             _ => ErrorKind::Data,
         }

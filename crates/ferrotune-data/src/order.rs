@@ -10,23 +10,39 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A SplitMix64 stream of random numbers, the same on every machine and in every version.
+pub(crate) struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// The stream that belongs to these numbers, in their order.
+    pub(crate) fn of(seed: u64, rest: &[u64]) -> Random {
+        Random { state: rest.iter().fold(mix(seed.wrapping_add(GAMMA)), |state, number| mix(state ^ number)) }
+    }
+
+    /// A number below `bound`, all equally likely: the high half of a 128-bit product, drawn again where the low half falls into the biased
+    /// rest (Lemire 2019).
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        loop {
+            self.state = self.state.wrapping_add(GAMMA);
+            let product = u128::from(mix(self.state)) * u128::from(bound);
+            if product as u64 >= bound.wrapping_neg() % bound {
+                return (product >> 64) as u64;
+            }
+        }
+    }
+}
+
 /// A permutation of `0..rows`: a pure function of its arguments, the same on every machine and in every version.
 ///
 /// Algorithm: the SplitMix64 stream whose state starts at `mix(mix(seed + GAMMA) ^ epoch)` drives a Fisher-Yates
-/// shuffle from the last place down; the partner of place `i` is drawn without bias from `0..=i` by the high half of a
-/// 128-bit product, drawing again where the low half falls into the biased rest (Lemire 2019).
+/// shuffle from the last place down; the partner of place `i` is drawn without bias from `0..=i`.
 pub fn shuffled(rows: usize, seed: u64, epoch: u64) -> Vec<usize> {
-    let mut state = mix(mix(seed.wrapping_add(GAMMA)) ^ epoch);
-    let mut below = |bound: u64| loop {
-        state = state.wrapping_add(GAMMA);
-        let product = u128::from(mix(state)) * u128::from(bound);
-        if product as u64 >= bound.wrapping_neg() % bound {
-            break (product >> 64) as usize;
-        }
-    };
+    let mut random = Random::of(seed, &[epoch]);
     let mut order: Vec<usize> = (0..rows).collect();
     for i in (1..rows).rev() {
-        order.swap(i, below(i as u64 + 1));
+        order.swap(i, random.below(i as u64 + 1) as usize);
     }
     order
 }

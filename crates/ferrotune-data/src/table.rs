@@ -144,6 +144,13 @@ pub fn headers(path: &Path) -> Result<Vec<String>, DataError> {
 }
 
 fn open(path: &Path, format: Option<Format>) -> Result<(BufReader<File>, Format), DataError> {
+    let reader = open_file(path)?;
+    let format = format.map_or_else(|| Format::from_path(path), Ok)?;
+    Ok((reader, format))
+}
+
+/// Opens a data file, if it is a file of a size that is read.
+pub(crate) fn open_file(path: &Path) -> Result<BufReader<File>, DataError> {
     let file = path.display().to_string();
     let io = |source| DataError::Io { file: file.clone(), source };
     // Looked at before opening: opening a named pipe would wait for its writer.
@@ -154,6 +161,5 @@ fn open(path: &Path, format: Option<Format>) -> Result<(BufReader<File>, Format)
     if metadata.len() > MAX_FILE_BYTES {
         return Err(DataError::FileTooLarge { file, bytes: metadata.len(), limit: MAX_FILE_BYTES });
     }
-    let format = format.map_or_else(|| Format::from_path(path), Ok)?;
-    Ok((BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?), format))
+    Ok(BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?))
 }

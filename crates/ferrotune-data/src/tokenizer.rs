@@ -5,6 +5,7 @@
 //! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)
 
 mod texts;
+mod vocabulary;
 mod words;
 
 use crate::{DataError, Encoded, LongTexts, Row, Words, tokenizer_check};
@@ -99,9 +100,35 @@ impl Tokenizer {
     /// # Errors
     /// The first row, in order, on which the tokenizer fails, a text which has no token at all, or a pair where windows are asked for.
     pub fn encode(&self, rows: &[Row]) -> Result<Encoded, DataError> {
+        if self.long_texts == LongTexts::Windows
+            && let Some(pair) = rows.iter().find(|row| row.text_b.is_some())
+        {
+            return Err(DataError::PairInWindows { line: pair.line });
+        }
+        self.encode_all(rows, |row, room| match &row.words {
+            Some(words) => self.encode_words(words, room),
+            None => self.encode_texts(&row.text, row.text_b.as_deref(), room),
+        })
+    }
+
+    /// Encodes single texts for learning from the text itself: nothing is cut off. A text that is too long becomes several sequences, one after
+    /// the other, each with the special tokens around it; a text without tokens becomes none. [`Encoded::truncated`] has the texts that
+    /// became several.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_in_pieces(&self, rows: &[Row]) -> Result<Encoded, DataError> {
+        self.encode_all(rows, |row, room| self.encode_pieces(&row.text, room))
+    }
+
+    fn encode_all(
+        &self,
+        rows: &[Row],
+        how: impl Fn(&Row, usize) -> tokenizers::Result<EncodedRow> + Sync,
+    ) -> Result<Encoded, DataError> {
         // Collected with the errors inside: a parallel collect into a Result may keep any of several errors.
         let encoded_rows: Vec<_> =
-            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| self.encode_guarded(row)).collect();
+            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| self.encode_guarded(row, &how)).collect();
         let mut encoded = Encoded {
             ids: Vec::new(),
             type_ids: Vec::new(),
@@ -155,18 +182,15 @@ impl Tokenizer {
         self.encode(std::slice::from_ref(row))
     }
 
-    fn encode_guarded(&self, row: &Row) -> Result<EncodedRow, DataError> {
-        if self.long_texts == LongTexts::Windows && row.text_b.is_some() {
-            return Err(DataError::PairInWindows { line: row.line });
-        }
+    fn encode_guarded(
+        &self,
+        row: &Row,
+        how: impl Fn(&Row, usize) -> tokenizers::Result<EncodedRow>,
+    ) -> Result<EncodedRow, DataError> {
         let room = self.text_room(row.text_b.is_some())?;
         let failed = |detail: String| DataError::TokenizerFailed { line: row.line, detail };
         let doing = format!("encoding the row of line {}", row.line);
-        let encoded = guarded(&self.file, &doing, || match &row.words {
-            Some(words) => self.encode_words(words, room),
-            None => self.encode_texts(&row.text, row.text_b.as_deref(), room),
-        })?
-        .map_err(|error| failed(one_line(&*error)))?;
+        let encoded = guarded(&self.file, &doing, || how(row, room))?.map_err(|error| failed(one_line(&*error)))?;
         for sequence in &encoded.sequences {
             if sequence.ids.is_empty() {
                 return Err(DataError::EmptySequence { line: row.line });

@@ -103,6 +103,11 @@ impl<B: Backend> Params<B> {
         self.owed[id.index()] = owed;
     }
 
+    /// Whether an optimizer owes updates to some rows of one of these parameters.
+    pub(crate) fn is_owed(&self, ids: Range<usize>) -> bool {
+        self.owed[ids].contains(&true)
+    }
+
     /// Panics, with a name, if an optimizer owes updates to a parameter.
     #[track_caller]
     pub(crate) fn assert_settled(&self) {

@@ -178,8 +178,22 @@ impl<'p, B: Backend> Tape<'p, B> {
     }
 
     /// Runs an op forward and records it if some input needs a gradient.
+    ///
+    /// # Panics
+    /// If it reads the whole of a parameter, and an optimizer owes updates to some of its rows ([`Grads::by_rows`]).
     #[track_caller]
     pub fn apply(&mut self, mut op: impl Op<B> + 'static, inputs: &[Var]) -> Var {
+        for (i, v) in inputs.iter().enumerate() {
+            if let Value::Params(ids) = &self.values[v.index()] {
+                let stale = op.rows(i).is_none() && self.params.is_owed(ids.clone());
+                let name = &self.params.layout().entries()[ids.start].name;
+                assert!(
+                    !stale,
+                    "tape: op `{}` reads all rows of `{name}`, and the optimizer owes updates to some (Grads::by_rows)",
+                    op.name()
+                );
+            }
+        }
         let x: Vec<View<'_, B>> = inputs.iter().map(|&v| lookup(&self.values, self.params, v)).collect();
         let y = op.forward(Forward { backend: self.backend, x: &x, pool: self.pool });
         drop(x);

@@ -4,9 +4,9 @@ use crate::error::TrainError;
 use crate::metrics::Report;
 use crate::model::{Classifier, Mode, Split};
 use crate::prefix::{PrefixCache, Start};
-use crate::tasks::{Answer, Task};
+use crate::tasks::{Answer, Objective};
 use ferrotune_data::{Batch, Encoded};
-use ferrotune_tensor::{Backend, Params, Pool, Tape};
+use ferrotune_tensor::{Backend, Params, Pool, Tape, Var};
 
 /// Rows of one forward pass of evaluation.
 pub const EVALUATION_BATCH: usize = 64;
@@ -22,7 +22,21 @@ pub fn logits<B: Backend>(
     params: &Params<B>,
     pool: &mut Pool<B>,
     encoded: &Encoded,
+    cache: Option<&mut PrefixCache>,
+) -> Result<Vec<f32>, TrainError> {
+    let all = over_rows(backend, model, params, pool, encoded, cache, |tape, logits, _| tape.download(logits))?;
+    Ok(means_of_windows(all, encoded))
+}
+
+/// What `read` makes of the logits of some rows, for all rows in order.
+fn over_rows<B: Backend>(
+    backend: &B,
+    model: &dyn Classifier<B>,
+    params: &Params<B>,
+    pool: &mut Pool<B>,
+    encoded: &Encoded,
     mut cache: Option<&mut PrefixCache>,
+    read: impl Fn(&mut Tape<'_, B>, Var, &[usize]) -> Vec<f32>,
 ) -> Result<Vec<f32>, TrainError> {
     let rows: Vec<usize> = (0..encoded.len()).collect();
     let mut all = Vec::new();
@@ -32,9 +46,9 @@ pub fn logits<B: Backend>(
         let start = Start::of(cache.as_deref_mut(), backend, model, params, pool, encoded, rows)?;
         let mut tape = Tape::inference(backend, params, pool);
         let logits = start.logits(&mut tape, model, &batch, Mode::Evaluation);
-        all.extend(tape.download(logits));
+        all.extend(read(&mut tape, logits, rows));
     }
-    Ok(means_of_windows(all, encoded))
+    Ok(all)
 }
 
 /// The mean logits of each text's windows; the logits as they are where no text was cut into windows. Logits and not probabilities: that is
@@ -76,7 +90,7 @@ pub fn answers<'a>(logits: &'a [f32], encoded: &'a Encoded, outputs: usize) -> V
     (0..words.table_rows).map(of_row).collect()
 }
 
-/// What the model is worth on a split, as the task measures it.
+/// What the model is worth on a split, as the objective measures it.
 ///
 /// # Errors
 /// As [`logits`].
@@ -86,9 +100,12 @@ pub fn evaluate<B: Backend>(
     params: &Params<B>,
     pool: &mut Pool<B>,
     split: &Split,
-    task: &dyn Task<B>,
+    task: &dyn Objective<B>,
     cache: Option<&mut PrefixCache>,
 ) -> Result<Report, TrainError> {
-    let logits = logits(backend, model, params, pool, &split.encoded, cache)?;
-    Ok(task.report(&logits, &split.row_targets()))
+    let measured = over_rows(backend, model, params, pool, &split.encoded, cache, |tape, logits, rows| {
+        task.measure(tape, logits, &split.targets, rows)
+    })?;
+    // Only texts are cut into windows, and their tasks measure by logits.
+    Ok(task.report(&means_of_windows(measured, &split.encoded), &split.row_targets()))
 }

@@ -34,6 +34,12 @@ pub trait Classifier<B: Backend> {
     /// optimizer may put off updates of the others.
     fn reads(&self, batch: &Batch) -> Vec<(ParamId, Vec<u32>)>;
 
+    /// Whether a pass reads all rows of such a table too, as a head does whose weight the word embeddings are: then all rows get a gradient
+    /// in every step, and no update may be put off.
+    fn reads_whole_tables(&self) -> bool {
+        false
+    }
+
     /// The bottom of the model, if no trained parameter is part of it.
     fn frozen_prefix(&self) -> Option<&dyn FrozenPrefix<B>> {
         None

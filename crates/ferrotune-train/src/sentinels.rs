@@ -150,6 +150,8 @@ fn constant_answer(report: &Report) -> Option<String> {
         }
         Report::Tokens(report) => (report.entities > 0 && report.predicted_entities == 0)
             .then(|| "no entity is found in any validation row".to_string()),
+        // What it tells of each token is not kept; that its loss falls is watched.
+        Report::Masked(_) => None,
         Report::Regression(report) => {
             (report.rows > 1 && report.pearson.is_nan() && report.mse.is_finite() && report.mse > 0.0)
                 .then(|| "every validation row is given the same number, or all have the same score".to_string())

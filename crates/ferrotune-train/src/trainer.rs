@@ -10,7 +10,7 @@ use crate::passes::{Pass, PassLimit, passes};
 use crate::prefix::{PrefixCaches, Start};
 use crate::resume::{self, Best, Checkpoints, Progress};
 use crate::sentinels::{self, Sentinels};
-use crate::tasks::{Targets, Task};
+use crate::tasks::{Objective, Targets};
 use crate::thaw::Thaw;
 use ferrotune_data::{Batch, balanced, shuffled};
 use ferrotune_optim::schedule::{Kind, Schedule, warmup_steps};
@@ -102,7 +102,7 @@ pub struct Run<'a, B: Backend> {
     /// What the model's frozen prefix gave; without it, it is computed in each epoch.
     pub prefix: Option<&'a mut PrefixCaches>,
     /// What is learned.
-    pub task: &'a dyn Task<B>,
+    pub task: &'a dyn Objective<B>,
     /// Pulls pretrained weights back to where they came from.
     pub anchor: Option<&'a Anchor<B>>,
     /// What begins to move in later epochs.
@@ -154,8 +154,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let (epoch_steps, total_steps) = settings.steps(rows);
     let schedule = settings.schedule(rows);
     let mut average = settings.ema.map(|decay| Ema::new(backend, params, pool, decay));
-    // A penalty moves every row of a table in every step, and an average reads it.
-    let by_rows = optimizer.takes_rows() && settings.penalty.is_none() && anchor.is_none() && average.is_none();
+    // A penalty moves every row of a table in every step, an average reads it, and so may the model.
+    let only_rows_are_read = average.is_none() && !model.reads_whole_tables();
+    let by_rows = optimizer.takes_rows() && settings.penalty.is_none() && anchor.is_none() && only_rows_are_read;
     let mut grads = if by_rows { Grads::by_rows(backend, params) } else { Grads::new(backend, params) };
     let mut progress = Progress::default();
     let mut speed = Speed::default();
@@ -170,6 +171,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let _awake = backend.awake();
     let mut order = Vec::new();
     let mut order_of = None;
+    let mut drawn: Option<Split> = None;
     let comparable = !settings.balanced;
     let mut sentinels = Sentinels::new(task.constant_loss(&train.targets).filter(|_| comparable));
 
@@ -179,7 +181,14 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         if order_of != Some(epoch) {
             order = settings.order(&train.targets, epoch);
             order_of = Some(epoch);
+            drop(drawn.take()); // The rows of the last epoch go before the new ones come.
+            drawn = task.draw(train, settings.seed, epoch);
+            assert!(
+                drawn.is_none() || prefix.is_none(),
+                "train: a prefix cache keeps rows, and these are drawn anew in each epoch"
+            );
         }
+        let train = drawn.as_ref().unwrap_or(train);
         thaw.hold(params, epoch);
         let from = index as usize * settings.batch_size;
         let batch_rows = &order[from..rows.min(from + settings.batch_size)];

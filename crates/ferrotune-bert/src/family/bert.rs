@@ -1,6 +1,8 @@
 //! BERT: Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>. It must not know the network.
 
-use super::{BERT_KEYS, BERT_LAYER, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes};
+use super::{
+    BERT_KEYS, BERT_LAYER, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
+};
 
 /// `BertModel` and its heads in transformers.
 pub(super) const BERT: Family = Family {
@@ -20,6 +22,11 @@ pub(super) const BERT: Family = Family {
         out: "classifier",
         modules: &["classifier"],
     },
+    vocabulary_head: Some(VocabularyHeadPaths {
+        dense: "cls.predictions.transform.dense",
+        norm: "cls.predictions.transform.LayerNorm",
+        out: "cls.predictions",
+    }),
     pretraining: &["cls."],
     refused: None,
 };

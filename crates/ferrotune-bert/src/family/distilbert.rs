@@ -1,6 +1,6 @@
 //! DistilBERT: Sanh et al. 2019, <https://arxiv.org/abs/1910.01108>. It must not know the network.
 
-use super::{Family, HeadActivation, Keys, LayerPaths, Positions, SequenceHeadPaths, TokenTypes};
+use super::{Family, HeadActivation, Keys, LayerPaths, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths};
 
 /// `DistilBertModel` and its heads in transformers.
 pub(super) const DISTILBERT: Family = Family {
@@ -42,6 +42,11 @@ pub(super) const DISTILBERT: Family = Family {
         out: "classifier",
         modules: &["pre_classifier", "classifier"],
     },
+    vocabulary_head: Some(VocabularyHeadPaths {
+        dense: "vocab_transform",
+        norm: "vocab_layer_norm",
+        out: "vocab_projector",
+    }),
     pretraining: &["vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
     refused: None,
 };

@@ -20,6 +20,7 @@ pub(super) const ELECTRA: Family = Family {
         out: "classifier.out_proj",
         modules: &["classifier"],
     },
+    vocabulary_head: None,
     pretraining: &["discriminator_predictions.", "generator_predictions.", "generator_lm_head."],
     refused: Some((
         "ElectraForMaskedLM",

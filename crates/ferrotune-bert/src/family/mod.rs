@@ -35,6 +35,8 @@ pub struct Family {
     pub projection: Option<&'static str>,
     /// The head that gives a sequence its scores.
     pub sequence_head: SequenceHeadPaths,
+    /// The head that gives a token the scores of all words, in families whose encoder is pre-trained with one.
+    pub vocabulary_head: Option<VocabularyHeadPaths>,
     /// First parts of tensors that only pre-training needs.
     pub pretraining: &'static [&'static str],
     /// A class of transformers whose folders are refused although their weights would fit, and why.
@@ -138,6 +140,17 @@ pub struct SequenceHeadPaths {
     pub out: &'static str,
     /// The modules that the head consists of for PEFT, without a pretrained pooler.
     pub modules: &'static [&'static str],
+}
+
+/// The head of masked language modelling: linear, GELU, layer norm, then the word embeddings as the last linear layer's weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VocabularyHeadPaths {
+    /// The linear layer, from the root.
+    pub dense: &'static str,
+    /// The layer norm, from the root.
+    pub norm: &'static str,
+    /// Where the `bias` of the last layer is, from the root.
+    pub out: &'static str,
 }
 
 /// An activation between the two linear layers of a head.

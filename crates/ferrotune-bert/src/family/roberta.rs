@@ -1,7 +1,9 @@
 //! RoBERTa (Liu et al. 2019, <https://arxiv.org/abs/1907.11692>) and XLM-RoBERTa (Conneau et al. 2020, <https://arxiv.org/abs/1911.02116>), which
 //! differ in vocabulary alone. It must not know the network.
 
-use super::{BERT_KEYS, BERT_LAYER, Family, HeadActivation, Keys, Positions, SequenceHeadPaths, TokenTypes};
+use super::{
+    BERT_KEYS, BERT_LAYER, Family, HeadActivation, Keys, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
+};
 
 /// `RobertaModel` and its heads in transformers.
 pub(super) const ROBERTA: Family = Family {
@@ -21,6 +23,7 @@ pub(super) const ROBERTA: Family = Family {
         out: "classifier.out_proj",
         modules: &["classifier"],
     },
+    vocabulary_head: Some(VocabularyHeadPaths { dense: "lm_head.dense", norm: "lm_head.layer_norm", out: "lm_head" }),
     pretraining: &["lm_head."],
     refused: None,
 };

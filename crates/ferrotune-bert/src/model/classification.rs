@@ -1,6 +1,6 @@
-//! An encoder with a head that gives each sequence, or each token, one score per class.
+//! An encoder with a head that gives each sequence, or each token, one score per class, or each token one per word of the vocabulary.
 
-use super::heads::{HeadKind, SequenceHead, TokenHead};
+use super::heads::{HeadKind, SequenceHead, TokenHead, VocabularyHead};
 use super::{Base, Dropouts, Sequences};
 use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Layout, Tape, Var, ops};
@@ -11,6 +11,8 @@ pub enum Head {
     Sequence(SequenceHead),
     /// Scores for tokens.
     Tokens(TokenHead),
+    /// Scores of all words for tokens.
+    Vocabulary(VocabularyHead),
 }
 
 /// `BertForSequenceClassification`, `RobertaForTokenClassification` and their like in transformers.
@@ -37,13 +39,17 @@ impl EncoderClassifier {
         EncoderClassifier::with_head(config, HeadKind::Sequence, classes)
     }
 
-    /// [`Self::new`], with the head of your choice.
+    /// [`Self::new`], with the head of your choice. A head over the vocabulary has its words for classes, whatever `classes` says.
+    ///
+    /// # Panics
+    /// If the family has no such head.
     pub fn with_head(config: &EncoderConfig, kind: HeadKind, classes: usize) -> (EncoderClassifier, Layout) {
         let mut layout = Layout::new();
         let base = Base::new(config, layout.root().enter(config.family.base));
         let head = match kind {
             HeadKind::Sequence => Head::Sequence(SequenceHead::new(config, &mut layout, classes)),
             HeadKind::Tokens => Head::Tokens(TokenHead::new(config, &mut layout, classes)),
+            HeadKind::Vocabulary => Head::Vocabulary(VocabularyHead::new(config, &mut layout)),
         };
         (EncoderClassifier { base, head }, layout)
     }
@@ -53,6 +59,7 @@ impl EncoderClassifier {
         match self.head {
             Head::Sequence(_) => HeadKind::Sequence,
             Head::Tokens(_) => HeadKind::Tokens,
+            Head::Vocabulary(_) => HeadKind::Vocabulary,
         }
     }
 
@@ -68,6 +75,10 @@ impl EncoderClassifier {
                 Outputs { hidden, pooled: Some(pooled), logits: head.score(tape, pooled, dropouts) }
             }
             Head::Tokens(head) => Outputs { hidden, pooled: None, logits: head.score(tape, last, dropouts) },
+            Head::Vocabulary(head) => {
+                let logits = head.score(tape, last, self.base.embeddings.word_embeddings);
+                Outputs { hidden, pooled: None, logits }
+            }
         }
     }
 
@@ -121,6 +132,41 @@ impl EncoderClassifier {
             Head::Tokens(head) => {
                 let last = encoder.forward_layers(tape, hidden, layers..all, offsets, dropouts);
                 head.score(tape, last, dropouts)
+            }
+            Head::Vocabulary(head) => {
+                let last = encoder.forward_layers(tape, hidden, layers..all, offsets, dropouts);
+                head.score(tape, last, self.base.embeddings.word_embeddings)
+            }
+        }
+    }
+
+    /// [`Self::logits_from`], and of the scores of tokens those of `rows` alone, `(rows, classes)`; where sequences are scored, `rows` are not
+    /// read. A head over the vocabulary computes no others: a matrix of all tokens and all words would be the largest of the step.
+    ///
+    /// # Panics
+    /// If there are fewer layers.
+    pub fn logits_at<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        hidden: Var,
+        layers: usize,
+        input: &Sequences,
+        dropouts: &Dropouts,
+        rows: &[u32],
+    ) -> Var {
+        let gather = || ops::GatherRows { rows: rows.to_vec() };
+        match &self.head {
+            Head::Sequence(_) => self.logits_from(tape, hidden, layers, input, dropouts),
+            Head::Tokens(_) => {
+                // Dropout before the head numbers all tokens, so that passes of a batch share it.
+                let logits = self.logits_from(tape, hidden, layers, input, dropouts);
+                tape.apply(gather(), &[logits])
+            }
+            Head::Vocabulary(head) => {
+                let encoder = &self.base.encoder;
+                let last = encoder.forward_layers(tape, hidden, layers..encoder.layer.len(), &input.offsets, dropouts);
+                let scored = tape.apply(gather(), &[last]);
+                head.score(tape, scored, self.base.embeddings.word_embeddings)
             }
         }
     }

@@ -1,10 +1,11 @@
-//! Heads: what turns hidden states into scores, one for each sequence or one for each token.
+//! Heads: what turns hidden states into scores: of classes for each sequence or each token, or of all words for a token.
 
 use super::dropouts::Site;
-use super::{Dropouts, Linear};
+use super::{Dropouts, LayerNorm, Linear};
 use crate::config::EncoderConfig;
-use crate::family::{HeadActivation, TOKEN_HEAD};
-use ferrotune_tensor::{Backend, Layout, Mask, Tape, Var, ops};
+use crate::family::{HeadActivation, TOKEN_HEAD, VocabularyHeadPaths};
+use ferrotune_tensor::init::Init;
+use ferrotune_tensor::{Backend, Layout, Mask, ParamId, Tape, Var, ops};
 use std::fmt;
 
 /// What a head gives scores to.
@@ -14,6 +15,8 @@ pub enum HeadKind {
     Sequence,
     /// Each token.
     Tokens,
+    /// Each word of the vocabulary, for each token: masked language modelling.
+    Vocabulary,
 }
 
 impl fmt::Display for HeadKind {
@@ -21,6 +24,7 @@ impl fmt::Display for HeadKind {
         formatter.write_str(match self {
             HeadKind::Sequence => "whole texts",
             HeadKind::Tokens => "tokens",
+            HeadKind::Vocabulary => "masked words",
         })
     }
 }
@@ -31,14 +35,19 @@ impl HeadKind {
         match self {
             HeadKind::Sequence => "ForSequenceClassification",
             HeadKind::Tokens => "ForTokenClassification",
+            HeadKind::Vocabulary => "ForMaskedLM",
         }
     }
 
     /// The path of the layer whose rows are the outputs.
+    ///
+    /// # Panics
+    /// If the family has no head of this kind.
     pub fn output_path(self, config: &EncoderConfig) -> &'static str {
         match self {
             HeadKind::Sequence => config.family.sequence_head.out,
             HeadKind::Tokens => TOKEN_HEAD,
+            HeadKind::Vocabulary => vocabulary_paths(config).out,
         }
     }
 }
@@ -104,6 +113,45 @@ impl TokenHead {
     pub fn score<B: Backend>(&self, tape: &mut Tape<'_, B>, hidden: Var, dropouts: &Dropouts) -> Var {
         let dropped = drop(tape, hidden, dropouts.mask(Site::TokenClassifier, 0));
         self.classifier.forward(tape, dropped)
+    }
+}
+
+/// The paths of the family's head over the vocabulary.
+///
+/// # Panics
+/// If it has none.
+pub(crate) fn vocabulary_paths(config: &EncoderConfig) -> VocabularyHeadPaths {
+    let family = config.family;
+    family.vocabulary_head.unwrap_or_else(|| panic!("{} has no head over the vocabulary", family.model_type))
+}
+
+/// `cls.predictions`, `lm_head` or `vocab_transform` with its companions: linear, GELU, layer norm, and the scores of all words. The weight of
+/// the last layer is the table of word embeddings itself (tied), whose gradient is the sum of both uses. There is no dropout.
+pub struct VocabularyHead {
+    /// `(hidden, hidden)`
+    pub dense: Linear,
+    /// `(hidden)`
+    pub norm: LayerNorm,
+    /// `bias (vocab)`
+    pub bias: ParamId,
+}
+
+impl VocabularyHead {
+    pub(super) fn new(config: &EncoderConfig, layout: &mut Layout) -> VocabularyHead {
+        let (paths, h, std) = (vocabulary_paths(config), config.hidden_size, config.initializer_range);
+        VocabularyHead {
+            dense: Linear::new(layout.root().enter(paths.dense), h, h, std),
+            norm: LayerNorm::new(layout.root().enter(paths.norm), h, config.layer_norm_eps),
+            bias: layout.root().enter(paths.out).param("bias", [config.vocab_size], Init::Zeros),
+        }
+    }
+
+    /// Scores `(n, vocab)` of `hidden (n, hidden)`; `words (vocab, hidden)` are the word embeddings.
+    pub fn score<B: Backend>(&self, tape: &mut Tape<'_, B>, hidden: Var, words: ParamId) -> Var {
+        let transformed = self.dense.forward_gelu(tape, hidden);
+        let normed = self.norm.forward(tape, transformed);
+        let (words, bias) = (tape.param(words), tape.param(self.bias));
+        tape.apply(ops::Linear::new(), &[normed, words, bias])
     }
 }
 

@@ -16,7 +16,8 @@ pub use classification::{EncoderClassifier, Head, Outputs};
 pub use dropouts::Dropouts;
 pub use embeddings::Embeddings;
 pub use encoder::{Encoder, Layer};
-pub use heads::{HeadKind, SequenceHead, TokenHead};
+pub(crate) use heads::vocabulary_paths;
+pub use heads::{HeadKind, SequenceHead, TokenHead, VocabularyHead};
 pub use layers::{LayerNorm, Linear, Place};
 
 use std::sync::Arc;

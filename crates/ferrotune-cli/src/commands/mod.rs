@@ -4,6 +4,7 @@ pub mod evaluate;
 pub mod fetch;
 pub mod info;
 pub mod predict;
+pub mod pretrain;
 pub mod train;
 
 use crate::exit::{Failure, usage};

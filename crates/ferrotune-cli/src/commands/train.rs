@@ -48,7 +48,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
 
     let mut data = Data::read(&resolved, &model_folder.folder, &config)?;
-    resolved.numbers.metric = task::metric(data.task.as_ref(), resolved.settings.metric)?;
+    resolved.numbers.metric = task::metric(data.task.name(), data.task.metrics(), resolved.settings.metric)?;
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
     let kind = head_kind(data.task.unit());
     let head = Head::For { labels: data.task.labels(), kind, seed: resolved.numbers.seed };
@@ -162,13 +162,14 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
 }
 
 /// What `--max-tokens` cannot cut.
-fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
+pub(super) fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
     let most = resolved.numbers.pass_limit.tokens?;
     let longer = (0..train.rows()).filter(|&row| train.encoded.row(row).0.len() > most).count();
     (longer > 0).then(|| format!("{longer} rows have more than --max-tokens {most}; each gets a pass of its own"))
 }
 
-fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -> Box<dyn Optimizer<Cpu>> {
+/// The optimizer that was asked for, and what decays.
+pub(super) fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -> Box<dyn Optimizer<Cpu>> {
     let groups = tuning::with_rates(resolved, Groups::standard(params, resolved.weight_decay), params, config);
     let [weights, vectors] = Groups::counts(params);
     eprintln!(
@@ -182,7 +183,7 @@ fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) 
 }
 
 /// A flag that the first Ctrl-C or termination signal sets; the second ends the program at once.
-fn stop_on_signal() -> Arc<AtomicBool> {
+pub(super) fn stop_on_signal() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let handler = ctrlc::set_handler(move || {

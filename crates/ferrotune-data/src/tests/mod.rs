@@ -6,6 +6,7 @@ mod kinds;
 mod labelling;
 mod malformed;
 mod malformed_tokenizer;
+mod masking;
 mod reading;
 mod tokenizing;
 mod words;

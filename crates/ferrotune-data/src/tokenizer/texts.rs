@@ -46,6 +46,14 @@ impl Tokenizer {
         let (ids, type_ids) = (encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec());
         of(vec![Sequence { ids, type_ids, scored: Vec::new() }])
     }
+
+    /// Neighbouring pieces of one text, all of it.
+    pub(super) fn encode_pieces(&self, text: &str, room: usize) -> tokenizers::Result<EncodedRow> {
+        let encoding = self.inner.encode_fast(text, false)?;
+        let pieces = encoding.get_ids().chunks(room).map(|piece| Ok(self.with_special_tokens(piece)?.0));
+        let sequences = pieces.collect::<tokenizers::Result<_>>()?;
+        Ok(EncodedRow { sequences, untruncated: encoding.len() + self.special_tokens(false), silent_words: 0 })
+    }
 }
 
 /// So many tokens of a text: a quarter of them, rounded up, from its begin, the others from its end. Of 510 that is 128 and 382, the best of

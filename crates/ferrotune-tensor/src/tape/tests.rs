@@ -176,3 +176,18 @@ fn parameters_that_do_not_adjoin_cannot_be_joined() {
     assert!(refused(&["b.weight", "a.weight"]).contains("one after the other"));
     assert!(refused(&[]).contains("one after the other"));
 }
+
+/// A table read by rows may be owed updates; whoever reads all of it would see old rows.
+#[test]
+#[should_panic(expected = "op `linear` reads all rows of `a.weight`, and the optimizer owes updates to some")]
+fn reading_a_whole_table_that_is_owed_updates_is_loud() {
+    let mut params = Params::init(&Cpu, layout(), 1);
+    let id = |name: &str| params.layout().find(name).unwrap();
+    let (weight, bias) = (id("a.weight"), id("a.bias"));
+    params.set_owed(weight, true);
+    let mut pool = Pool::new(Cpu);
+    let mut tape = Tape::new(&Cpu, &params, &mut pool);
+    let (w, b) = (tape.param(weight), tape.param(bias));
+    let rows = tape.apply(ops::Embeddings { ids: vec![vec![0]] }, &[w]);
+    tape.apply(ops::Linear::new(), &[rows, w, b]);
+}

@@ -3,11 +3,13 @@
 
 mod classification;
 mod entities;
+mod masked;
 mod multi_label;
 mod regression;
 
 pub use classification::{ClassMetrics, ClassificationReport, Confusion};
 pub use entities::{Entity, EntityCounts, EntityReport, entities};
+pub use masked::MaskedReport;
 pub use multi_label::{LabelCounts, MultiLabelReport};
 pub use regression::RegressionReport;
 
@@ -31,6 +33,8 @@ pub enum Report {
     Regression(RegressionReport),
     /// A tag for each word of a row.
     Tokens(EntityReport),
+    /// Hidden tokens.
+    Masked(MaskedReport),
 }
 
 impl Report {
@@ -41,6 +45,7 @@ impl Report {
             Report::MultiLabel(report) => report.summary(),
             Report::Regression(report) => report.summary(),
             Report::Tokens(report) => report.summary(),
+            Report::Masked(report) => report.summary(),
         }
     }
 }
@@ -92,7 +97,9 @@ fn ratio(part: u64, whole: u64) -> f64 {
 pub enum MetricName {
     /// Mean loss; lower is better.
     Loss,
-    /// Share of rows, or words, predicted right.
+    /// The exponential of the loss; lower is better.
+    Perplexity,
+    /// Share of rows, words or tokens predicted right.
     Accuracy,
     /// Macro F1.
     F1Macro,
@@ -123,8 +130,9 @@ pub struct UnknownMetric(pub String);
 
 impl MetricName {
     /// Every metric of every task.
-    pub const ALL: [MetricName; 12] = [
+    pub const ALL: [MetricName; 13] = [
         MetricName::Loss,
+        MetricName::Perplexity,
         MetricName::Accuracy,
         MetricName::F1Macro,
         MetricName::Mcc,
@@ -142,6 +150,7 @@ impl MetricName {
     pub fn name(self) -> &'static str {
         match self {
             MetricName::Loss => "loss",
+            MetricName::Perplexity => "perplexity",
             MetricName::Accuracy => "accuracy",
             MetricName::F1Macro => "f1_macro",
             MetricName::Mcc => "mcc",
@@ -158,7 +167,7 @@ impl MetricName {
 
     /// Whether it measures errors.
     pub fn lower_is_better(self) -> bool {
-        matches!(self, MetricName::Loss | MetricName::Mse | MetricName::Mae)
+        matches!(self, MetricName::Loss | MetricName::Perplexity | MetricName::Mse | MetricName::Mae)
     }
 
     /// Is `candidate` strictly better than `best`? NaN is never better; every number is better than NaN.

@@ -12,7 +12,7 @@ fn metric_names_directions_and_values() {
         assert_eq!(serde_json::to_string(&metric).unwrap(), format!("\"{name}\""));
         let value = if metric == MetricName::Loss { -1.0 } else { n as f64 };
         assert_eq!(summary.value(metric), value);
-        let higher = !["loss", "mse", "mae"].contains(&name);
+        let higher = !["loss", "perplexity", "mse", "mae"].contains(&name);
         assert_eq!(metric.better(0.9, 0.8), higher);
         assert_eq!(metric.better(0.8, 0.9), !higher);
         assert!(!metric.better(0.8, 0.8));
@@ -21,7 +21,7 @@ fn metric_names_directions_and_values() {
         assert!(metric.better(0.8, f64::NAN));
     }
     let unknown = "f2".parse::<MetricName>().unwrap_err().to_string();
-    assert!(unknown.starts_with("unknown metric \"f2\"; use loss, accuracy, f1_macro, mcc"), "{unknown}");
+    assert!(unknown.starts_with("unknown metric \"f2\"; use loss, perplexity, accuracy, f1_macro, mcc"), "{unknown}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One of two classes for each row from one logit: the probability of the positive class is its sigmoid.
 
 use super::single_label::class_prediction;
-use super::{Answer, Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, entropy, sigmoid};
+use super::{Answer, Emphasis, Objective, Prediction, Targets, Task, binary_loss, binary_loss_of, entropy, sigmoid};
 use crate::metrics::{Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};
@@ -55,29 +55,9 @@ impl Binary {
     }
 }
 
-impl<B: Backend> Task<B> for Binary {
-    fn name(&self) -> &'static str {
-        "binary"
-    }
-
-    fn labels(&self) -> &[String] {
-        &self.output
-    }
-
-    fn problem_type(&self) -> Option<&'static str> {
-        Some("multi_label_classification")
-    }
-
+impl<B: Backend> Objective<B> for Binary {
     fn metrics(&self) -> &'static [MetricName] {
         &[MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc, MetricName::Loss]
-    }
-
-    fn need(&self) -> Need {
-        Need::Labels
-    }
-
-    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
-        Ok(Targets::Classes(encode_labels(table, &self.classes)?))
     }
 
     fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
@@ -99,6 +79,28 @@ impl<B: Backend> Task<B> for Binary {
             confusion.add(class as usize, usize::from(logit >= 0.0));
         }
         Report::Classification(confusion.report(loss / targets.rows() as f64, self.classes.names()))
+    }
+}
+
+impl<B: Backend> Task<B> for Binary {
+    fn name(&self) -> &'static str {
+        "binary"
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.output
+    }
+
+    fn problem_type(&self) -> Option<&'static str> {
+        Some("multi_label_classification")
+    }
+
+    fn need(&self) -> Need {
+        Need::Labels
+    }
+
+    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
+        Ok(Targets::Classes(encode_labels(table, &self.classes)?))
     }
 
     fn columns(&self) -> Vec<String> {

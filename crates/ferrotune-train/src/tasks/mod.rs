@@ -2,9 +2,10 @@
 //! targets are read from a table, the loss, the report and the metrics that may choose the best epoch, what config.json calls it, and
 //! what a prediction looks like. It must not know any model, and files only as tables that were read.
 //!
-//! The trainer, evaluation and prediction know the trait [`Task`] alone.
+//! The trainer and evaluation know the trait [`Objective`] alone, prediction the trait [`Task`].
 
 mod binary;
+mod masked;
 mod multi_label;
 mod regression;
 mod scores;
@@ -13,6 +14,7 @@ mod stored;
 mod tokens;
 
 pub use binary::Binary;
+pub use masked::MaskedTokens;
 pub use multi_label::MultiLabel;
 pub use regression::Regression;
 pub use scores::{argmax, sigmoid, softmax};
@@ -21,39 +23,23 @@ pub use stored::{DEFAULT_SEPARATOR, StoredTaskError, stored};
 pub use tokens::{Tokens, WordTags};
 
 use crate::metrics::{MetricName, Report};
-use ferrotune_data::{DataError, Encoded, Need, Row, Table};
+use crate::model::Split;
+use ferrotune_data::{DataError, Encoded, Hidden, Need, Row, Table};
 use ferrotune_optim::losses::{BinaryCrossEntropy, BinaryFocal, CrossEntropy, Focal, WeightedCrossEntropy};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
 
-/// A task. `labels` is the number of its outputs, [`Task::labels`]`.len()`. What is said here of rows is said of words in tasks whose unit is
-/// the word: `(rows, labels)` then is `(scored words of the rows, labels)`, and a row that was cut into windows counts as several.
-pub trait Task<B: Backend>: Send + Sync {
-    /// Its name on the command line and in files.
-    fn name(&self) -> &'static str;
-
-    /// The names of the numbers that the model gives for a row, in their order.
-    fn labels(&self) -> &[String];
-
-    /// What the model gives these numbers for.
-    fn unit(&self) -> Unit {
-        Unit::Row
-    }
-
-    /// The `problem_type` under which Hugging Face tools do the same; none where the model's class says it all.
-    fn problem_type(&self) -> Option<&'static str>;
-
+/// What a run minimises, and what an evaluation measures. What is said here of rows is said of words in objectives that score words or tokens:
+/// `(rows, labels)` then is `(scored words of the rows, labels)`, and a row that was cut into windows counts as several.
+pub trait Objective<B: Backend>: Send + Sync {
     /// The metrics of its reports, of which each may choose the best epoch. The first is the default.
     fn metrics(&self) -> &'static [MetricName];
 
-    /// How a table of labelled rows is to be read.
-    fn need(&self) -> Need;
-
-    /// The targets of all rows of a table, which were cut into these tokens.
-    ///
-    /// # Errors
-    /// A row whose label this task does not know or cannot use, with its line.
-    fn targets(&self, table: &Table, encoded: &Encoded) -> Result<Targets, DataError>;
+    /// The training rows as an epoch reads them, where they are not the same in each: as many tokens in the same rows. A pure function of its
+    /// arguments, so that a resumed run sees what it would have seen.
+    fn draw(&self, _train: &Split, _seed: u64, _epoch: u64) -> Option<Split> {
+        None
+    }
 
     /// What the summed loss of these rows is divided by for the mean. A step divides by the weight of all its rows, so that
     /// micro-batches add up to the batch.
@@ -68,9 +54,40 @@ pub trait Task<B: Backend>: Send + Sync {
     /// training cannot be compared with it, because it is weighted, smoothed or focused.
     fn constant_loss(&self, targets: &Targets) -> Option<f64>;
 
-    /// What these logits `(rows, labels)` of all rows of a split are worth. Its loss is the task's plain one, without the smoothing,
+    /// What [`Objective::report`] needs to know of the logits of some rows: they themselves, or less where they are too many to keep.
+    fn measure(&self, tape: &mut Tape<'_, B>, logits: Var, _targets: &Targets, _rows: &[usize]) -> Vec<f32> {
+        tape.download(logits)
+    }
+
+    /// What a split is worth whose rows, in order, gave this to [`Objective::measure`]. Its loss is the plain one, without the smoothing,
     /// weights and focus that training may add, so that it means the same for every run.
-    fn report(&self, logits: &[f32], targets: &Targets) -> Report;
+    fn report(&self, measured: &[f32], targets: &Targets) -> Report;
+}
+
+/// An objective over labelled rows, whose model predicts labels. Their number is that of its outputs.
+pub trait Task<B: Backend>: Objective<B> {
+    /// Its name on the command line and in files.
+    fn name(&self) -> &'static str;
+
+    /// The names of the numbers that the model gives for a row, in their order.
+    fn labels(&self) -> &[String];
+
+    /// What the model gives these numbers for.
+    fn unit(&self) -> Unit {
+        Unit::Row
+    }
+
+    /// The `problem_type` under which Hugging Face tools do the same; none where the model's class says it all.
+    fn problem_type(&self) -> Option<&'static str>;
+
+    /// How a table of labelled rows is to be read.
+    fn need(&self) -> Need;
+
+    /// The targets of all rows of a table, which were cut into these tokens.
+    ///
+    /// # Errors
+    /// A row whose label this task does not know or cannot use, with its line.
+    fn targets(&self, table: &Table, encoded: &Encoded) -> Result<Targets, DataError>;
 
     /// Whether it has something of its own to learn from validation rows after training: [`Task::fit`].
     fn fits(&self) -> bool {
@@ -103,6 +120,8 @@ pub enum Targets {
     Scores(Vec<f64>),
     /// One tag a word.
     Words(WordTags),
+    /// The token that really stands at each scored place.
+    Hidden(Hidden),
 }
 
 /// What a model gives scores to.
@@ -128,6 +147,7 @@ impl Targets {
     pub fn rows(&self) -> usize {
         match self {
             Targets::Words(tags) => tags.words.rows.len(),
+            Targets::Hidden(hidden) => hidden.offsets.len() - 1,
             Targets::Classes(ids) => ids.len(),
             Targets::Sets(sets) => sets.len(),
             Targets::Scores(scores) => scores.len(),
@@ -137,13 +157,15 @@ impl Targets {
     /// The targets of these rows, in their order; a row may come several times.
     ///
     /// # Panics
-    /// If there is no such row, or these are targets of words, whose windows have words of their own.
+    /// If there is no such row, or these are targets of words or tokens, whose windows have their own.
     pub fn select(&self, rows: &[usize]) -> Targets {
         match self {
             Targets::Classes(ids) => Targets::Classes(rows.iter().map(|&row| ids[row]).collect()),
             Targets::Sets(sets) => Targets::Sets(rows.iter().map(|&row| sets[row].clone()).collect()),
             Targets::Scores(scores) => Targets::Scores(rows.iter().map(|&row| scores[row]).collect()),
-            Targets::Words(_) => panic!("Targets::select: targets of words belong to their sequences"),
+            Targets::Words(_) | Targets::Hidden(_) => {
+                panic!("Targets::select: targets of words and tokens belong to their sequences")
+            }
         }
     }
 
@@ -151,7 +173,7 @@ impl Targets {
     pub fn class_ids(&self) -> Option<&[u32]> {
         match self {
             Targets::Classes(ids) => Some(ids),
-            Targets::Sets(_) | Targets::Scores(_) | Targets::Words(_) => None,
+            Targets::Sets(_) | Targets::Scores(_) | Targets::Words(_) | Targets::Hidden(_) => None,
         }
     }
 
@@ -181,6 +203,13 @@ impl Targets {
     fn words(&self) -> &WordTags {
         let Targets::Words(tags) = self else { panic!("Targets::words: these are of another task") };
         tags
+    }
+
+    /// # Panics
+    /// If these are targets of another kind of task.
+    fn hidden(&self) -> &Hidden {
+        let Targets::Hidden(hidden) = self else { panic!("Targets::hidden: these are of another task") };
+        hidden
     }
 }
 

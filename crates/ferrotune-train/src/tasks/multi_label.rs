@@ -1,8 +1,8 @@
 //! Any number of labels for each row: one sigmoid a label, and one threshold a label that validation rows choose.
 
 use super::{
-    Answer, Emphasis, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, entropy, probability_columns,
-    shown, sigmoid,
+    Answer, Emphasis, Objective, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, entropy,
+    probability_columns, shown, sigmoid,
 };
 use crate::metrics::{LabelCounts, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_label_sets};
@@ -51,29 +51,9 @@ impl MultiLabel {
     }
 }
 
-impl<B: Backend> Task<B> for MultiLabel {
-    fn name(&self) -> &'static str {
-        "multi-label"
-    }
-
-    fn labels(&self) -> &[String] {
-        self.labels.names()
-    }
-
-    fn problem_type(&self) -> Option<&'static str> {
-        Some("multi_label_classification")
-    }
-
+impl<B: Backend> Objective<B> for MultiLabel {
     fn metrics(&self) -> &'static [MetricName] {
         &[MetricName::F1Macro, MetricName::F1Micro, MetricName::SubsetAccuracy, MetricName::Loss]
-    }
-
-    fn need(&self) -> Need {
-        Need::LabelSets { separator: self.separator }
-    }
-
-    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
-        Ok(Targets::Sets(encode_label_sets(table, &self.labels, self.separator)?))
     }
 
     /// Rows times labels: the mean is over all elements, as in `torch.nn.BCEWithLogitsLoss`.
@@ -107,6 +87,28 @@ impl<B: Backend> Task<B> for MultiLabel {
         }
         let mean = loss / logits.len() as f64;
         Report::MultiLabel(counts.report(mean, self.labels.names(), &self.thresholds))
+    }
+}
+
+impl<B: Backend> Task<B> for MultiLabel {
+    fn name(&self) -> &'static str {
+        "multi-label"
+    }
+
+    fn labels(&self) -> &[String] {
+        self.labels.names()
+    }
+
+    fn problem_type(&self) -> Option<&'static str> {
+        Some("multi_label_classification")
+    }
+
+    fn need(&self) -> Need {
+        Need::LabelSets { separator: self.separator }
+    }
+
+    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
+        Ok(Targets::Sets(encode_label_sets(table, &self.labels, self.separator)?))
     }
 
     fn fits(&self) -> bool {

@@ -1,6 +1,6 @@
 //! A number for each row, such as a similarity or a rating.
 
-use super::{Answer, Prediction, Targets, Task};
+use super::{Answer, Objective, Prediction, Targets, Task};
 use crate::metrics::{MetricName, RegressionReport, Report};
 use ferrotune_data::{DataError, Encoded, Need, Row, Table, encode_scores};
 use ferrotune_optim::losses::{Huber, SquaredError};
@@ -20,29 +20,9 @@ impl Regression {
     }
 }
 
-impl<B: Backend> Task<B> for Regression {
-    fn name(&self) -> &'static str {
-        "regression"
-    }
-
-    fn labels(&self) -> &[String] {
-        &self.output
-    }
-
-    fn problem_type(&self) -> Option<&'static str> {
-        Some("regression")
-    }
-
+impl<B: Backend> Objective<B> for Regression {
     fn metrics(&self) -> &'static [MetricName] {
         &[MetricName::Pearson, MetricName::Spearman, MetricName::Mse, MetricName::Mae]
-    }
-
-    fn need(&self) -> Need {
-        Need::Scores
-    }
-
-    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
-        Ok(Targets::Scores(encode_scores(table)?))
     }
 
     fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
@@ -63,6 +43,28 @@ impl<B: Backend> Task<B> for Regression {
     fn report(&self, logits: &[f32], targets: &Targets) -> Report {
         let predicted: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
         Report::Regression(RegressionReport::of(&predicted, targets.scores()))
+    }
+}
+
+impl<B: Backend> Task<B> for Regression {
+    fn name(&self) -> &'static str {
+        "regression"
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.output
+    }
+
+    fn problem_type(&self) -> Option<&'static str> {
+        Some("regression")
+    }
+
+    fn need(&self) -> Need {
+        Need::Scores
+    }
+
+    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
+        Ok(Targets::Scores(encode_scores(table)?))
     }
 
     fn columns(&self) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! One class for each row: softmax over the classes.
 
 use super::{
-    Answer, Emphasis, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns, shown,
-    softmax,
+    Answer, Emphasis, Objective, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns,
+    shown, softmax,
 };
 use crate::metrics::{Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
@@ -59,29 +59,9 @@ impl SingleLabel {
     }
 }
 
-impl<B: Backend> Task<B> for SingleLabel {
-    fn name(&self) -> &'static str {
-        "classification"
-    }
-
-    fn labels(&self) -> &[String] {
-        self.labels.names()
-    }
-
-    fn problem_type(&self) -> Option<&'static str> {
-        Some("single_label_classification")
-    }
-
+impl<B: Backend> Objective<B> for SingleLabel {
     fn metrics(&self) -> &'static [MetricName] {
         &[MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc, MetricName::Loss]
-    }
-
-    fn need(&self) -> Need {
-        Need::Labels
-    }
-
-    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
-        Ok(Targets::Classes(encode_labels(table, &self.labels)?))
     }
 
     fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var {
@@ -112,6 +92,28 @@ impl<B: Backend> Task<B> for SingleLabel {
             confusion.add(class as usize, argmax(row));
         }
         Report::Classification(confusion.report(loss / targets.rows() as f64, names))
+    }
+}
+
+impl<B: Backend> Task<B> for SingleLabel {
+    fn name(&self) -> &'static str {
+        "classification"
+    }
+
+    fn labels(&self) -> &[String] {
+        self.labels.names()
+    }
+
+    fn problem_type(&self) -> Option<&'static str> {
+        Some("single_label_classification")
+    }
+
+    fn need(&self) -> Need {
+        Need::Labels
+    }
+
+    fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
+        Ok(Targets::Classes(encode_labels(table, &self.labels)?))
     }
 
     fn columns(&self) -> Vec<String> {

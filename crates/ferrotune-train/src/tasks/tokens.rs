@@ -1,6 +1,6 @@
 //! A tag for each word, and the entities that tags spell: softmax over the tags, on the first token of each word.
 
-use super::{Answer, Emphasis, Prediction, Targets, Task, Unit, argmax, class_loss, entropy, softmax};
+use super::{Answer, Emphasis, Objective, Prediction, Targets, Task, Unit, argmax, class_loss, entropy, softmax};
 use crate::metrics::{EntityCounts, MetricName, Report, entities};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, Tag, Words, encode_tags};
 use ferrotune_tensor::{Backend, Tape, Var};
@@ -60,23 +60,7 @@ impl Tokens {
     }
 }
 
-impl<B: Backend> Task<B> for Tokens {
-    fn name(&self) -> &'static str {
-        "tokens"
-    }
-
-    fn labels(&self) -> &[String] {
-        self.labels.names()
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Word
-    }
-
-    fn problem_type(&self) -> Option<&'static str> {
-        None
-    }
-
+impl<B: Backend> Objective<B> for Tokens {
     fn metrics(&self) -> &'static [MetricName] {
         &[
             MetricName::F1Micro,
@@ -86,18 +70,6 @@ impl<B: Backend> Task<B> for Tokens {
             MetricName::Accuracy,
             MetricName::Loss,
         ]
-    }
-
-    fn need(&self) -> Need {
-        Need::Tags
-    }
-
-    fn targets(&self, table: &Table, encoded: &Encoded) -> Result<Targets, DataError> {
-        let words = encoded.words.clone().expect("a table read for Need::Tags has words");
-        if words.rows.is_empty() {
-            return Err(DataError::NoWords { file: table.path.display().to_string() });
-        }
-        Ok(Targets::Words(WordTags { tags: encode_tags(table, &self.labels)?, words }))
     }
 
     /// The words that are scored: other tokens have no part in the mean, as those with `ignore_index` in transformers.
@@ -132,6 +104,36 @@ impl<B: Backend> Task<B> for Tokens {
         let mut counts = EntityCounts::default();
         tags.iter().zip(&said).for_each(|(real, said)| counts.add(&real_tags(real), said));
         Report::Tokens(counts.report(loss / words.places.len() as f64))
+    }
+}
+
+impl<B: Backend> Task<B> for Tokens {
+    fn name(&self) -> &'static str {
+        "tokens"
+    }
+
+    fn labels(&self) -> &[String] {
+        self.labels.names()
+    }
+
+    fn unit(&self) -> Unit {
+        Unit::Word
+    }
+
+    fn problem_type(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn need(&self) -> Need {
+        Need::Tags
+    }
+
+    fn targets(&self, table: &Table, encoded: &Encoded) -> Result<Targets, DataError> {
+        let words = encoded.words.clone().expect("a table read for Need::Tags has words");
+        if words.rows.is_empty() {
+            return Err(DataError::NoWords { file: table.path.display().to_string() });
+        }
+        Ok(Targets::Words(WordTags { tags: encode_tags(table, &self.labels)?, words }))
     }
 
     fn columns(&self) -> Vec<String> {

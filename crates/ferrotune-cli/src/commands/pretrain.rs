@@ -1,0 +1,222 @@
+//! `ferrotune pretrain`: from texts without labels to an adapted encoder, by masked language modelling. The loop is that of `train`.
+
+use super::train::{longer_than_a_pass, optimizer, stop_on_signal};
+use super::{find_model, on_pool, use_threads};
+use crate::args::{Precision, PretrainArgs};
+use crate::data::check_vocabulary;
+use crate::device::{self, device};
+use crate::exit::{Failure, STOPPED, usage};
+use crate::model::BertClassifier;
+use crate::progress::Progress;
+use crate::run_folder::{BEST, RunFolder};
+use crate::settings::{Pretraining, resolve_pretraining};
+use crate::{fingerprint, memory, report, task, tuning};
+use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_bert::{EncoderConfig, freeze};
+use ferrotune_data::{DataError, Row, Tokenizer, read_texts, shuffled};
+use ferrotune_tensor::{Cpu, Pool};
+use ferrotune_train::events::{Event, Observer, Tee};
+use ferrotune_train::model::Split;
+use ferrotune_train::resume::Checkpoints;
+use ferrotune_train::tasks::{MaskedTokens, Objective};
+use ferrotune_train::trainer::{Outcome, Run, train};
+use serde_json::json;
+use std::path::Path;
+
+/// Runs the command.
+pub fn run(args: PretrainArgs) -> Result<(), Failure> {
+    let mut asked = resolve_pretraining(args.own, args.settings, args.config.as_deref())?;
+    let resolved = &mut asked.run;
+    use_threads(resolved.settings.threads)?;
+    let backend = device(resolved.precision)?;
+    resolved.settings.precision = Some(device::resolved(backend));
+    if resolved.precision != Precision::F32 {
+        eprintln!("precision  {} in matrix products", backend.precision().name());
+    }
+    let model_folder = find_model(&resolved.model)?;
+    eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
+    let config = EncoderConfig::from_folder(&model_folder.folder)?;
+    let most = config.longest_sequence();
+    if resolved.max_length > most {
+        return Err(usage(format!("--max-length is {}; this model reads at most {most} tokens", resolved.max_length)));
+    }
+    let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
+
+    let head = Head::Vocabulary { seed: resolved.numbers.seed };
+    let mut loaded = pretrained::load(&Cpu, &model_folder.folder, head)?;
+    eprintln!("weights    {}", loaded.report.summary());
+    let texts = Texts::read(&asked, &model_folder.folder, &config)?;
+    let resolved = &mut asked.run;
+    let known = Objective::<Cpu>::metrics(&texts.objective);
+    resolved.numbers.metric = task::metric("masked language modelling", known, resolved.settings.metric)?;
+    resolved.settings.metric = Some(resolved.numbers.metric);
+    tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;
+    freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
+    let anchor = tuning::anchor(resolved, &loaded.params, &config)?;
+    let thaw = tuning::thaw(resolved, &loaded.params, &config)?;
+    let mut fingerprint = fingerprint::of(resolved, &model_folder.folder)?;
+    for key in ["held-out", "whole-word-masking"] {
+        if let Some(value) = asked.table.get(key) {
+            fingerprint.fix(key, value.clone());
+        }
+    }
+
+    let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
+    folder.write_settings(&asked.table)?;
+    let mut optimizer = optimizer(resolved, &loaded.params, &config);
+    let mut observer = Tee::new();
+    observer.add(Progress::new());
+    observer.add(folder.metrics_log()?);
+    if let Some(warning) = longer_than_a_pass(resolved, &texts.train) {
+        observer.on(&Event::warning(warning));
+    }
+    let stop = stop_on_signal();
+    let mut pool = Pool::new(backend);
+    let Pretrained { config, model, params, .. } = &mut loaded;
+    model.base.encoder.checkpointing = resolved.checkpointing;
+    let frozen_layers = freeze::frozen_layers(params, config);
+    let kind = model.kind();
+    let held_out = texts.held_out.as_ref();
+    let predicted = memory::predicted_mib(resolved, config, kind, params, frozen_layers, &texts.train, held_out, 0);
+    if let Some(mib) = predicted {
+        eprintln!("memory     about {mib:.0} MiB at the peak of training");
+    }
+    let classifier = BertClassifier { model, config, frozen_layers };
+    let outcome = on_pool(|| {
+        train(Run {
+            backend: &backend,
+            model: &classifier,
+            params,
+            optimizer: optimizer.as_mut(),
+            pool: &mut pool,
+            train: &texts.train,
+            validation: held_out,
+            // What a frozen bottom gives changes with what is masked.
+            prefix: None,
+            task: &texts.objective,
+            anchor: anchor.as_ref(),
+            thaw: &thaw,
+            settings: &resolved.numbers,
+            checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
+            resume: args.resume,
+            stop: &stop,
+            observer: &mut observer,
+        })
+    })?;
+    if outcome.stopped {
+        let message =
+            format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
+        return Err(Failure { message, code: STOPPED });
+    }
+    drop((optimizer, anchor));
+    pretrained::save_vocabulary(&Cpu, &folder.path().join(BEST), config, params, &model_folder.folder, true)?;
+    folder.write_results(&results(&asked, &outcome))?;
+    finish(&outcome, folder.path());
+    Ok(())
+}
+
+/// The texts of a run, encoded.
+struct Texts {
+    objective: MaskedTokens,
+    train: Split,
+    held_out: Option<Split>,
+}
+
+impl Texts {
+    /// Reads the files of a run. Of a file that is not split by another, the rows that are held out are a function of the seed.
+    fn read(asked: &Pretraining, model: &Path, config: &EncoderConfig) -> Result<Texts, Failure> {
+        let Pretraining { run, held_out, whole_words, .. } = asked;
+        let (s, seed) = (&run.settings, run.numbers.seed);
+        let read = |path: &Path| read_texts(path, s.text_column.as_deref());
+        let tokenizer = Tokenizer::from_folder(model, run.max_length)?;
+        check_vocabulary(&tokenizer, config, model)?;
+        let objective = MaskedTokens::new(tokenizer.masking(*whole_words)?);
+        let units = if *whole_words { "words" } else { "tokens" };
+        eprintln!("task       masked language modelling, 15 % of {units} hidden anew in each epoch");
+
+        let mut rows = read(&run.train)?.rows;
+        let apart = match (held_out, &s.validation) {
+            (_, Some(path)) => Some((path.as_path(), read(path)?.rows)),
+            (Some(share), None) if *share > 0.0 => Some((run.train.as_path(), split_off(&mut rows, *share, seed)?)),
+            _ => None,
+        };
+        let encode = |name: &str, path: &Path, rows: &[Row], split: &dyn Fn(&_) -> Split| -> Result<Split, Failure> {
+            let encoded = tokenizer.encode_in_pieces(rows)?;
+            let split = split(&encoded);
+            if split.rows() == 0 {
+                return Err(DataError::NoText { file: path.display().to_string() }.into());
+            }
+            let (sequences, tokens) = (split.rows(), split.encoded.tokens());
+            let mean = tokens as f64 / sequences as f64;
+            let cut = match encoded.truncated.len() {
+                0 => String::new(),
+                n => format!(
+                    ", {n} texts read in pieces of {} (longest {})",
+                    run.max_length, encoded.longest_untruncated
+                ),
+            };
+            let silent = match encoded.len() - sequences {
+                0 => String::new(),
+                n => format!(", {n} left out because the tokenizer knows nothing of them"),
+            };
+            eprintln!("{name:<10} {} texts, {sequences} rows, {mean:.1} tokens on average{cut}{silent}", rows.len());
+            Ok(split)
+        };
+        let train = encode("train", &run.train, &rows, &|encoded| objective.train(encoded))?;
+        let held_out = match apart {
+            Some((path, rows)) => Some(encode("held out", path, &rows, &|encoded| objective.held_out(encoded, seed))?),
+            None => None,
+        };
+        Ok(Texts { objective, train, held_out })
+    }
+}
+
+/// Takes a share of the rows out, at least one, and leaves at least one.
+fn split_off(rows: &mut Vec<Row>, share: f64, seed: u64) -> Result<Vec<Row>, Failure> {
+    if rows.len() < 2 {
+        return Err(usage(
+            "there is one text, and --held-out cannot take it away: say --held-out 0, or name --validation",
+        ));
+    }
+    let count = ((share * rows.len() as f64).round() as usize).clamp(1, rows.len() - 1);
+    let mut is_held_out = vec![false; rows.len()];
+    // No epoch has this number, so the order of training says nothing of it.
+    shuffled(rows.len(), seed, u64::MAX).into_iter().take(count).for_each(|row| is_held_out[row] = true);
+    let mut of = is_held_out.iter();
+    let (held_out, rest) = std::mem::take(rows).into_iter().partition(|_| *of.next().expect("one for each row"));
+    *rows = rest;
+    Ok(held_out)
+}
+
+fn results(asked: &Pretraining, outcome: &Outcome) -> serde_json::Value {
+    json!({
+        "validation": outcome.validation,
+        "best_epoch": outcome.best_epoch,
+        "seed": asked.run.numbers.seed,
+        "train": {
+            "samples_per_second": outcome.samples_per_second,
+            "tokens_per_second": outcome.tokens_per_second,
+            "steps": outcome.steps,
+            "seconds": outcome.seconds,
+        },
+        "peak_memory_mib": memory::peak_mib(),
+    })
+}
+
+fn finish(outcome: &Outcome, folder: &Path) {
+    if outcome.samples_per_second > 0.0 {
+        println!(
+            "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
+            outcome.samples_per_second, outcome.tokens_per_second
+        );
+    }
+    if let Some(mib) = memory::peak_mib() {
+        println!("memory: {mib:.0} MiB at the peak");
+    }
+    if let Some(held_out) = &outcome.validation {
+        println!("{}   best epoch {}", report::line("held out", held_out), outcome.best_epoch);
+    }
+    println!("model      {}   (a base model: ferrotune train --model)", folder.join(BEST).display());
+    println!("results    {}", folder.join("results.json").display());
+    println!("log        {}", folder.join("metrics.jsonl").display());
+}

@@ -1,0 +1,34 @@
+//! Texts without labels: the lines of a `.txt` file, or the text column of a table. It knows nothing of tokens.
+
+use crate::lines::Lines;
+use crate::table::open_file;
+use crate::{Columns, DataError, Need, Row, Table, read_table_with};
+use std::path::Path;
+
+/// Reads texts: of a `.txt` file one from each line that is not blank, else the column `text` (or the one that is named) of a table.
+///
+/// # Errors
+/// As [`read_table_with`]; a table of pairs, unless one of its columns is named.
+pub fn read_texts(path: &Path, column: Option<&str>) -> Result<Table, DataError> {
+    let is_plain = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
+    if !is_plain {
+        let column = column.unwrap_or("text").to_owned();
+        let columns = Columns { text: column, text_b: None, label: None };
+        return read_table_with(path, None, Some(&columns), Need::TextOnly);
+    }
+    let file = path.display().to_string();
+    if let Some(column) = column {
+        return Err(DataError::NoColumns { file, column: column.to_owned() });
+    }
+    let mut lines = Lines::new(open_file(path)?, &file);
+    let mut rows = Vec::new();
+    while let Some((line, text)) = lines.next()? {
+        if !text.trim().is_empty() {
+            rows.push(Row { text: text.to_owned(), text_b: None, words: None, label: None, line });
+        }
+    }
+    match rows.is_empty() {
+        true => Err(DataError::NoText { file }),
+        false => Ok(Table { path: path.to_owned(), pair: false, rows }),
+    }
+}
