@@ -3,6 +3,7 @@
 
 mod families;
 mod golden;
+mod kept;
 mod long_texts;
 mod masked;
 mod memory;

@@ -86,6 +86,8 @@ pub(super) fn settings() -> Settings {
         clip: 1.0,
         penalty: Penalty { l1: 0.0, l2: 1e-4 },
         ema: None,
+        average_best: 1,
+        leave_degenerate: false,
         balanced: false,
         seed: 3,
         metric: MetricName::Loss,
@@ -100,7 +102,7 @@ pub(super) struct Trained {
     pub(super) outcome: Outcome,
     pub(super) losses: Vec<f64>,
     pub(super) norms: Vec<f64>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Trains a tiny model with dropout 0.1. `stop_at` asks to stop during that step.

@@ -3,6 +3,7 @@
 
 mod args;
 mod audit;
+mod auto;
 mod commands;
 mod data;
 mod device;

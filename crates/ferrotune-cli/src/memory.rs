@@ -65,7 +65,9 @@ pub fn predicted_mib(
         let offsets: Vec<u32> = split.encoded.offsets.iter().copied().step_by(EVALUATION_BATCH).collect();
         let tokens =
             offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(split.encoded.tokens());
-        trained + activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH, false)
+        let activations =
+            activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH, false);
+        numbers.average_best * trained + activations
     });
     // An average of each trained parameter, and the next one of the largest.
     let averages = if numbers.ema.is_some() { trained + largest } else { 0 };

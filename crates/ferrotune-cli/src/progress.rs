@@ -48,6 +48,21 @@ impl Observer for Progress {
                 self.say(format!("epoch {epoch:<4} {split}: {}", metrics.join(", ")));
             }
             Event::NewBest { .. } | Event::CheckpointSaved { .. } => {}
+            Event::Averaged { epochs, metric, value, best, kept } => {
+                let epochs: Vec<String> = epochs.iter().map(u64::to_string).collect();
+                let (epochs, name) = (epochs.join(", "), metric.name());
+                self.say(match kept {
+                    true => format!("averaged   epochs {epochs}: {name} {value:.4}, that of the best alone is {best:.4}"),
+                    false => format!(
+                        "averaged   epochs {epochs}: {name} {value:.4} is worse than that of the best alone, {best:.4}, which is kept"
+                    ),
+                });
+            }
+            Event::Restarted { restart, seed } => {
+                self.say(format!(
+                    "restarted  with seed {seed}, restart {restart}: the run above learned one answer for all rows"
+                ));
+            }
             Event::Restored { epoch, metric, value, .. } => {
                 self.say(format!("best       epoch {epoch} is put back ({} {value:.4})", metric.name()));
             }

@@ -1,9 +1,51 @@
 //! Recipes: settings that belong together, each with its source. A recipe fills what neither flags nor file say, and nothing else.
 
 use crate::args::{OptimizerName, RecipeName, ScheduleName, TrainSettings};
+use crate::auto::{self, Facts};
+use crate::exit::Failure;
 use clap::ValueEnum;
 
-/// What a recipe sets.
+/// A recipe that was asked for.
+pub struct Recipe {
+    name: RecipeName,
+    /// What it sets.
+    pub settings: TrainSettings,
+    /// Where that comes from; of what is chosen by the rows, a line for each choice.
+    why: Vec<String>,
+}
+
+impl Recipe {
+    /// The one that was asked for, if one was.
+    ///
+    /// # Errors
+    /// Rows or a model that cannot be read, where the choice depends on them.
+    pub fn of(said: &TrainSettings) -> Result<Option<Recipe>, Failure> {
+        let Some(name) = said.recipe else { return Ok(None) };
+        let (settings, why) = match name {
+            RecipeName::Auto => Facts::of(said)?.as_ref().map(auto::choose).unwrap_or_default(),
+            name => (settings(name), vec![source(name).to_string()]),
+        };
+        Ok(Some(Recipe { name, settings, why }))
+    }
+
+    /// Every setting of the recipe as the run uses it, those that were said otherwise marked, and the reasons.
+    pub fn lines(&self, resolved: &TrainSettings) -> Vec<String> {
+        let table = |settings: &TrainSettings| toml::Table::try_from(settings).expect("settings are a table");
+        let (used, meant) = (table(resolved), table(&self.settings));
+        let shown = meant.iter().map(|(key, value)| match used.get(key) {
+            Some(other) if other != value => format!("{key} = {other} (recipe: {value})"),
+            _ => format!("{key} = {value}"),
+        });
+        let name = self.name.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default();
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        match &self.why[..] {
+            [source] => vec![format!("{name} ({source}): {shown}")],
+            reasons => [&[format!("{name}: {shown}")], reasons].concat(),
+        }
+    }
+}
+
+/// What a recipe with a name of its own sets; nothing for `auto`, which is chosen by the rows.
 pub fn settings(recipe: RecipeName) -> TrainSettings {
     let adamw = TrainSettings {
         optimizer: Some(OptimizerName::Adamw),
@@ -78,6 +120,7 @@ pub fn settings(recipe: RecipeName) -> TrainSettings {
             gradual_unfreezing: Some(2),
             ..adamw
         },
+        RecipeName::Auto => TrainSettings::default(),
     }
 }
 
@@ -90,19 +133,8 @@ fn source(recipe: RecipeName) -> &'static str {
         RecipeName::HeadOnly => "the usual probe of a frozen encoder",
         RecipeName::Article => "the usual way to train on a laptop",
         RecipeName::Ulmfit => "Howard and Ruder 2018, https://arxiv.org/abs/1801.06146",
+        RecipeName::Auto => "chosen by the rows",
     }
-}
-
-/// One line with every setting of the recipe as the run uses it; those that were said otherwise are marked.
-pub fn line(recipe: RecipeName, resolved: &TrainSettings) -> String {
-    let table = |settings| toml::Table::try_from(settings).expect("settings are a table");
-    let (used, meant) = (table(resolved), table(&settings(recipe)));
-    let shown = meant.iter().map(|(key, value)| match used.get(key) {
-        Some(other) if other != value => format!("{key} = {other} (recipe: {value})"),
-        _ => format!("{key} = {value}"),
-    });
-    let name = recipe.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default();
-    format!("{name} ({}): {}", source(recipe), shown.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -111,12 +143,15 @@ mod tests {
 
     #[test]
     fn a_recipe_is_printed_in_full_with_what_overrides_it() {
-        let meant = settings(RecipeName::HeadOnly);
-        let run = TrainSettings { lr: Some(0.5), ..meant };
+        let said = TrainSettings { recipe: Some(RecipeName::HeadOnly), ..TrainSettings::default() };
+        let recipe = Recipe::of(&said).map_err(|failure| failure.message).unwrap().unwrap();
+        let run = TrainSettings { lr: Some(0.5), ..settings(RecipeName::HeadOnly) };
         assert_eq!(
-            line(RecipeName::HeadOnly, &run),
-            "head-only (the usual probe of a frozen encoder): batch-size = 32, clip = 1.0, epochs = 10, freeze = \"encoder\", \
+            recipe.lines(&run),
+            [
+                "head-only (the usual probe of a frozen encoder): batch-size = 32, clip = 1.0, epochs = 10, freeze = \"encoder\", \
              lr = 0.5 (recipe: 0.001), optimizer = \"adamw\", schedule = \"linear\", warmup = 0.1, weight-decay = 0.01"
+            ]
         );
     }
 }

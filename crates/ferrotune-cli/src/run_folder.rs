@@ -14,8 +14,14 @@ pub const BEST: &str = "best";
 /// Folder of the adapters, inside the folder of the run.
 pub const ADAPTER: &str = "adapter";
 
+/// The log, inside the folder of the run.
+const LOG: &str = "metrics.jsonl";
+
 /// How many checkpoints are kept.
 const KEEP: usize = 1;
+
+/// How often a run may begin again.
+pub const RESTARTS: u64 = 3;
 
 /// An open, locked run folder.
 pub struct RunFolder {
@@ -23,7 +29,8 @@ pub struct RunFolder {
     /// Its checkpoints.
     pub store: Store,
     resume: bool,
-    _lock: RunLock,
+    restarts: u64,
+    lock: RunLock,
 }
 
 impl RunFolder {
@@ -34,10 +41,11 @@ impl RunFolder {
     /// resume; the folder cannot be written.
     pub fn open(path: &Path, resume: bool, overwrite: bool) -> Result<RunFolder, Failure> {
         let shown = path.display();
-        if resume && !path.join(CHECKPOINTS).is_dir() {
+        let restarts = (0..=RESTARTS).rev().find(|&n| path.join(checkpoints(n)).is_dir());
+        if resume && restarts.is_none() {
             return Err(usage(format!("--resume: {shown} holds no run; start it without --resume")));
         }
-        let used = ["results.json", "metrics.jsonl", CHECKPOINTS].iter().any(|name| path.join(name).exists());
+        let used = restarts.is_some() || ["results.json", LOG].iter().any(|name| path.join(name).exists());
         if used && !resume && !overwrite {
             return Err(usage(format!(
                 "{shown} holds an earlier run: say --resume to go on with it, --overwrite to replace it, or name another --output"
@@ -48,14 +56,49 @@ impl RunFolder {
         // What a run that was killed while it saved its model left behind; under the lock nobody else saves here.
         clear_interrupted_saves(&path.join(BEST))?;
         if overwrite {
-            for name in ["results.json", "metrics.jsonl"] {
+            for name in ["results.json", LOG] {
                 remove(&path.join(name), |path| std::fs::remove_file(path))?;
             }
-            remove(&path.join(CHECKPOINTS), |path| std::fs::remove_dir_all(path))?;
+            for n in 0..=RESTARTS {
+                remove(&path.join(checkpoints(n)), |path| std::fs::remove_dir_all(path))?;
+                remove(&path.join(log_of(n)), |path| std::fs::remove_file(path))?;
+            }
             clear_adapter(path)?;
         }
-        let store = Store::open(&lock, KEEP)?;
-        Ok(RunFolder { path: path.to_path_buf(), store, resume, _lock: lock })
+        let restarts = restarts.filter(|_| resume).unwrap_or(0);
+        let store = Store::open_in(&lock, &checkpoints(restarts), KEEP)?;
+        let folder = RunFolder { path: path.to_path_buf(), store, resume, restarts, lock };
+        folder.tidy_after_restart()?;
+        Ok(folder)
+    }
+
+    /// How often the run was begun again.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// Begins again: with new checkpoints and a new log. The log so far gets another name.
+    ///
+    /// The one step that counts is that the new folder of checkpoints is there; a run that is killed after it does the rest when it is resumed.
+    pub fn restart(&mut self) -> Result<(), Failure> {
+        self.restarts += 1;
+        self.store = Store::open_in(&self.lock, &checkpoints(self.restarts), KEEP)?;
+        self.resume = false;
+        self.tidy_after_restart()
+    }
+
+    fn tidy_after_restart(&self) -> Result<(), Failure> {
+        let Some(before) = self.restarts.checked_sub(1) else { return Ok(()) };
+        let (log, kept) = (self.path.join(LOG), self.path.join(log_of(before)));
+        if log.exists() && !kept.exists() {
+            std::fs::rename(&log, &kept).map_err(io(format!("cannot rename {}", log.display())))?;
+        }
+        remove(&self.path.join(checkpoints(before)), |path| std::fs::remove_dir_all(path))
+    }
+
+    /// Whether there is a checkpoint to go on from. A run that began again may have none yet.
+    pub fn has_checkpoint(&self) -> Result<bool, Failure> {
+        Ok(!self.store.steps()?.is_empty())
     }
 
     /// Removes the adapters of an earlier run, so that new ones can be saved.
@@ -76,8 +119,8 @@ impl RunFolder {
 
     /// The log: a new one, or after a resume the old one up to the checkpoint.
     pub fn metrics_log(&self) -> Result<MetricsLog, Failure> {
-        let path = self.path.join("metrics.jsonl");
-        if !self.resume {
+        let path = self.path.join(LOG);
+        if !self.resume || self.restarts > 0 && !self.has_checkpoint()? {
             return Ok(MetricsLog::create(&path)?);
         }
         let step = self.store.latest_intact()?.0.map_or(0, |checkpoint| checkpoint.step());
@@ -88,6 +131,16 @@ impl RunFolder {
     pub fn write_results(&self, results: &serde_json::Value) -> Result<(), Failure> {
         Ok(replace_file(&self.path.join("results.json"), format!("{results:#}\n").as_bytes())?)
     }
+}
+
+/// The folder of checkpoints after so many restarts.
+fn checkpoints(restarts: u64) -> String {
+    if restarts == 0 { CHECKPOINTS.to_string() } else { format!("{CHECKPOINTS}-restart-{restarts}") }
+}
+
+/// What the log of a run is called that was left, after so many restarts.
+fn log_of(restarts: u64) -> String {
+    format!("metrics-left-{restarts}.jsonl")
 }
 
 /// Removes the two files of an adapter folder, and the folder if it is empty then.
@@ -105,5 +158,85 @@ fn remove(path: &Path, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result
             Err(io(format!("cannot remove {}", path.display()))(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run folder in which there are these files, and folders where a name ends in a slash.
+    fn folder(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            match name.strip_suffix('/') {
+                Some(name) => std::fs::create_dir(folder.path().join(name)).unwrap(),
+                None => std::fs::write(folder.path().join(name), name).unwrap(),
+            }
+        }
+        folder
+    }
+
+    #[track_caller]
+    fn check(before: &[&str], resume: bool, overwrite: bool, expected: Result<(u64, &[&str]), &str>) {
+        let folder = folder(before);
+        let opened = RunFolder::open(folder.path(), resume, overwrite);
+        let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names.retain(|name| name != "run.lock");
+        match (opened, expected) {
+            (Ok(opened), Ok((restarts, left))) => {
+                assert_eq!((opened.restarts(), names), (restarts, left.iter().map(|name| name.to_string()).collect()));
+                assert_eq!(opened.store.directory(), folder.path().join(checkpoints(restarts)));
+            }
+            (Err(failure), Err(says)) => assert!(failure.message.contains(says), "{}", failure.message),
+            (opened, _) => panic!("{before:?}: {:?}", opened.map(|opened| opened.restarts()).map_err(|e| e.message)),
+        }
+    }
+
+    #[test]
+    fn a_folder_says_how_often_its_run_began_again() {
+        check(&[], false, false, Ok((0, &["checkpoints"])));
+        check(&[], true, false, Err("holds no run"));
+        for used in ["checkpoints/", "checkpoints-restart-2/", "metrics.jsonl"] {
+            check(&[used], false, false, Err("holds an earlier run"));
+        }
+        check(&["checkpoints/", "metrics.jsonl"], true, false, Ok((0, &["checkpoints", "metrics.jsonl"])));
+        // Killed right after the folder of the new attempt was made.
+        check(
+            &["checkpoints/", "checkpoints-restart-1/", "metrics.jsonl"],
+            true,
+            false,
+            Ok((1, &["checkpoints-restart-1", "metrics-left-0.jsonl"])),
+        );
+        // Killed later: the log is that of the new attempt.
+        check(
+            &["checkpoints-restart-2/", "metrics-left-0.jsonl", "metrics-left-1.jsonl", "metrics.jsonl"],
+            true,
+            false,
+            Ok((2, &["checkpoints-restart-2", "metrics-left-0.jsonl", "metrics-left-1.jsonl", "metrics.jsonl"])),
+        );
+        check(
+            &["checkpoints-restart-2/", "metrics-left-0.jsonl", "metrics-left-1.jsonl", "metrics.jsonl"],
+            false,
+            true,
+            Ok((0, &["checkpoints"])),
+        );
+    }
+
+    #[test]
+    fn a_restart_leaves_a_log_and_empty_checkpoints() {
+        let folder = folder(&[]);
+        let mut run = RunFolder::open(folder.path(), false, false).map_err(|e| e.message).unwrap();
+        for restart in 1..=RESTARTS {
+            std::fs::write(folder.path().join(LOG), restart.to_string()).unwrap();
+            run.restart().map_err(|e| e.message).unwrap();
+            assert_eq!(run.restarts(), restart);
+            assert!(!run.has_checkpoint().map_err(|e| e.message).unwrap());
+            let log = std::fs::read_to_string(folder.path().join(log_of(restart - 1))).unwrap();
+            assert_eq!(log, restart.to_string());
+            assert!(!folder.path().join(checkpoints(restart - 1)).exists());
+        }
     }
 }

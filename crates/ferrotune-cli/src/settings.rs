@@ -1,9 +1,8 @@
 //! From what was typed to what will be run: flags over ferrotune.toml over defaults, every value checked.
 //! It must not train, and opens no file but the settings file.
 
-use crate::args::{LongTextsName, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
+use crate::args::{LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
-use crate::recipes;
 use ferrotune_bert::lora::LoraSpec;
 use ferrotune_data::{Columns, Need};
 use ferrotune_optim::Penalty;
@@ -16,7 +15,7 @@ use std::path::{Path, PathBuf};
 mod methods;
 mod pretrain;
 
-use methods::{chosen_optimizer, ema, l2_sp, lora, schedule};
+use methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
 pub use pretrain::{Pretraining, resolve_pretraining};
 
 /// The settings file that is read if it exists and no other is named.
@@ -64,17 +63,25 @@ pub struct Resolved {
     pub numbers: Settings,
 }
 
-/// Resolves the settings of a run.
+/// What was said: flags, over the settings file.
 ///
 /// # Errors
-/// An unknown key (with the nearest known one), a malformed file, a missing or impossible value: all exit with code 2.
-pub fn resolve(typed: TrainSettings, config: Option<&Path>) -> Result<Resolved, Failure> {
+/// An unknown key (with the nearest known one) or a malformed file: exit code 2.
+pub fn said(typed: TrainSettings, config: Option<&Path>) -> Result<TrainSettings, Failure> {
     let file = match config {
         Some(path) => read(path)?,
         None if Path::new(DEFAULT_FILE).is_file() => read(Path::new(DEFAULT_FILE))?,
         None => TrainSettings::default(),
     };
-    check(with_defaults(with_recipe(merge(typed, file))))
+    Ok(merge(typed, file))
+}
+
+/// The settings of a run: what was said, over what a recipe sets, over defaults.
+///
+/// # Errors
+/// A missing or impossible value: exit code 2.
+pub fn resolve(said: TrainSettings, recipe: TrainSettings) -> Result<Resolved, Failure> {
+    check(with_defaults(merge(said, recipe)))
 }
 
 /// Reads a settings file.
@@ -117,14 +124,6 @@ fn merge(first: TrainSettings, second: TrainSettings) -> TrainSettings {
     toml::Value::Table(merged).try_into().expect("a table of settings is settings")
 }
 
-/// What was said, over what the recipe says.
-fn with_recipe(s: TrainSettings) -> TrainSettings {
-    match s.recipe {
-        Some(recipe) => merge(s, recipes::settings(recipe)),
-        None => s,
-    }
-}
-
 fn with_defaults(s: TrainSettings) -> TrainSettings {
     let defaults = TrainSettings {
         max_length: Some(128),
@@ -149,6 +148,7 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         balanced_sampling: Some(Switch::Off),
         clip: Some(1.0),
         seed: Some(0),
+        on_degenerate: Some(OnDegenerate::Warn),
         precision: Some(Precision::F32),
         log_every: Some(10),
         prefix_cache: Some(Switch::On),
@@ -259,6 +259,8 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             clip,
             penalty,
             ema: ema(&s)?,
+            average_best: average_best(&s)?,
+            leave_degenerate: s.on_degenerate == Some(OnDegenerate::Restart),
             balanced: s.balanced_sampling == Some(Switch::On),
             seed: s.seed.unwrap_or_default(),
             // The task's own where none is said; `commands/train.rs` puts it in once the task is known.
@@ -283,6 +285,8 @@ pub fn columns(text: &Option<String>, text_b: &Option<String>, label: &Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::RecipeName;
+    use crate::recipes;
     use ferrotune_optim::schedule::Kind;
 
     fn base() -> TrainSettings {
@@ -290,7 +294,7 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        let parsed = parse(text, "f.toml").and_then(|file| check(with_defaults(with_recipe(merge(file, base())))));
+        let parsed = parse(text, "f.toml").and_then(|file| resolve(merge(file, base()), TrainSettings::default()));
         parsed.map(|_| ()).unwrap_err().message
     }
 
@@ -307,12 +311,13 @@ mod tests {
     #[test]
     fn a_recipe_lies_between_what_is_said_and_the_defaults() {
         let file = parse("recipe = 'stable'\nepochs = 4", "f").map_err(|f| f.message).unwrap();
-        let run = check(with_defaults(with_recipe(merge(file, base())))).map_err(|f| f.message).unwrap();
+        let stable = || recipes::settings(RecipeName::Stable);
+        let run = resolve(merge(file, base()), stable()).map_err(|f| f.message).unwrap();
         assert_eq!((run.numbers.epochs, run.numbers.batch_size, run.max_length), (4, 16, 128));
         // The file of a finished run names the recipe and every value; reading it again gives the same run.
         let written = toml::to_string(&run.settings).unwrap();
         let again = parse(&written, "f").map_err(|f| f.message).unwrap();
-        assert_eq!(with_defaults(with_recipe(again)), run.settings);
+        assert_eq!(with_defaults(merge(again, stable())), run.settings);
     }
 
     #[test]
@@ -335,6 +340,13 @@ mod tests {
             ("ema = 1", "--ema is 1; it must be above 0 and below 1"),
             ("ema = 0", "--ema is 0; it must be above 0 and below 1"),
             ("ema = nan", "--ema is NaN; it must be above 0 and below 1"),
+            ("average-best = 1\nvalidation = 'v'", "--average-best is 1; it must be at least 2"),
+            (
+                "average-best = 4\nvalidation = 'v'",
+                "--average-best is 4, and --epochs 3: no more epochs than there are",
+            ),
+            ("average-best = 2", "--average-best needs --validation"),
+            ("on-degenerate = 'stop'", "f.toml: unknown variant"),
             ("l2-sp = -1", "--l2-sp is -1; it must be between 0 and 1000"),
             ("l2-sp = 0.1\nlora-rank = 4", "--l2-sp pulls pretrained weights back, and with --lora-rank"),
             ("l2-sp = 0.1\nbitfit = 'on'", "--l2-sp pulls pretrained weights back, and with --bitfit"),

@@ -95,6 +95,26 @@ pub enum Event {
         /// Time it took.
         seconds: f64,
     },
+    /// The mean of the weights of the best evaluations was measured.
+    Averaged {
+        /// Their epochs, best first.
+        epochs: Vec<u64>,
+        /// The metric that chose them.
+        metric: MetricName,
+        /// Its value for the mean.
+        value: f64,
+        /// Its value for the best of them.
+        best: f64,
+        /// Whether the mean is what is left: it is if it is no worse.
+        kept: bool,
+    },
+    /// The run was left because it gives one answer for all rows, and begins again from other random numbers.
+    Restarted {
+        /// How often it was begun again, this time included.
+        restart: u64,
+        /// The seed that now counts.
+        seed: u64,
+    },
     /// The best weights were put back.
     Restored {
         /// Epoch they come from.

@@ -6,6 +6,7 @@ pub mod error;
 pub mod evaluate;
 pub mod events;
 pub mod fingerprint;
+pub mod kept;
 pub mod lock;
 pub mod metrics;
 pub mod metrics_log;

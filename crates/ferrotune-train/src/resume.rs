@@ -4,7 +4,8 @@
 use crate::error::TrainError;
 use crate::events::{Event, Observer};
 use crate::fingerprint::{Difference, Fingerprint, compare, sha256_bytes};
-use crate::metrics::Report;
+use crate::kept::Best;
+use crate::sentinels::Sentinels;
 use crate::store::{Checkpoint, Contents, Store};
 use ferrotune_optim::{Ema, Optimizer};
 use ferrotune_tensor::{Backend, Params};
@@ -29,24 +30,10 @@ pub struct Progress {
     pub finished: bool,
     /// Evaluations since the best one.
     pub evaluations_without_improvement: u64,
-    /// The best evaluation so far.
-    pub best: Option<Best>,
-}
-
-/// The best evaluation of a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Best {
-    /// Its epoch, counted from 1.
-    pub epoch: u64,
-    /// Optimizer steps done then.
-    pub step: u64,
-    /// The metric's value.
-    pub value: f64,
-    /// All of it.
-    pub report: Report,
-    /// The trained parameters of that moment, in order.
-    #[serde(skip)]
-    pub weights: Vec<f32>,
+    /// The best evaluations so far, best first.
+    pub best: Vec<Best>,
+    /// What the watch over the run saw.
+    pub sentinels: Sentinels,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,8 +50,12 @@ struct StateFile {
 
 const STATE: &str = "state.json";
 const WEIGHTS: &str = "weights.f32";
-const BEST: &str = "best.f32";
 const AVERAGE: &str = "average.f32";
+
+/// The file of the weights of an evaluation that is kept.
+fn best_file(best: &Best) -> String {
+    format!("best-{:08}.f32", best.step)
+}
 
 /// SHA-256 of names and shapes of the trained parameters in their order.
 fn trained_parameters<B: Backend>(params: &Params<B>) -> String {
@@ -130,7 +121,10 @@ pub fn save<B: Backend>(
             (format!("{name}.f32"), write)
         })
         .collect();
-    let best_weights = |out: &mut dyn Write| progress.best.iter().try_for_each(|best| put(out, &best.weights));
+    // Of the evaluation of this step they are the current ones, or their averages.
+    let earlier = progress.best.iter().filter(|best| best.step != progress.step);
+    let best_weights: Vec<_> =
+        earlier.map(|best| (best_file(best), move |out: &mut dyn Write| put(out, &best.weights))).collect();
     let averages = |out: &mut dyn Write| {
         average.iter().flat_map(|average| average.values(backend)).try_for_each(|values| put(out, &values))
     };
@@ -139,10 +133,7 @@ pub fn save<B: Backend>(
     if average.is_some() {
         files.push((AVERAGE, Contents::Writer(&averages)));
     }
-    // The best weights are the current ones, or their averages, right after the evaluation that found them.
-    if progress.best.as_ref().is_some_and(|best| best.step != progress.step) {
-        files.push((BEST, Contents::Writer(&best_weights)));
-    }
+    files.extend(best_weights.iter().map(|(name, write)| (name.as_str(), Contents::Writer(write))));
     let committed = checkpoints.store.commit(progress.step, checkpoints.fingerprint, &files)?;
     let (step, seconds) = (progress.step, clock.elapsed().as_secs_f64());
     if let Some(warning) = committed.warning {
@@ -213,8 +204,9 @@ pub fn load<B: Backend>(
         None => weights,
     };
     let mut progress = file.progress;
-    if let Some(best) = &mut progress.best {
-        best.weights = if best.step == progress.step { evaluated } else { floats(&checkpoint, BEST, trained)? };
+    for best in &mut progress.best {
+        let now = best.step == progress.step;
+        best.weights = if now { evaluated.clone() } else { floats(&checkpoint, &best_file(best), trained)? };
     }
     let directory = checkpoint.directory().to_path_buf();
     let epoch = progress.step / epoch_steps + 1;

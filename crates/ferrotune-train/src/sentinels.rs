@@ -2,6 +2,7 @@
 //! know which model or task runs.
 
 use crate::metrics::Report;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Steps over which loss and gradient norm are looked at together.
@@ -34,9 +35,20 @@ pub struct Step {
     pub learning_rate: f64,
 }
 
-/// The watch over one run. A resumed run begins a new one.
-#[derive(Debug, Default)]
+/// Something that is wrong with a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// One line, with the likely cause.
+    pub message: String,
+    /// The model gives, or has learned, no more than one answer for all rows: to go on is of little use.
+    pub degenerate: bool,
+}
+
+/// The watch over one run. Checkpoints hold it, so that a resumed run finds what the uninterrupted one would have found, at the same step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sentinels {
+    /// Given anew by each process.
+    #[serde(skip)]
     constant_loss: Option<f64>,
     losses: VecDeque<f64>,
     norms: VecDeque<f64>,
@@ -50,14 +62,15 @@ pub struct Sentinels {
 
 impl Sentinels {
     /// `constant_loss` is the loss of the best answer that is the same for every row, if losses of steps can be compared with it.
-    pub fn new(constant_loss: Option<f64>) -> Sentinels {
-        Sentinels { constant_loss, ..Sentinels::default() }
+    pub fn compare_with(&mut self, constant_loss: Option<f64>) {
+        self.constant_loss = constant_loss;
     }
 
     /// Takes note of a step. What is wrong, if something is that was not said before.
-    pub fn step(&mut self, now: Step) -> Vec<String> {
-        let said = [self.explosion(&now), self.stuck(&now), self.no_rate(&now)];
-        said.into_iter().flatten().collect()
+    pub fn step(&mut self, now: Step) -> Vec<Finding> {
+        let said = [(self.explosion(&now), false), (self.stuck(&now), true), (self.no_rate(&now), false)];
+        let finding = |(message, degenerate): (Option<String>, bool)| Some(Finding { message: message?, degenerate });
+        said.into_iter().filter_map(finding).collect()
     }
 
     fn explosion(&mut self, now: &Step) -> Option<String> {
@@ -114,15 +127,16 @@ impl Sentinels {
 
     /// Takes note of an evaluation. After its first epoch a model may still answer all alike; the second time in a row, or if it is the `last`
     /// evaluation, that is said.
-    pub fn evaluated(&mut self, report: &Report, last: bool) -> Option<String> {
+    pub fn evaluated(&mut self, report: &Report, last: bool) -> Option<Finding> {
         let what = constant_answer(report);
         let again = std::mem::replace(&mut self.constant_before, what.is_some());
         let what = what.filter(|_| (again || last) && !self.said_constant)?;
         self.said_constant = true;
-        Some(format!(
+        let message = format!(
             "{what}: the model does not look at its input. The rate may be too high, the run too short, or nearly all rows of one kind \
              (--class-weights auto, --balanced-sampling on)"
-        ))
+        );
+        Some(Finding { message, degenerate: true })
     }
 }
 
@@ -165,9 +179,15 @@ mod tests {
     use crate::metrics::{Confusion, EntityCounts, LabelCounts, RegressionReport};
     use ferrotune_data::Tag;
 
+    fn watch(constant: Option<f64>) -> Sentinels {
+        let mut sentinels = Sentinels::default();
+        sentinels.compare_with(constant);
+        sentinels
+    }
+
     /// A run of 400 steps, 40 of them warm-up, whose steps are what `of` makes of a healthy one.
-    fn said(constant: Option<f64>, of: impl Fn(&mut Step)) -> Vec<(u64, String)> {
-        let mut sentinels = Sentinels::new(constant);
+    fn said(constant: Option<f64>, of: impl Fn(&mut Step)) -> Vec<(u64, Finding)> {
+        let mut sentinels = watch(constant);
         let mut said = Vec::new();
         for step in 1..=400u64 {
             let wave = 1.0 + 0.5 * (step as f64 * 0.7).sin();
@@ -175,7 +195,10 @@ mod tests {
             let learning_rate = 1e-4 * (400 - step + 1) as f64 / 400.0;
             let mut now = Step { step, total_steps: 400, warmup_steps: 40, loss, norm: 2.0 * wave, learning_rate };
             of(&mut now);
-            said.extend(sentinels.step(now).into_iter().map(|message| (step, message)));
+            said.extend(sentinels.step(now).into_iter().map(|finding| (step, finding)));
+            // What a checkpoint holds goes on in the same way.
+            sentinels = serde_json::from_str(&serde_json::to_string(&sentinels).unwrap()).unwrap();
+            sentinels.compare_with(constant);
         }
         said
     }
@@ -184,8 +207,9 @@ mod tests {
     fn check(of: impl Fn(&mut Step), expected: &[(u64, &str)]) {
         let said = said(Some(std::f64::consts::LN_2), of);
         assert_eq!(said.len(), expected.len(), "{said:?}");
-        for ((step, message), (at, part)) in said.iter().zip(expected) {
+        for ((step, Finding { message, degenerate }), (at, part)) in said.iter().zip(expected) {
             assert!(step == at && message.contains(part) && !message.contains('\n'), "{step}: {message}");
+            assert_eq!(*degenerate, part.starts_with("the same answer"));
         }
     }
 
@@ -238,12 +262,12 @@ mod tests {
             (numbers(&[1.5, 1.5]), Some("every validation row is given the same number")),
             (numbers(&[1.5, 1.6]), None),
         ] {
-            let mut sentinels = Sentinels::new(None);
+            let mut sentinels = watch(None);
             assert_eq!(sentinels.evaluated(&report, false), None, "it may come yet");
             let said = sentinels.evaluated(&report, false);
-            assert_eq!(said, Sentinels::new(None).evaluated(&report, true), "at the end it is said at once");
+            assert_eq!(said, watch(None).evaluated(&report, true), "at the end it is said at once");
             assert_eq!(said.as_ref().is_some(), expected.is_some(), "{said:?}");
-            assert!(said.unwrap_or_default().starts_with(expected.unwrap_or_default()));
+            assert!(said.is_none_or(|said| said.degenerate && said.message.starts_with(expected.unwrap_or_default())));
             assert_eq!(sentinels.evaluated(&report, true), None, "said once");
         }
     }

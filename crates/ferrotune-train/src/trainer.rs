@@ -4,12 +4,13 @@
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
+use crate::kept::{self, Best};
 use crate::metrics::{MetricName, Report};
 use crate::model::{Classifier, Mode, Split};
 use crate::passes::{Pass, PassLimit, passes};
 use crate::prefix::{PrefixCaches, Start};
-use crate::resume::{self, Best, Checkpoints, Progress};
-use crate::sentinels::{self, Sentinels};
+use crate::resume::{self, Checkpoints, Progress};
+use crate::sentinels;
 use crate::tasks::{Objective, Targets};
 use crate::thaw::Thaw;
 use ferrotune_data::{Batch, balanced, shuffled};
@@ -49,6 +50,10 @@ pub struct Settings {
     pub seed: u64,
     /// The metric on validation that chooses the best epoch.
     pub metric: MetricName,
+    /// The weights of so many best evaluations are kept. Of more than one the mean is taken at the end, and kept if it is no worse than the best.
+    pub average_best: usize,
+    /// A run that turns out to give, or to have learned, one answer for all rows is left: [`Outcome::degenerate`].
+    pub leave_degenerate: bool,
     /// Stop after this many evaluations without improvement.
     pub patience: Option<u64>,
     /// Report every so many steps.
@@ -136,6 +141,10 @@ pub struct Outcome {
     pub seconds: f64,
     /// True if the run was asked to stop before its end.
     pub stopped: bool,
+    /// The epochs whose mean the weights are; empty if they are those of one epoch.
+    pub averaged: Vec<u64>,
+    /// Why the run was left before its end, if that was asked for. The weights are those of its last step.
+    pub degenerate: Option<String>,
 }
 
 /// Steps that do not count for the speed: memory is being allocated and caches are cold.
@@ -173,7 +182,8 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let mut order_of = None;
     let mut drawn: Option<Split> = None;
     let comparable = !settings.balanced;
-    let mut sentinels = Sentinels::new(task.constant_loss(&train.targets).filter(|_| comparable));
+    progress.sentinels.compare_with(task.constant_loss(&train.targets).filter(|_| comparable));
+    let mut degenerate = None;
 
     while progress.step < total_steps && !progress.finished {
         let step = progress.step;
@@ -255,7 +265,10 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
 
         let warmup_steps = schedule.warmup_steps;
         let now = sentinels::Step { step: done, total_steps, warmup_steps, loss: plain_loss, norm, learning_rate };
-        sentinels.step(now).into_iter().for_each(|message| observer.on(&Event::warning(message)));
+        for finding in progress.sentinels.step(now) {
+            observer.on(&Event::warning(finding.message.as_str()));
+            degenerate = degenerate.or(Some(finding).filter(|finding| finding.degenerate));
+        }
 
         let epoch_ends = done % epoch_steps == 0 || last;
         stopped = run.stop.load(Ordering::Relaxed) && !last;
@@ -273,17 +286,22 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             let seconds = clock.elapsed().as_secs_f64();
             let summary = report.summary();
             observer.on(&Event::Evaluated { split: "validation".into(), epoch, step: done, summary, seconds });
-            sentinels.evaluated(&report, last).into_iter().for_each(|message| observer.on(&Event::warning(message)));
+            if let Some(finding) = progress.sentinels.evaluated(&report, last) {
+                observer.on(&Event::warning(finding.message.as_str()));
+                degenerate = degenerate.or(Some(finding));
+            }
             let value = report.summary().value(settings.metric);
-            let improved = progress.best.as_ref().is_none_or(|best| settings.metric.better(value, best.value));
-            if improved {
+            let place = kept::place(&progress.best, settings.metric, value);
+            if place == 0 {
                 observer.on(&Event::NewBest { epoch, step: done, metric: settings.metric, value });
-                progress.best = None; // The old weights go before the new ones come.
-                progress.best =
-                    Some(Best { epoch, step: done, value, report, weights: resume::download(backend, params) });
                 progress.evaluations_without_improvement = 0;
             } else {
                 progress.evaluations_without_improvement += 1;
+            }
+            if place < settings.average_best {
+                progress.best.truncate(settings.average_best - 1); // The old weights go before the new ones come.
+                let weights = resume::download(backend, params);
+                progress.best.insert(place, Best { epoch, step: done, value, report, weights });
             }
             average.iter_mut().for_each(|average| average.exchange(backend, params));
             if settings.patience.is_some_and(|patience| progress.evaluations_without_improvement >= patience) {
@@ -293,6 +311,9 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             }
         }
 
+        if degenerate.is_some() && settings.leave_degenerate {
+            break;
+        }
         if let (true, Some(checkpoints)) = (epoch_ends || due || stopped, &mut checkpoints) {
             resume::save(checkpoints, backend, params, optimizer, average.as_ref(), &progress, observer)?;
         }
@@ -304,20 +325,37 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
 
     let steps = progress.step;
     let mut best_epoch = steps.div_ceil(epoch_steps.max(1));
-    let mut report = None;
-    if let (None, Some(average), false) = (&progress.best, &mut average, stopped) {
+    let (mut report, mut averaged) = (None, Vec::new());
+    let degenerate = degenerate.filter(|_| settings.leave_degenerate).map(|finding| finding.message);
+    let ended = !stopped && degenerate.is_none();
+    if let (true, Some(average), true) = (progress.best.is_empty(), &mut average, ended) {
         average.exchange(backend, params);
     }
-    if let (Some(best), false) = (progress.best, stopped) {
-        if best.step != steps || average.is_some() {
-            resume::upload(backend, params, &best.weights);
-        }
-        if best.step != steps {
-            let (epoch, step, metric, value) = (best.epoch, best.step, settings.metric, best.value);
-            observer.on(&Event::Restored { epoch, step, metric, value });
-        }
+    if let (Some(best), true) = (progress.best.first(), ended) {
         best_epoch = best.epoch;
-        report = Some(best.report);
+        let epochs = || progress.best.iter().map(|best| best.epoch).collect();
+        if let (Some(split), true) = (validation, progress.best.len() > 1) {
+            resume::upload(backend, params, &kept::mean(&progress.best));
+            let cache = prefix.and_then(|caches| caches.validation.as_mut());
+            let of_mean = evaluate(backend, model, params, pool, split, task, cache)?;
+            let (metric, value) = (settings.metric, of_mean.summary().value(settings.metric));
+            let is_kept = !metric.better(best.value, value) && !value.is_nan();
+            observer.on(&Event::Averaged { epochs: epochs(), metric, value, best: best.value, kept: is_kept });
+            if is_kept {
+                (report, averaged) = (Some(of_mean), epochs());
+            }
+        }
+        if averaged.is_empty() {
+            // The current weights are other ones after later steps, with an average beside them, and after a mean that was not kept.
+            if best.step != steps || average.is_some() || progress.best.len() > 1 {
+                resume::upload(backend, params, &best.weights);
+            }
+            if best.step != steps {
+                let (epoch, step, metric, value) = (best.epoch, best.step, settings.metric, best.value);
+                observer.on(&Event::Restored { epoch, step, metric, value });
+            }
+            report = Some(best.report.clone());
+        }
     }
     let (samples_per_second, tokens_per_second) = speed.per_second();
     let seconds = begin.elapsed().as_secs_f64();
@@ -331,6 +369,8 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         tokens_per_second,
         seconds: speed.all_seconds,
         stopped,
+        averaged,
+        degenerate,
     })
 }
 

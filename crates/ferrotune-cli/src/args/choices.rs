@@ -70,6 +70,18 @@ pub enum RecipeName {
     Article,
     /// From the head down, a few layers more in each epoch, the lower the slower (Howard and Ruder 2018).
     Ulmfit,
+    /// Rate, epochs and batch by the number of rows and classes and the size of the encoder; says why.
+    Auto,
+}
+
+/// What to do with a run that learned one answer for all rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDegenerate {
+    /// Say it and go on.
+    Warn,
+    /// Begin again with the next seed.
+    Restart,
 }
 
 /// What is learned from a row.

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod attempt;
 pub mod evaluate;
 pub mod fetch;
 pub mod info;

@@ -1,17 +1,19 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
+use super::attempt::Attempts;
 use super::{find_model, on_pool, use_threads};
 use crate::args::{OptimizerName, Precision, TrainArgs};
 use crate::data::Data;
 use crate::device::{self, device};
 use crate::exit::{Failure, STOPPED, usage};
-use crate::model::{BertClassifier, head_kind};
+use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::progress::Progress;
-use crate::run_folder::{ADAPTER, BEST, RunFolder};
-use crate::settings::{Resolved, resolve};
-use crate::{fingerprint, memory, prefix, recipes, report, task, tuning};
-use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use crate::recipes::Recipe;
+use crate::run_folder::{ADAPTER, BEST, RESTARTS, RunFolder};
+use crate::settings::{Resolved, resolve, said};
+use crate::{memory, report, task, tuning};
+use ferrotune_bert::pretrained::{self, Pretrained};
 use ferrotune_bert::{EncoderConfig, freeze, lora};
 use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool};
@@ -19,8 +21,7 @@ use ferrotune_train::evaluate::{evaluate, logits};
 use ferrotune_train::events::{Event, Observer, Tee};
 use ferrotune_train::metrics::Report;
 use ferrotune_train::model::Split;
-use ferrotune_train::resume::Checkpoints;
-use ferrotune_train::trainer::{Outcome, Run, train};
+use ferrotune_train::trainer::Outcome;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,15 +29,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the command.
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
-    let mut resolved = resolve(args.settings, args.config.as_deref())?;
+    let said = said(args.settings, args.config.as_deref())?;
+    let recipe = Recipe::of(&said)?;
+    let mut resolved = resolve(said, recipe.as_ref().map(|recipe| recipe.settings.clone()).unwrap_or_default())?;
     use_threads(resolved.settings.threads)?;
     let backend = device(resolved.precision)?;
     resolved.settings.precision = Some(device::resolved(backend));
     if resolved.precision != Precision::F32 {
         eprintln!("precision  {} in matrix products", backend.precision().name());
     }
-    if let Some(recipe) = resolved.settings.recipe {
-        eprintln!("recipe     {}", recipes::line(recipe, &resolved.settings));
+    for line in recipe.iter().flat_map(|recipe| recipe.lines(&resolved.settings)) {
+        eprintln!("recipe     {line}");
     }
     let model_folder = find_model(&resolved.model)?;
     eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
@@ -50,83 +53,42 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let mut data = Data::read(&resolved, &model_folder.folder, &config)?;
     resolved.numbers.metric = task::metric(data.task.name(), data.task.metrics(), resolved.settings.metric)?;
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
-    let kind = head_kind(data.task.unit());
-    let head = Head::For { labels: data.task.labels(), kind, seed: resolved.numbers.seed };
-    let mut loaded = pretrained::load_with_adapters(&Cpu, &model_folder.folder, head, resolved.lora.as_ref())?;
-    eprintln!("weights    {}", loaded.report.summary());
-    if let Some(why) = &loaded.head_replaced {
-        eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
-    }
-    tuning::override_dropouts(&resolved, &mut loaded.config, loaded.model.kind())?;
-    tuning::restart_top(&resolved, &mut loaded.params, &config)?;
-    freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
-    tuning::keep_few(&resolved, &mut loaded.params);
-    let anchor = tuning::anchor(&resolved, &loaded.params, &config)?;
-    let thaw = tuning::thaw(&resolved, &loaded.params, &config)?;
-    let fingerprint = fingerprint::of(&resolved, &model_folder.folder)?;
+    check_restarts(&resolved, &data)?;
 
     let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
     folder.write_settings(&resolved.settings)?;
-    let mut optimizer = optimizer(&resolved, &loaded.params, &config);
-    let mut observer = Tee::new();
-    observer.add(Progress::new());
-    observer.add(folder.metrics_log()?);
-    if let Some(warning) = longer_than_a_pass(&resolved, &data.train) {
-        observer.on(&Event::warning(warning));
-    }
-    data.audit.iter().for_each(|line| observer.on(&Event::warning(line.clone())));
-
     let stop = stop_on_signal();
-    let mut pool = Pool::new(backend);
-    let Pretrained { config, model, params, .. } = &mut loaded;
-    model.base.encoder.checkpointing = resolved.checkpointing;
-    let frozen_layers = freeze::frozen_layers(params, config);
-    let classifier = BertClassifier { model, config, frozen_layers };
-    let validation = data.validation.as_ref();
-    let mut prefix =
-        prefix::open(&resolved.settings, backend, folder.path(), &classifier, params, &data.train, validation)?;
-    let predicted = memory::predicted_mib(
-        &resolved,
-        config,
-        model.kind(),
-        params,
-        frozen_layers,
-        &data.train,
-        validation,
-        prefix.memory,
-    );
-    if let Some(mib) = predicted {
-        eprintln!("memory     about {mib:.0} MiB at the peak of training");
-    }
-    let outcome = on_pool(|| {
-        train(Run {
-            backend: &backend,
-            model: &classifier,
-            params,
-            optimizer: optimizer.as_mut(),
-            pool: &mut pool,
-            train: &data.train,
-            validation,
-            prefix: prefix.caches.as_mut(),
-            task: data.task.as_ref(),
-            anchor: anchor.as_ref(),
-            thaw: &thaw,
-            settings: &resolved.numbers,
-            checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
-            resume: args.resume,
-            stop: &stop,
-            observer: &mut observer,
-        })
-    })?;
+    let frozen = frozen.unwrap_or_default();
+    let attempts =
+        Attempts { model: &model_folder, config: &config, frozen: &frozen, data: &data, backend, stop: &stop };
+    let seed = resolved.numbers.seed;
+    let mut resume = args.resume && (folder.restarts() == 0 || folder.has_checkpoint()?);
+    let (mut loaded, outcome) = loop {
+        resolved.numbers.seed = seed.wrapping_add(folder.restarts());
+        // The last attempt goes to its end, whatever comes of it.
+        resolved.numbers.leave_degenerate &= folder.restarts() < RESTARTS;
+        let mut observer = Tee::new();
+        observer.add(Progress::new());
+        observer.add(folder.metrics_log()?);
+        if folder.restarts() > 0 {
+            observer.on(&Event::Restarted { restart: folder.restarts(), seed: resolved.numbers.seed });
+        }
+        let (loaded, outcome) = attempts.run(&resolved, &mut folder, &mut observer, resume)?;
+        if outcome.degenerate.is_none() {
+            break (loaded, outcome);
+        }
+        folder.restart()?;
+        resume = false;
+    };
     if outcome.stopped {
         let message =
             format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
         return Err(Failure { message, code: STOPPED });
     }
 
-    // What follows needs the model alone.
-    drop((optimizer, anchor));
-    prefix.close()?;
+    let Pretrained { config, model, params, .. } = &mut loaded;
+    let classifier = BertClassifier { model, config, frozen_layers: None };
+    let mut pool = Pool::new(backend);
     let best = folder.path().join(BEST);
     if let Some(spec) = &resolved.lora {
         folder.clear_adapter()?;
@@ -156,8 +118,20 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let measure = |split| on_pool(|| evaluate(&backend, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
     let reports = Reports { validation: outcome.validation.as_ref(), fitted, test };
-    folder.write_results(&results(&resolved, &outcome, &reports))?;
+    folder.write_results(&results(&resolved, folder.restarts(), &outcome, &reports))?;
     finish(&outcome, &reports, folder.path());
+    Ok(())
+}
+
+/// `--on-degenerate restart` must have something that it can go by.
+fn check_restarts(resolved: &Resolved, data: &Data) -> Result<(), Failure> {
+    let by_loss = !resolved.numbers.balanced && data.task.constant_loss(&data.train.targets).is_some();
+    if resolved.numbers.leave_degenerate && data.validation.is_none() && !by_loss {
+        return Err(usage(
+            "--on-degenerate restart needs --validation here: a loss of weighted, smoothed, focused or balanced rows cannot be compared with that \
+             of one answer for all",
+        ));
+    }
     Ok(())
 }
 
@@ -207,14 +181,16 @@ struct Reports<'a> {
     test: Option<Report>,
 }
 
-fn results(resolved: &Resolved, outcome: &Outcome, reports: &Reports<'_>) -> serde_json::Value {
+fn results(resolved: &Resolved, restarts: u64, outcome: &Outcome, reports: &Reports<'_>) -> serde_json::Value {
     json!({
         "validation": reports.validation,
         "validation_fitted": reports.fitted,
         "test": reports.test,
         "best_epoch": outcome.best_epoch,
         "seed": resolved.numbers.seed,
+        "restarts": restarts,
         "ema": resolved.numbers.ema,
+        "averaged_epochs": outcome.averaged,
         "train": {
             "samples_per_second": outcome.samples_per_second,
             "tokens_per_second": outcome.tokens_per_second,
@@ -236,7 +212,12 @@ fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
         println!("memory: {mib:.0} MiB at the peak");
     }
     if let Some(validation) = reports.validation {
-        println!("{}   best epoch {}", report::line("validation", validation), outcome.best_epoch);
+        let epochs: Vec<String> = outcome.averaged.iter().map(u64::to_string).collect();
+        let of = match epochs.is_empty() {
+            true => format!("best epoch {}", outcome.best_epoch),
+            false => format!("mean of epochs {}", epochs.join(", ")),
+        };
+        println!("{}   {of}", report::line("validation", validation));
     }
     if let Some(fitted) = &reports.fitted {
         println!("{}   with thresholds chosen on these rows", report::line("validation", fitted));

@@ -47,6 +47,22 @@ pub(super) fn ema(s: &TrainSettings) -> Result<Option<f64>, Failure> {
     s.ema.map(checked).transpose()
 }
 
+/// How many best evaluations are kept; one, where no mean is asked for.
+pub(super) fn average_best(s: &TrainSettings) -> Result<usize, Failure> {
+    let Some(count) = s.average_best else { return Ok(1) };
+    within("average-best", count, count >= 2, "at least 2")?;
+    if s.validation.is_none() {
+        return Err(usage("--average-best needs --validation: without it nothing says which epochs are the best"));
+    }
+    let epochs = s.epochs.unwrap_or_default();
+    if count as u64 > epochs {
+        return Err(usage(format!(
+            "--average-best is {count}, and --epochs {epochs}: no more epochs than there are can be averaged"
+        )));
+    }
+    Ok(count)
+}
+
 /// The factor of the pull back to pretrained weights.
 pub(super) fn l2_sp(s: &TrainSettings) -> Result<f32, Failure> {
     let factor = s.l2_sp.unwrap_or(0.0);

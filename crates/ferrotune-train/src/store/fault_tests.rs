@@ -55,7 +55,7 @@ impl World {
     }
 
     fn open(&self, keep: usize) -> Store {
-        Store::open_on(&self.run(), keep, Box::new(self.disk(None))).unwrap()
+        Store::open_on(&self.run(), CHECKPOINTS, keep, Box::new(self.disk(None))).unwrap()
     }
 
     fn names(&self) -> Vec<String> {
@@ -227,7 +227,7 @@ fn recovery_may_be_killed_too() {
                 let committed = save(&mut store, scenario.step, 2).is_ok();
                 met = disk.operations() >= at;
                 let reopening = world.disk(Some(Fault { at: second, forever: true, code: EIO }));
-                let reopened = Store::open_on(&world.run(), scenario.keep, Box::new(reopening.clone()));
+                let reopened = Store::open_on(&world.run(), CHECKPOINTS, scenario.keep, Box::new(reopening.clone()));
                 reopening.crash(scattered(second as u64), Torn::Half);
                 scenario.check_recovered(&world, committed, &(scenario, at, second));
                 if reopened.is_ok() {

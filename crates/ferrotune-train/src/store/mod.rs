@@ -62,12 +62,17 @@ impl Store {
     /// tries a write, so that a folder that cannot be written is found before training. `keep` newest checkpoints (at least
     /// 1) stay beside the pinned ones.
     pub fn open(run: &RunLock, keep: usize) -> Result<Store, TrainError> {
-        Store::open_on(run.directory(), keep, Box::new(RealDisk))
+        Store::open_in(run, CHECKPOINTS, keep)
     }
 
-    fn open_on(run: &Path, keep: usize, disk: Box<dyn Disk + Send>) -> Result<Store, TrainError> {
+    /// [`Store::open`] in another folder of the run.
+    pub fn open_in(run: &RunLock, folder: &str, keep: usize) -> Result<Store, TrainError> {
+        Store::open_on(run.directory(), folder, keep, Box::new(RealDisk))
+    }
+
+    fn open_on(run: &Path, folder: &str, keep: usize, disk: Box<dyn Disk + Send>) -> Result<Store, TrainError> {
         assert!(keep >= 1, "Store::open: keep is 0, expected at least 1");
-        let store = Store { directory: run.join(CHECKPOINTS), keep, pinned: BTreeSet::new(), disk };
+        let store = Store { directory: run.join(folder), keep, pinned: BTreeSet::new(), disk };
         let directory = &store.directory;
         match directory.symlink_metadata() {
             Ok(metadata) if metadata.is_symlink() => return Err(TrainError::Symlink { path: directory.clone() }),

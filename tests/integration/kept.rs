@@ -1,0 +1,107 @@
+//! The mean of the best epochs, and leaving a run that learns one answer for all rows: both after a resume too.
+
+use super::training::{Trained, run, settings};
+use ferrotune_optim::schedule::Kind;
+use ferrotune_train::metrics::MetricName;
+use ferrotune_train::trainer::Settings;
+
+const EPOCH: u64 = 5;
+
+/// The weights after an epoch that is not the last.
+fn after(settings: &Settings, epoch: u64) -> Vec<f32> {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = settings.steps(40).0;
+    let stopped = run(settings, "", Some((folder.path(), false)), Some(epoch * steps)).unwrap();
+    assert!(stopped.outcome.stopped && stopped.outcome.averaged.is_empty());
+    values(&stopped)
+}
+
+fn values(trained: &Trained) -> Vec<f32> {
+    trained.weights.iter().map(|&bits| f32::from_bits(bits)).collect()
+}
+
+/// Rates at which the best epochs are not the last ones.
+fn unsteady(average_best: usize) -> Settings {
+    let schedule = Kind::Constant;
+    Settings {
+        average_best,
+        epochs: 6,
+        batch_size: 2,
+        learning_rate: 0.03,
+        schedule,
+        metric: MetricName::Loss,
+        ..settings()
+    }
+}
+
+#[test]
+fn the_mean_of_the_best_epochs_is_measured_and_kept_if_it_is_no_worse() {
+    let mut seen = [0, 0];
+    for (most, seed) in [(2, 1), (2, 2), (3, 1), (3, 2)] {
+        let settings = Settings { seed, ..unsteady(most) };
+        let (one, several) = (
+            run(&Settings { average_best: 1, ..settings.clone() }, "", None, None).unwrap(),
+            run(&settings, "", None, None).unwrap(),
+        );
+        assert_eq!(one.losses, several.losses, "what is kept does not change the steps");
+        let loss = |trained: &Trained| trained.outcome.validation.as_ref().unwrap().summary().value(MetricName::Loss);
+        let epochs = &several.outcome.averaged;
+        seen[usize::from(epochs.is_empty())] += 1;
+        if epochs.is_empty() {
+            assert!(several.weights == one.weights && loss(&several) == loss(&one));
+            continue;
+        }
+        assert!(loss(&several) <= loss(&one), "{most} {seed}");
+        assert_eq!((epochs.len(), epochs[0]), (most, one.outcome.best_epoch));
+        if epochs.contains(&settings.epochs) {
+            continue;
+        }
+        let each: Vec<Vec<f32>> = epochs.iter().map(|&epoch| after(&settings, epoch)).collect();
+        for (at, &mean) in values(&several).iter().enumerate() {
+            let sum: f64 = each.iter().map(|weights| f64::from(weights[at])).sum();
+            assert_eq!(mean, (sum * (1.0 / most as f64)) as f32, "{most} {seed}");
+        }
+    }
+    assert!(seen[0] > 0 && seen[1] > 0, "one of the two ways was not taken: {seen:?}");
+}
+
+#[test]
+fn a_resumed_run_averages_the_same_epochs() {
+    let settings = unsteady(3);
+    let whole = run(&settings, "", None, None).unwrap();
+    // In an epoch, at the end of one that is kept or not, and after the last.
+    for stop_at in [2, 20, 53, 60, 80, 119, 120] {
+        let folder = tempfile::tempdir().unwrap();
+        run(&settings, "", Some((folder.path(), false)), Some(stop_at)).unwrap();
+        let resumed = run(&settings, "", Some((folder.path(), true)), None).unwrap();
+        assert!(resumed.weights == whole.weights, "stopped at {stop_at}");
+        assert_eq!(resumed.outcome.averaged, whole.outcome.averaged);
+        assert_eq!(resumed.outcome.validation, whole.outcome.validation);
+    }
+}
+
+/// A rate at which nothing is learned: the loss stays at ln 2 for the 50 steps that are looked at.
+fn learns_nothing() -> Settings {
+    Settings { epochs: 24, learning_rate: 1e-9, leave_degenerate: true, ..settings() }
+}
+
+#[test]
+fn a_run_that_learns_nothing_is_left_if_that_is_asked_for_and_after_a_resume_at_the_same_step() {
+    let left = run(&learns_nothing(), "", None, None).unwrap();
+    let why = left.outcome.degenerate.clone().unwrap();
+    assert!(why.contains("nothing is learned so far") && left.warnings.contains(&why), "{why}");
+    assert!(left.outcome.steps >= 50 && left.outcome.steps < 24 * EPOCH, "{}", left.outcome.steps);
+
+    let stayed = run(&Settings { leave_degenerate: false, ..learns_nothing() }, "", None, None).unwrap();
+    assert_eq!((stayed.outcome.steps, &stayed.outcome.degenerate), (24 * EPOCH, &None));
+    assert!(stayed.warnings.contains(&why), "it is said anyway");
+    let healthy = run(&Settings { learning_rate: 1e-2, ..learns_nothing() }, "", None, None).unwrap();
+    assert_eq!((healthy.outcome.steps, healthy.outcome.degenerate), (24 * EPOCH, None));
+
+    for stop_at in [3, 40, left.outcome.steps - 1] {
+        let folder = tempfile::tempdir().unwrap();
+        run(&learns_nothing(), "", Some((folder.path(), false)), Some(stop_at)).unwrap();
+        let resumed = run(&learns_nothing(), "", Some((folder.path(), true)), None).unwrap();
+        assert_eq!((resumed.outcome.steps, resumed.outcome.degenerate.as_ref()), (left.outcome.steps, Some(&why)));
+    }
+}
