@@ -1,6 +1,6 @@
 //! The best evaluations of a run and their weights, and the mean of these. It must not know how weights are measured, saved or put back.
 
-use crate::metrics::{MetricName, Report};
+use crate::metrics::{MetricName, Report, nan_if_null};
 use serde::{Deserialize, Serialize};
 
 /// An evaluation that is kept.
@@ -11,6 +11,7 @@ pub struct Best {
     /// Optimizer steps done then.
     pub step: u64,
     /// The metric's value.
+    #[serde(deserialize_with = "nan_if_null")]
     pub value: f64,
     /// All of it.
     pub report: Report,

@@ -2,6 +2,7 @@
 //! prints or exits: it reports through [`events`] and [`error::TrainError`].
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod error;
 pub mod evaluate;
 pub mod events;

@@ -1,6 +1,7 @@
 //! What a checkpoint of training holds, and how it goes out and comes back: progress, trained weights, moments of the optimizer,
 //! best weights so far, the moving average. It must not know how files are committed; [`crate::store`] does that.
 
+use crate::advice::Epoch;
 use crate::error::TrainError;
 use crate::events::{Event, Observer};
 use crate::fingerprint::{Difference, Fingerprint, compare, sha256_bytes};
@@ -32,6 +33,10 @@ pub struct Progress {
     pub evaluations_without_improvement: u64,
     /// The best evaluations so far, best first.
     pub best: Vec<Best>,
+    /// The epochs so far, without the one that goes on.
+    pub epochs: Vec<Epoch>,
+    /// Sum of the losses of the steps of the epoch that goes on, and their number.
+    pub epoch_loss: (f64, u64),
     /// What the watch over the run saw.
     pub sentinels: Sentinels,
 }
@@ -238,7 +243,9 @@ fn floats(checkpoint: &Checkpoint, name: &str, len: usize) -> Result<Vec<f32>, T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advice::Measured;
     use crate::lock::RunLock;
+    use crate::metrics::{RegressionReport, Report};
     use ferrotune_optim::{Groups, Sgd};
     use ferrotune_tensor::init::Init;
     use ferrotune_tensor::{Cpu, Layout};
@@ -255,6 +262,29 @@ mod tests {
             layout.root().param(name, [len], Init::Normal(1.0));
         }
         Params::init(&Cpu, layout, 1)
+    }
+
+    /// The metric of an evaluation may be no number: a correlation with one answer for all.
+    #[test]
+    fn a_best_value_that_is_no_number_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = RunLock::acquire(folder.path()).unwrap();
+        let (mut store, fingerprint) = (Store::open(&lock, 1).unwrap(), Fingerprint::default());
+        let mut checkpoints = Checkpoints { store: &mut store, fingerprint: &fingerprint };
+        let mut saved = params([("query", 2), ("key", 3)]);
+        let mut optimizer = Sgd::new(&Cpu, &saved, Groups::standard(&saved, 0.0), 0.9);
+        let report = Report::Regression(RegressionReport::of(&[1.0, 1.0], &[1.0, 2.0]));
+        let measured = Some(Measured { loss: 0.5, value: f64::NAN });
+        let progress = Progress {
+            best: vec![Best { epoch: 1, step: 2, value: f64::NAN, report, weights: vec![1.0; 5] }],
+            epochs: vec![Epoch { train_loss: 0.25, validation: measured }],
+            step: 3,
+            ..Progress::default()
+        };
+        save(&mut checkpoints, &Cpu, &saved, &optimizer, None, &progress, &mut Silent).unwrap();
+        let back = load(&mut checkpoints, &Cpu, 1, &mut saved, &mut optimizer, None, &mut Silent).unwrap();
+        assert!(back.best[0].value.is_nan() && back.best[0].weights == [1.0; 5]);
+        assert!(back.epochs[0].validation.unwrap().value.is_nan() && back.epochs[0].train_loss == 0.25);
     }
 
     /// Numbers without names would go to other parameters, in silence.

@@ -1,6 +1,7 @@
 //! The training loop: accumulate, clip, step, log, evaluate, keep the best, stop. It reads from top to bottom and must not know
 //! which model, task, optimizer or loss curve it runs.
 
+use crate::advice::{Epoch, Measured};
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
@@ -143,6 +144,8 @@ pub struct Outcome {
     pub stopped: bool,
     /// The epochs whose mean the weights are; empty if they are those of one epoch.
     pub averaged: Vec<u64>,
+    /// The epochs of the run.
+    pub epochs: Vec<Epoch>,
     /// Why the run was left before its end, if that was asked for. The weights are those of its last step.
     pub degenerate: Option<String>,
 }
@@ -245,6 +248,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         }
 
         progress.step += 1;
+        progress.epoch_loss = (progress.epoch_loss.0 + plain_loss, progress.epoch_loss.1 + 1);
         let seconds = clock.elapsed().as_secs_f64();
         speed.add(progress.step - first_step, batch_rows.len(), tokens, seconds);
         let (done, epoch) = (progress.step, epoch + 1);
@@ -278,6 +282,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             optimizer.settle(backend, params);
             thaw.release(params);
         }
+        let mut measured = None;
         if let (true, Some(split)) = (epoch_ends, validation) {
             let clock = Instant::now();
             let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
@@ -291,6 +296,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
                 degenerate = degenerate.or(Some(finding));
             }
             let value = report.summary().value(settings.metric);
+            measured = Some(Measured { loss: report.loss(), value });
             let place = kept::place(&progress.best, settings.metric, value);
             if place == 0 {
                 observer.on(&Event::NewBest { epoch, step: done, metric: settings.metric, value });
@@ -311,6 +317,10 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             }
         }
 
+        if epoch_ends {
+            let (sum, steps) = std::mem::take(&mut progress.epoch_loss);
+            progress.epochs.push(Epoch { train_loss: sum / steps as f64, validation: measured });
+        }
         if degenerate.is_some() && settings.leave_degenerate {
             break;
         }
@@ -370,6 +380,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         seconds: speed.all_seconds,
         stopped,
         averaged,
+        epochs: progress.epochs,
         degenerate,
     })
 }

@@ -17,6 +17,7 @@ use ferrotune_bert::pretrained::{self, Pretrained};
 use ferrotune_bert::{EncoderConfig, freeze, lora};
 use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool};
+use ferrotune_train::advice::{Advice, Facts, advise};
 use ferrotune_train::evaluate::{evaluate, logits};
 use ferrotune_train::events::{Event, Observer, Tee};
 use ferrotune_train::metrics::Report;
@@ -117,7 +118,8 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
     let measure = |split| on_pool(|| evaluate(&backend, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
-    let reports = Reports { validation: outcome.validation.as_ref(), fitted, test };
+    let reports =
+        Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
     folder.write_results(&results(&resolved, folder.restarts(), &outcome, &reports))?;
     finish(&outcome, &reports, folder.path());
     Ok(())
@@ -179,6 +181,22 @@ struct Reports<'a> {
     /// The same with what the task learned from these rows afterwards: better than it would be on others.
     fitted: Option<Report>,
     test: Option<Report>,
+    advice: Vec<Advice>,
+}
+
+/// What the curves of the run say.
+fn advice(resolved: &Resolved, data: &Data, outcome: &Outcome) -> Vec<Advice> {
+    let constant_loss = data.task.constant_loss(&data.train.targets).filter(|_| !resolved.numbers.balanced);
+    advise(&Facts {
+        epochs: &outcome.epochs,
+        metric: resolved.numbers.metric,
+        best_epoch: outcome.best_epoch,
+        validation: outcome.validation.as_ref(),
+        constant_loss,
+        rows: data.train.rows(),
+        truncated: data.train.encoded.truncated.len(),
+        max_length: resolved.max_length,
+    })
 }
 
 fn results(resolved: &Resolved, restarts: u64, outcome: &Outcome, reports: &Reports<'_>) -> serde_json::Value {
@@ -187,6 +205,8 @@ fn results(resolved: &Resolved, restarts: u64, outcome: &Outcome, reports: &Repo
         "validation_fitted": reports.fitted,
         "test": reports.test,
         "best_epoch": outcome.best_epoch,
+        "epochs": outcome.epochs,
+        "advice": reports.advice,
         "seed": resolved.numbers.seed,
         "restarts": restarts,
         "ema": resolved.numbers.ema,
@@ -224,6 +244,9 @@ fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
     }
     if let Some(test) = &reports.test {
         println!("{}", report::text("test", test));
+    }
+    for Advice { rule, message } in &reports.advice {
+        println!("advice     {rule}: {message}");
     }
     println!("model      {}", folder.join(BEST).display());
     if folder.join(ADAPTER).is_dir() {

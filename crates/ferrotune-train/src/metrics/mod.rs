@@ -48,6 +48,17 @@ impl Report {
             Report::Masked(report) => report.summary(),
         }
     }
+
+    /// The loss, of numbers the squared error.
+    pub fn loss(&self) -> f64 {
+        match self {
+            Report::Classification(report) => report.loss,
+            Report::MultiLabel(report) => report.loss,
+            Report::Regression(report) => report.mse,
+            Report::Tokens(report) => report.loss,
+            Report::Masked(report) => report.loss,
+        }
+    }
 }
 
 /// The metrics of a report, in the order in which they are shown. JSON: one key a metric, then `rows`; a value that is not finite is
@@ -82,7 +93,7 @@ impl Serialize for Summary {
     }
 }
 
-fn nan_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(crate) fn nan_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
