@@ -16,6 +16,7 @@ pub mod lora;
 pub mod memory;
 pub mod model;
 pub mod parts;
+pub mod presets;
 pub mod pretrained;
 
 pub use config::EncoderConfig;

@@ -215,6 +215,41 @@ pub fn save_vocabulary<B: Backend>(
     save_tensors(backend, folder, &config_json, params, &pooler, Some(from), replace)
 }
 
+/// Makes a folder of random weights: a masked language model, and a base model for training, with the tokenizer files of `companions_from`.
+/// The weights are a function of configuration and seed.
+///
+/// # Errors
+/// As [`save`]; a family without a head over the vocabulary.
+pub fn create<B: Backend>(
+    backend: &B,
+    folder: &Path,
+    config: &EncoderConfig,
+    seed: u64,
+    companions_from: Option<&Path>,
+    replace: bool,
+) -> Result<(), BertError> {
+    check_vocabulary_head(folder, config)?;
+    let (_, layout) = EncoderClassifier::with_head(config, HeadKind::Vocabulary, 0);
+    let params = Params::init(backend, layout, seed);
+    // The pooler stands between encoder and classifier; masked words do not reach it, but who trains a classifier starts from it.
+    let pooler = match config.family.pooler_path() {
+        None => Vec::new(),
+        Some(path) => {
+            let (_, layout) = EncoderClassifier::new(config, 1);
+            let classifier = Params::init(backend, layout, seed);
+            let layout = classifier.layout().clone();
+            let ids = layout.ids().filter(|&id| layout.entry(id).name.starts_with(&path));
+            ids.map(|id| {
+                let entry = layout.entry(id);
+                (entry.name.clone(), entry.shape.dims().to_vec(), backend.download(classifier.get(id).data))
+            })
+            .collect()
+        }
+    };
+    let config_json = config.to_json(&config.architecture(HeadKind::Vocabulary), None);
+    save_tensors(backend, folder, &config_json, &params, &pooler, companions_from, replace)
+}
+
 /// Name, shape and values of a tensor that is carried along.
 type Carried = (String, Vec<usize>, Vec<f32>);
 

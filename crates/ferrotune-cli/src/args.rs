@@ -4,7 +4,9 @@ mod choices;
 mod settings;
 
 pub use choices::*;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use ferrotune_bert::presets::{self, Preset};
 pub use settings::*;
 use std::path::PathBuf;
 
@@ -44,6 +46,8 @@ pub enum Command {
     Info(InfoArgs),
     /// Bring a pretrained model to this machine and say where it is.
     Fetch(FetchArgs),
+    /// Make a BERT of a known size with random weights, to pretrain from nothing or to measure speed with.
+    Init(InitArgs),
 }
 
 impl Cli {
@@ -187,4 +191,29 @@ pub struct FetchArgs {
     /// Hub id, such as sentence-transformers/all-MiniLM-L6-v2.
     #[arg(value_name = "ID")]
     pub model: String,
+}
+
+/// `ferrotune init`.
+#[derive(Args)]
+pub struct InitArgs {
+    /// Its size.
+    #[arg(long, value_name = "NAME", value_parser = preset_names())]
+    pub preset: &'static Preset,
+    /// BERT model whose tokenizer and vocabulary it gets: folder or hub id.
+    #[arg(long, value_name = "DIR|ID")]
+    pub tokenizer: String,
+    /// Folder to make.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Determines the weights.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Replace a model folder that is there.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+fn preset_names() -> impl TypedValueParser<Value = &'static Preset> {
+    let find = |name: String| presets::ALL.iter().find(|preset| preset.name == name).expect("is one of the names");
+    PossibleValuesParser::new(presets::ALL.map(|preset| preset.name)).map(find)
 }

@@ -122,6 +122,14 @@ impl EncoderConfig {
         parse(&bytes).map_err(config)
     }
 
+    /// Checks a document as that of a file; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Self::from_folder`].
+    pub fn from_json(bytes: &[u8], name: &str) -> Result<EncoderConfig, BertError> {
+        parse(bytes).map_err(|problem| BertError::Config { path: name.into(), problem })
+    }
+
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.num_attention_heads

@@ -4,6 +4,7 @@ mod attempt;
 pub mod evaluate;
 pub mod fetch;
 pub mod info;
+pub mod init;
 pub mod predict;
 pub mod pretrain;
 pub mod train;

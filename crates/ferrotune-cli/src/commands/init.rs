@@ -1,0 +1,30 @@
+//! `ferrotune init`: a BERT of a known size with random weights.
+
+use super::find_model;
+use crate::args::InitArgs;
+use crate::exit::{Failure, MODEL};
+use ferrotune_bert::{EncoderConfig, pretrained};
+use ferrotune_tensor::Cpu;
+
+/// Runs the command.
+pub fn run(args: &InitArgs) -> Result<(), Failure> {
+    let from = find_model(&args.tokenizer)?;
+    eprintln!("tokenizer  {} ({})", from.folder.display(), from.source);
+    let source = EncoderConfig::from_folder(&from.folder)?;
+    let family = source.family.model_type;
+    if family != "bert" {
+        let message = format!(
+            "--tokenizer: {} is of the family {family}; presets are BERT models and need the tokenizer of one",
+            from.folder.display()
+        );
+        return Err(Failure { message, code: MODEL });
+    }
+    let config = args.preset.config(source.vocab_size, source.pad_token_id)?;
+    pretrained::create(&Cpu, &args.output, &config, args.seed, Some(&from.folder), args.overwrite)?;
+    eprintln!(
+        "weights    random, seed {}: this model has learned nothing yet; `ferrotune pretrain` teaches it words",
+        args.seed
+    );
+    println!("{}", args.output.display());
+    Ok(())
+}
