@@ -14,6 +14,9 @@ pub const BEST: &str = "best";
 /// Folder of the adapters, inside the folder of the run.
 pub const ADAPTER: &str = "adapter";
 
+/// What a run came to, inside its folder.
+pub const RESULTS: &str = "results.json";
+
 /// The log, inside the folder of the run.
 const LOG: &str = "metrics.jsonl";
 
@@ -45,7 +48,7 @@ impl RunFolder {
         if resume && restarts.is_none() {
             return Err(usage(format!("--resume: {shown} holds no run; start it without --resume")));
         }
-        let used = restarts.is_some() || ["results.json", LOG].iter().any(|name| path.join(name).exists());
+        let used = restarts.is_some() || [RESULTS, LOG].iter().any(|name| path.join(name).exists());
         if used && !resume && !overwrite {
             return Err(usage(format!(
                 "{shown} holds an earlier run: say --resume to go on with it, --overwrite to replace it, or name another --output"
@@ -56,7 +59,7 @@ impl RunFolder {
         // What a run that was killed while it saved its model left behind; under the lock nobody else saves here.
         clear_interrupted_saves(&path.join(BEST))?;
         if overwrite {
-            for name in ["results.json", LOG] {
+            for name in [RESULTS, LOG] {
                 remove(&path.join(name), |path| std::fs::remove_file(path))?;
             }
             for n in 0..=RESTARTS {
@@ -129,8 +132,17 @@ impl RunFolder {
 
     /// Writes `results.json`.
     pub fn write_results(&self, results: &serde_json::Value) -> Result<(), Failure> {
-        Ok(replace_file(&self.path.join("results.json"), format!("{results:#}\n").as_bytes())?)
+        Ok(replace_file(&self.path.join(RESULTS), format!("{results:#}\n").as_bytes())?)
     }
+}
+
+/// Whether a run in this folder has a checkpoint, whether it ended or not.
+pub fn has_checkpoints(path: &Path) -> bool {
+    let newest = (0..=RESTARTS).rev().map(|n| path.join(checkpoints(n))).find(|folder| folder.is_dir());
+    let steps = newest.and_then(|folder| std::fs::read_dir(folder).ok());
+    steps.is_some_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("step-")))
+    })
 }
 
 /// The folder of checkpoints after so many restarts.

@@ -22,6 +22,7 @@ pub use pretrain::{Pretraining, resolve_pretraining};
 pub const DEFAULT_FILE: &str = "ferrotune.toml";
 
 /// A run with nothing left open. [`Resolved::settings`] is also written into the run folder.
+#[derive(Clone)]
 pub struct Resolved {
     /// All settings, none of them `None` that has a default.
     pub settings: TrainSettings,
@@ -211,6 +212,14 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     within("micro-batch", micro_batch, micro_batch <= batch_size, "at most --batch-size")?;
     let max_length = s.max_length.unwrap_or_default();
     within("max-length", max_length, max_length >= 3, "at least 3")?;
+    if let Some(seeds) = s.seeds {
+        within("seeds", seeds, (2..=1000).contains(&seeds), "between 2 and 1000")?;
+        if s.on_degenerate == Some(OnDegenerate::Restart) {
+            return Err(usage(
+                "--on-degenerate restart goes on with the next seed, which --seeds trains anyway; leave one of them out",
+            ));
+        }
+    }
     if s.patience.is_some() && s.validation.is_none() {
         return Err(usage("--patience needs --validation: without it nothing says whether training still helps"));
     }
@@ -347,6 +356,8 @@ mod tests {
             ),
             ("average-best = 2", "--average-best needs --validation"),
             ("on-degenerate = 'stop'", "f.toml: unknown variant"),
+            ("seeds = 1", "--seeds is 1; it must be between 2 and 1000"),
+            ("seeds = 3\non-degenerate = 'restart'", "--on-degenerate restart goes on with the next seed"),
             ("l2-sp = -1", "--l2-sp is -1; it must be between 0 and 1000"),
             ("l2-sp = 0.1\nlora-rank = 4", "--l2-sp pulls pretrained weights back, and with --lora-rank"),
             ("l2-sp = 0.1\nbitfit = 'on'", "--l2-sp pulls pretrained weights back, and with --bitfit"),

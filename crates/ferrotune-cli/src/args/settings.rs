@@ -245,6 +245,9 @@ pub struct TrainSettings {
     /// Determines the order of rows, dropout and the new head [default: 0].
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seed: Option<u64>,
+    /// Train this many times, from this many seeds in a row, each in a folder seed-N of --output; says mean and spread of what was measured.
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub seeds: Option<u64>,
     /// What to do once training has learned one answer for all rows: warn and go on, or restart with the next seed, at most 3 times
     /// [default: warn].
     #[arg(long, value_enum, help_heading = "Run")]

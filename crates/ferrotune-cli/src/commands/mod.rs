@@ -7,6 +7,7 @@ pub mod info;
 pub mod init;
 pub mod predict;
 pub mod pretrain;
+mod seeds;
 pub mod train;
 
 use crate::exit::{Failure, usage};

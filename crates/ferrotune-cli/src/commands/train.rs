@@ -1,6 +1,7 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
 use super::attempt::Attempts;
+use super::seeds;
 use super::{find_model, on_pool, use_threads};
 use crate::args::{OptimizerName, Precision, TrainArgs};
 use crate::data::Data;
@@ -20,11 +21,11 @@ use ferrotune_tensor::{Cpu, Params, Pool};
 use ferrotune_train::advice::{Advice, Facts, advise};
 use ferrotune_train::evaluate::{evaluate, logits};
 use ferrotune_train::events::{Event, Observer, Tee};
-use ferrotune_train::metrics::Report;
+use ferrotune_train::metrics::{Report, Summary};
 use ferrotune_train::model::Split;
 use ferrotune_train::trainer::Outcome;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,15 +33,46 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let said = said(args.settings, args.config.as_deref())?;
     let recipe = Recipe::of(&said)?;
-    let mut resolved = resolve(said, recipe.as_ref().map(|recipe| recipe.settings.clone()).unwrap_or_default())?;
+    let resolved = resolve(said, recipe.as_ref().map(|recipe| recipe.settings.clone()).unwrap_or_default())?;
     use_threads(resolved.settings.threads)?;
+    let stop = stop_on_signal();
+    for line in recipe.iter().flat_map(|recipe| recipe.lines(&resolved.settings)) {
+        eprintln!("recipe     {line}");
+    }
+    match resolved.settings.seeds {
+        None => one(resolved, args.resume, args.overwrite, &stop).map(drop),
+        Some(count) => seeds::run(&resolved, count, args.resume, args.overwrite, &stop),
+    }
+}
+
+/// What a run came to.
+pub(super) struct Finished {
+    folder: PathBuf,
+    seed: u64,
+    /// The rows that were measured, if any were: test, else validation.
+    pub split: Option<&'static str>,
+    /// Their metrics.
+    pub summary: Option<Summary>,
+}
+
+impl Finished {
+    /// For `results.json` of a series.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({ "folder": self.folder, "seed": self.seed, "split": self.split, "metrics": self.summary })
+    }
+}
+
+/// One run, from its rows to its model.
+pub(super) fn one(
+    mut resolved: Resolved,
+    resume: bool,
+    overwrite: bool,
+    stop: &AtomicBool,
+) -> Result<Finished, Failure> {
     let backend = device(resolved.precision)?;
     resolved.settings.precision = Some(device::resolved(backend));
     if resolved.precision != Precision::F32 {
         eprintln!("precision  {} in matrix products", backend.precision().name());
-    }
-    for line in recipe.iter().flat_map(|recipe| recipe.lines(&resolved.settings)) {
-        eprintln!("recipe     {line}");
     }
     let model_folder = find_model(&resolved.model)?;
     eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
@@ -56,14 +88,12 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
     check_restarts(&resolved, &data)?;
 
-    let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
+    let mut folder = RunFolder::open(&resolved.output, resume, overwrite)?;
     folder.write_settings(&resolved.settings)?;
-    let stop = stop_on_signal();
     let frozen = frozen.unwrap_or_default();
-    let attempts =
-        Attempts { model: &model_folder, config: &config, frozen: &frozen, data: &data, backend, stop: &stop };
+    let attempts = Attempts { model: &model_folder, config: &config, frozen: &frozen, data: &data, backend, stop };
     let seed = resolved.numbers.seed;
-    let mut resume = args.resume && (folder.restarts() == 0 || folder.has_checkpoint()?);
+    let mut resume = resume && (folder.restarts() == 0 || folder.has_checkpoint()?);
     let (mut loaded, outcome) = loop {
         resolved.numbers.seed = seed.wrapping_add(folder.restarts());
         // The last attempt goes to its end, whatever comes of it.
@@ -122,7 +152,10 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
     folder.write_results(&results(&resolved, folder.restarts(), &outcome, &reports))?;
     finish(&outcome, &reports, folder.path());
-    Ok(())
+    let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
+    let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
+    let (split, summary) = measured.unzip();
+    Ok(Finished { folder: resolved.output, seed: resolved.numbers.seed, split, summary })
 }
 
 /// `--on-degenerate restart` must have something that it can go by.

@@ -1,0 +1,119 @@
+//! `train --seeds N`: one run after another from other seeds, and what they came to together. It must not know what a run does.
+
+use super::train::{Finished, one};
+use crate::exit::{Failure, io, usage};
+use crate::report::metric;
+use crate::run_folder::{RESULTS, has_checkpoints};
+use crate::settings::Resolved;
+use ferrotune_train::metrics::{MetricName, Summary};
+use ferrotune_train::store::replace_file;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::sync::atomic::AtomicBool;
+
+/// Mean and spread of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Spread {
+    metric: MetricName,
+    mean: f64,
+    /// Of the sample: over one less than the number of runs.
+    standard_deviation: f64,
+    lowest: f64,
+    highest: f64,
+}
+
+/// Runs all seeds, each in a folder of its own. With `resume` each goes on from its newest checkpoint: one that had ended is measured again.
+///
+/// # Errors
+/// Those of a run; nothing to resume.
+pub fn run(resolved: &Resolved, count: u64, resume: bool, overwrite: bool, stop: &AtomicBool) -> Result<(), Failure> {
+    let path = &resolved.output;
+    let folder = |n: u64| path.join(format!("seed-{n}"));
+    if resume && !(0..count).any(|n| has_checkpoints(&folder(n))) {
+        return Err(usage(format!("--resume: {} holds no run of --seeds; start it without --resume", path.display())));
+    }
+    std::fs::create_dir_all(path).map_err(io(format!("cannot make {}", path.display())))?;
+    let mut finished = Vec::new();
+    for n in 0..count {
+        let mut own = resolved.clone();
+        own.output = folder(n);
+        own.numbers.seed = resolved.numbers.seed.wrapping_add(n);
+        own.settings.output = Some(own.output.clone());
+        (own.settings.seed, own.settings.seeds) = (Some(own.numbers.seed), None);
+        println!("seed {} ({} of {count})", own.numbers.seed, n + 1);
+        let resume_this = resume && has_checkpoints(&own.output);
+        // What an interrupted series left without a checkpoint has nothing to go on from.
+        finished.push(one(own, resume_this, overwrite || resume && !resume_this, stop)?);
+        println!();
+    }
+    let summaries: Vec<&Summary> = finished.iter().filter_map(|run| run.summary.as_ref()).collect();
+    let spreads = spreads(&summaries);
+    let runs: Vec<Value> = finished.iter().map(Finished::to_json).collect();
+    let results = json!({ "seeds": count, "runs": runs, "spread": spreads });
+    replace_file(&path.join(RESULTS), format!("{results:#}\n").as_bytes())?;
+    match finished[0].split {
+        Some(split) => println!("{split} over {count} seeds: mean, standard deviation, lowest and highest"),
+        None => println!("{count} seeds; nothing was measured: name --validation or --test"),
+    }
+    for line in spreads.iter().map(line) {
+        println!("{line}");
+    }
+    println!("results    {}", path.join(RESULTS).display());
+    Ok(())
+}
+
+fn spreads(summaries: &[&Summary]) -> Vec<Spread> {
+    let Some(first) = summaries.first() else { return Vec::new() };
+    let of = |&(name, _): &(MetricName, f64)| {
+        let values: Vec<f64> = summaries.iter().map(|summary| summary.value(name)).collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Spread {
+            metric: name,
+            mean,
+            standard_deviation: (squares / (count - 1.0)).sqrt(),
+            lowest: values.iter().copied().fold(f64::INFINITY, f64::min),
+            highest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        }
+    };
+    first.values.iter().map(of).collect()
+}
+
+fn line(spread: &Spread) -> String {
+    let [mean, deviation, lowest, highest] = [spread.mean, spread.standard_deviation, spread.lowest, spread.highest]
+        .map(|value| metric(spread.metric, value));
+    // The name goes: up to its last letter, and what belongs to that, as the 1 of F1.
+    let number = |text: String| {
+        let name = text.rfind(char::is_alphabetic).unwrap_or(0);
+        text[name..].split_once(' ').map_or(text.clone(), |(_, number)| number.to_string())
+    };
+    format!("{mean:<22} ± {:<10} {} to {}", number(deviation), number(lowest), number(highest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_are_those_of_a_sample() {
+        let summary = |accuracy, loss| Summary {
+            values: vec![(MetricName::Accuracy, accuracy), (MetricName::Loss, loss)],
+            rows: 9,
+        };
+        let runs = [summary(0.8, 0.5), summary(0.9, 0.5), summary(0.7, 0.5)];
+        let spreads = spreads(&runs.iter().collect::<Vec<_>>());
+        let [accuracy, loss] = spreads[..] else { panic!("{spreads:?}") };
+        assert!((accuracy.mean - 0.8).abs() < 1e-12 && (accuracy.standard_deviation - 0.1).abs() < 1e-12);
+        assert_eq!((accuracy.lowest, accuracy.highest), (0.7, 0.9));
+        assert_eq!((loss.mean, loss.standard_deviation), (0.5, 0.0));
+        assert_eq!(line(&accuracy), "accuracy 80.00 %       ± 10.00 %    70.00 % to 90.00 %");
+        let f1 = Spread { metric: MetricName::F1Macro, ..accuracy };
+        assert_eq!(line(&f1), "macro F1 0.8000        ± 0.1000     0.7000 to 0.9000");
+    }
+
+    #[test]
+    fn a_run_that_measured_nothing_has_no_spread() {
+        assert_eq!(spreads(&[]), []);
+    }
+}
