@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::metrics::Report;
-use crate::tasks::{Binary, Objective, SingleLabel, Targets, Task};
+use crate::tasks::{Binary, SingleLabel, Targets, Task};
 use ferrotune_data::Labels;
 use ferrotune_tensor::Cpu;
 use serde_json::Value;
