@@ -113,6 +113,9 @@ pub struct EvaluateArgs {
     /// Print one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
+    /// Show the N rows that were predicted wrong with the highest loss (classification and binary).
+    #[arg(long, value_name = "N")]
+    pub mistakes: Option<usize>,
     /// Tokens of a row at most [default: what the model was trained with, else 128].
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,

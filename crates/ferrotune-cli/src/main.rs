@@ -6,6 +6,7 @@ mod audit;
 mod auto;
 mod commands;
 mod data;
+mod depth;
 mod device;
 mod exit;
 mod fingerprint;

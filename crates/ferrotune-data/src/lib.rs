@@ -54,7 +54,7 @@ pub use labels::{Labels, encode_labels};
 pub use lines::{MAX_FIELD_BYTES, MAX_RECORD_BYTES};
 pub use long_texts::LongTexts;
 pub use masking::{Hidden, MASKED_SHARE, Masking};
-pub use order::{balanced, batches, shuffled};
+pub use order::{balanced, batches, resampled, shuffled};
 pub use reader::{RowReader, stream, stream_with};
 pub use scores::{encode_scores, parse_score};
 pub use table::{Format, MAX_FILE_BYTES, Need, Row, Table, headers, read_table, read_table_with};

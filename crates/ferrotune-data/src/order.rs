@@ -3,6 +3,9 @@
 /// The increment of SplitMix64, the golden ratio in 64 bits (Steele, Lea and Flood 2014).
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// Keeps the streams of resampling apart from those of shuffling.
+const RESAMPLING: u64 = 1;
+
 /// The SplitMix64 output function: a bijection of 64 bits that leaves no visible pattern.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -70,6 +73,13 @@ pub fn balanced(classes: &[u32], seed: u64, epoch: u64) -> Vec<usize> {
         }
     }
     shuffled(rows, mix(seed), epoch).into_iter().map(|place| drawn[place]).collect()
+}
+
+/// As many rows as there are, drawn with replacement: the bootstrap sample of this number. A pure function of its arguments, as [`shuffled`],
+/// with a stream of its own.
+pub fn resampled(rows: usize, seed: u64, number: u64) -> impl Iterator<Item = usize> {
+    let mut random = Random::of(seed, &[number, RESAMPLING]);
+    (0..rows).map(move |_| random.below(rows as u64) as usize)
 }
 
 /// The rows of each batch in turn; the last may be smaller.

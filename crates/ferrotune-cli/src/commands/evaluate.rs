@@ -3,16 +3,28 @@
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{EvaluateArgs, LongTextsName};
 use crate::data::{check_vocabulary, cut};
+use crate::depth::Depth;
 use crate::device::device;
-use crate::exit::Failure;
+use crate::exit::{Failure, usage};
 use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::{report, settings};
 use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_data::{Tokenizer, read_table_with};
 use ferrotune_tensor::{Cpu, Pool};
-use ferrotune_train::evaluate::evaluate;
+use ferrotune_train::evaluate::logits;
+use ferrotune_train::metrics::Report;
 use ferrotune_train::model::Split;
+use serde::Serialize;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Evaluation<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(flatten)]
+    depth: Option<&'a Depth>,
+}
 
 /// Runs the command.
 pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
@@ -22,6 +34,10 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let loaded = pretrained::load(&Cpu, &folder, Head::Stored)?;
     let notes = Notes::read(&folder)?;
     let task = notes.stored_task(&folder, &loaded.config, &loaded.labels)?;
+    if args.mistakes.is_some() && !matches!(task.name(), "classification" | "binary") {
+        let name = task.name();
+        return Err(usage(format!("--mistakes shows rows with one class each; the task of this model is {name}")));
+    }
     let columns = settings::columns(&args.text_column, &args.text_b_column, &args.label_column, task.need());
     let table = read_table_with(&args.data, None, columns.as_ref(), task.need())?;
     let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
@@ -33,14 +49,19 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let split = Split::of_rows(encoded, targets);
     let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
     let pool = &mut Pool::new(backend);
-    let result = on_pool(|| evaluate(&backend, &model, &loaded.params, pool, &split, task.as_ref(), None))?;
+    let logits = on_pool(|| logits(&backend, &model, &loaded.params, pool, &split.encoded, None))?;
+    let targets = split.row_targets();
+    let result = task.report(&logits, &targets);
+    let depth = task.classified(&logits, &targets).map(|said| Depth::new(&said, &table.rows, args.mistakes));
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&result).expect("a report is plain numbers"));
+        let evaluation = Evaluation { report: &result, depth: depth.as_ref() };
+        println!("{}", serde_json::to_string_pretty(&evaluation).expect("a report is plain numbers"));
     } else {
         if let Some(cut) = cut(&split.encoded, limit, long_texts) {
             eprintln!("{} rows, {cut}", table.rows.len());
         }
         println!("{}", report::text("result", &result));
+        depth.iter().for_each(|depth| println!("{}", depth.text()));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Order, batches, and the ragged gather.
 
-use crate::{Batch, Encoded, balanced, batches, shuffled};
+use crate::{Batch, Encoded, balanced, batches, resampled, shuffled};
 
 fn check(rows: usize, seed: u64, epoch: u64, expected: &[usize]) {
     assert_eq!(shuffled(rows, seed, epoch), expected, "rows {rows}, seed {seed}, epoch {epoch}");
@@ -59,6 +59,28 @@ fn balanced_orders_have_equal_shares() {
     let mut all = balanced(&[0, 1, 0, 1], 1, 1);
     all.sort_unstable();
     assert_eq!(all, [0, 1, 2, 3]);
+}
+
+/// Rows that are drawn n times of n are left out with the probability (1 - 1/n)^n, near 1/e.
+#[test]
+fn resampling_draws_with_replacement_and_without_preference() {
+    let (rows, samples) = (50, 400);
+    let mut counts = vec![0; rows];
+    let mut left_out = 0;
+    for number in 0..samples {
+        let sample: Vec<usize> = resampled(rows, 7, number).collect();
+        assert_eq!(sample.len(), rows);
+        assert_eq!(sample, resampled(rows, 7, number).collect::<Vec<_>>());
+        assert_ne!(sample, resampled(rows, 8, number).collect::<Vec<_>>());
+        assert_ne!(sample, resampled(rows, 7, number + 1).collect::<Vec<_>>());
+        sample.iter().for_each(|&row| counts[row] += 1);
+        left_out += (0..rows).filter(|row| !sample.contains(row)).count();
+    }
+    // Five deviations of a binomial count with mean 400.
+    assert!(counts.iter().all(|&count: &i32| (count - 400).abs() < 100), "{counts:?}");
+    let share = left_out as f64 / (rows as u64 * samples) as f64;
+    assert!((share - 0.98_f64.powi(50)).abs() < 0.01, "{share}");
+    assert_eq!(resampled(0, 7, 0).count(), 0);
 }
 
 #[test]

@@ -4,8 +4,11 @@
 use super::{MetricName, Summary, nan_if_null, ratio};
 use serde::{Deserialize, Serialize};
 
+mod agreement;
 #[cfg(test)]
 mod tests;
+
+pub use agreement::ConfusedPair;
 
 /// Counts of (true class, predicted class) pairs.
 #[derive(Debug, Clone, PartialEq, Eq)]

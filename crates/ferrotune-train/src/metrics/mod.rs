@@ -1,15 +1,24 @@
 //! What an evaluation measured: one report for each kind of task, the names of the metrics, and a summary that fits on a line. Must
 //! not know models, batches or files.
 
+mod bootstrap;
+mod calibration;
 mod classification;
+mod detail;
 mod entities;
 mod masked;
+mod mistakes;
 mod multi_label;
+mod ranking;
 mod regression;
 
-pub use classification::{ClassMetrics, ClassificationReport, Confusion};
+pub use bootstrap::{Interval, Intervals, RESAMPLES};
+pub use calibration::{BINS, ReliabilityBin};
+pub use classification::{ClassMetrics, ClassificationReport, ConfusedPair, Confusion};
+pub use detail::{ClassRanking, ClassificationDetail, Classified, MeanOfClasses};
 pub use entities::{Entity, EntityCounts, EntityReport, entities};
 pub use masked::MaskedReport;
+pub use mistakes::Mistake;
 pub use multi_label::{LabelCounts, MultiLabelReport};
 pub use regression::RegressionReport;
 

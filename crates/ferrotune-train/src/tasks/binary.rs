@@ -2,7 +2,7 @@
 
 use super::single_label::class_prediction;
 use super::{Answer, Emphasis, Objective, Prediction, Targets, Task, binary_loss, binary_loss_of, entropy, sigmoid};
-use crate::metrics::{Confusion, MetricName, Report};
+use crate::metrics::{Classified, Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
@@ -55,6 +55,16 @@ impl Binary {
     }
 }
 
+/// The class that a logit stands for.
+fn decision(logit: f32) -> usize {
+    usize::from(logit >= 0.0)
+}
+
+/// The probabilities of the negative and the positive class. 1 - sigmoid(z) would lose the digits of small ones.
+fn probabilities(logit: f32) -> [f64; 2] {
+    [sigmoid(-logit), sigmoid(logit)]
+}
+
 impl<B: Backend> Objective<B> for Binary {
     fn metrics(&self) -> &'static [MetricName] {
         &[MetricName::Accuracy, MetricName::F1Macro, MetricName::Mcc, MetricName::Loss]
@@ -76,7 +86,7 @@ impl<B: Backend> Objective<B> for Binary {
         let mut loss = 0.0;
         for (&logit, &class) in logits.iter().zip(targets.classes()) {
             loss += binary_loss_of(logit, class == 1);
-            confusion.add(class as usize, usize::from(logit >= 0.0));
+            confusion.add(class as usize, decision(logit));
         }
         Report::Classification(confusion.report(loss / targets.rows() as f64, self.classes.names()))
     }
@@ -109,10 +119,16 @@ impl<B: Backend> Task<B> for Binary {
     }
 
     fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
-        let positive = sigmoid(logits[0]);
-        // 1 - sigmoid(z) would lose the digits of small probabilities.
-        let probabilities = [sigmoid(-logits[0]), positive];
-        class_prediction(self.classes.names(), usize::from(logits[0] >= 0.0), &probabilities)
+        class_prediction(self.classes.names(), decision(logits[0]), &probabilities(logits[0]))
+    }
+
+    fn classified(&self, logits: &[f32], targets: &Targets) -> Option<Classified> {
+        Some(Classified {
+            names: self.classes.names().to_vec(),
+            labels: targets.classes().iter().map(|&class| class as usize).collect(),
+            predictions: logits.iter().copied().map(decision).collect(),
+            probabilities: logits.iter().copied().flat_map(probabilities).collect(),
+        })
     }
 
     fn notes(&self) -> Map<String, Value> {

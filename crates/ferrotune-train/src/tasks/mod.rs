@@ -22,7 +22,7 @@ pub use single_label::SingleLabel;
 pub use stored::{DEFAULT_SEPARATOR, StoredTaskError, stored};
 pub use tokens::{Tokens, WordTags};
 
-use crate::metrics::{MetricName, Report};
+use crate::metrics::{Classified, MetricName, Report};
 use crate::model::Split;
 use ferrotune_data::{DataError, Encoded, Hidden, Need, Row, Table};
 use ferrotune_optim::losses::{BinaryCrossEntropy, BinaryFocal, CrossEntropy, Focal, WeightedCrossEntropy};
@@ -102,6 +102,11 @@ pub trait Task<B: Backend>: Objective<B> {
 
     /// What the model's answer to one row says.
     fn predict(&self, row: &Row, answer: Answer<'_>) -> Prediction;
+
+    /// What the logits `(rows, labels)` say of rows with these targets; `None` for tasks whose rows do not have one class each.
+    fn classified(&self, _logits: &[f32], _targets: &Targets) -> Option<Classified> {
+        None
+    }
 
     /// What a model folder must remember of the task, besides `labels` and `problem_type`.
     fn notes(&self) -> Map<String, Value> {

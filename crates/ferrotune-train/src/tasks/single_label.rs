@@ -4,7 +4,7 @@ use super::{
     Answer, Emphasis, Objective, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns,
     shown, softmax,
 };
-use crate::metrics::{Confusion, MetricName, Report};
+use crate::metrics::{Classified, Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
@@ -124,6 +124,16 @@ impl<B: Backend> Task<B> for SingleLabel {
     fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
         let (probabilities, best) = (softmax(logits), argmax(logits));
         class_prediction(self.labels.names(), best, &probabilities)
+    }
+
+    fn classified(&self, logits: &[f32], targets: &Targets) -> Option<Classified> {
+        let rows = || logits.chunks(self.labels.len());
+        Some(Classified {
+            names: self.labels.names().to_vec(),
+            labels: targets.classes().iter().map(|&class| class as usize).collect(),
+            predictions: rows().map(argmax).collect(),
+            probabilities: rows().flat_map(softmax).collect(),
+        })
     }
 }
 
