@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Fetch(args) => commands::fetch::run(&args),
+        Command::Split(args) => commands::split::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ pub mod fetch;
 pub mod info;
 pub mod predict;
 pub mod pretrain;
+pub mod split;
 pub mod train;
 
 use crate::exit::{Failure, usage};
