@@ -9,16 +9,25 @@
 /// Of a class whose share in the part `home` is below one row, one row is set aside for it, and the rest is divided as above; unless
 /// the part is too small for all of those.
 pub(crate) fn targets(class_rows: &[usize], sizes: &[usize], home: Option<usize>) -> Vec<Vec<usize>> {
-    let rows: usize = class_rows.iter().sum();
-    let set_aside = home.map(|home| {
-        let small: Vec<usize> = class_rows
-            .iter()
-            .map(|&n| usize::from(n > 0 && (n as u128 * sizes[home] as u128) < rows as u128))
-            .collect();
-        (home, small)
-    });
-    let set_aside = set_aside.filter(|(home, small)| small.iter().sum::<usize>() < sizes[*home]);
-    let Some((home, small)) = set_aside else { return controlled(class_rows, sizes) };
+    let Some(home) = home else { return controlled(class_rows, sizes) };
+    let mut small = vec![0; class_rows.len()];
+    // What is set aside makes the share of the part in the rest smaller, so that more classes may be too small.
+    loop {
+        let aside: usize = small.iter().sum();
+        if aside > sizes[home] {
+            return controlled(class_rows, sizes);
+        }
+        let (left, size) = ((class_rows.iter().sum::<usize>() - aside) as u128, (sizes[home] - aside) as u128);
+        let too_small = |&class: &usize| {
+            let n = class_rows[class];
+            small[class] == 0 && n > 0 && n as u128 * size < left
+        };
+        let more: Vec<usize> = (0..small.len()).filter(too_small).collect();
+        if more.is_empty() {
+            break;
+        }
+        more.into_iter().for_each(|class| small[class] = 1);
+    }
     let left: Vec<usize> = class_rows.iter().zip(&small).map(|(n, one)| n - one).collect();
     let mut left_sizes = sizes.to_vec();
     left_sizes[home] -= small.iter().sum::<usize>();
