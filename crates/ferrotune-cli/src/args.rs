@@ -2,12 +2,14 @@
 
 mod choices;
 mod settings;
+mod split;
 
 pub use choices::*;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use ferrotune_bert::presets::{self, Preset};
 pub use settings::*;
+pub use split::SplitArgs;
 use std::path::PathBuf;
 
 /// Fine-tune pretrained encoders of the BERT family on labelled text.
@@ -24,7 +26,9 @@ A first run, from a CSV with the columns text and label to a model folder:
   ferrotune train --model sentence-transformers/all-MiniLM-L6-v2 --train train.csv --validation dev.csv --output run
   ferrotune evaluate --model run/best --data test.csv
   ferrotune predict --model run/best --input new.csv --output labelled.csv
-Before it, where there are many texts of the field without labels:
+Before it, where there is one file for all:
+  ferrotune split --data all.csv --output data
+and where there are many texts of the field without labels:
   ferrotune pretrain --model sentence-transformers/all-MiniLM-L6-v2 --text texts.txt --output adapted
   ferrotune train --model adapted/best --train train.csv --validation dev.csv --output run
 
@@ -48,6 +52,8 @@ pub enum Command {
     Fetch(FetchArgs),
     /// Make a BERT of a known size with random weights, to pretrain from nothing or to measure speed with.
     Init(InitArgs),
+    /// Divide rows into training, validation and test files, or folds: by class, groups and texts whole, the same for a seed.
+    Split(SplitArgs),
 }
 
 impl Cli {

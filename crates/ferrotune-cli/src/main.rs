@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Info(args) => commands::info::run(&args),
         Command::Fetch(args) => commands::fetch::run(&args),
         Command::Init(args) => commands::init::run(&args),
+        Command::Split(args) => commands::split::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -162,9 +162,9 @@ pub fn audit(train: &Table, validation: Option<&Table>, test: Option<&Table>, ne
     audit
 }
 
-/// Lower case with every run of white space as one blank; a line feed, which can then stand in neither text, joins a
-/// pair. `None` when a text is blank.
-fn normalised(row: &Row) -> Option<String> {
+/// What makes two rows' texts the same: lower case with every run of white space as one blank; a line feed, which can then stand in neither
+/// text, joins a pair. `None` when a text is blank.
+pub fn normalised(row: &Row) -> Option<String> {
     let mut joined = String::new();
     for text in [Some(&row.text), row.text_b.as_ref()].into_iter().flatten() {
         if text.trim().is_empty() {

@@ -12,6 +12,7 @@
 use crate::DataError;
 use crate::lines::{Lines, MAX_FIELD_BYTES, MAX_RECORD_BYTES, column_after};
 use std::io::BufRead;
+use std::ops::Range;
 
 /// Reads one record at a time.
 pub(crate) struct Delimited<R> {
@@ -21,6 +22,8 @@ pub(crate) struct Delimited<R> {
     /// Whether a quote inside an unquoted field is text.
     bare_quotes: bool,
     file: String,
+    /// Where in the stream the record last read stands, without the line end after it.
+    span: Range<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -33,17 +36,22 @@ enum State {
 
 impl<R: BufRead> Delimited<R> {
     pub(crate) fn csv(lines: Lines<R>) -> Self {
-        Delimited { file: lines.file.clone(), lines, delimiter: b',', bare_quotes: false }
+        Delimited { file: lines.file.clone(), lines, delimiter: b',', bare_quotes: false, span: 0..0 }
     }
 
     pub(crate) fn tsv(lines: Lines<R>) -> Self {
-        Delimited { file: lines.file.clone(), lines, delimiter: b'\t', bare_quotes: true }
+        Delimited { file: lines.file.clone(), lines, delimiter: b'\t', bare_quotes: true, span: 0..0 }
+    }
+
+    /// The bytes of the stream that the record last read stands in, without the line end after it.
+    pub(crate) fn span(&self) -> Range<u64> {
+        self.span.clone()
     }
 
     /// Reads the next record into `fields` and returns the line on which it starts, or `None` at the end.
     pub(crate) fn read(&mut self, fields: &mut Vec<String>) -> Result<Option<u64>, DataError> {
         fields.clear();
-        let Self { lines, delimiter, bare_quotes, file } = self;
+        let Self { lines, delimiter, bare_quotes, file, span } = self;
         let (delimiter, bare_quotes) = (*delimiter, *bare_quotes);
         let mut state = State::FieldStart;
         let mut field = String::new();
@@ -51,19 +59,22 @@ impl<R: BufRead> Delimited<R> {
         let mut opened = 0;
         let mut record_bytes = 0;
         loop {
-            let Some((line, text)) = lines.next()? else {
+            let Some(next) = lines.next()? else {
                 return match state {
                     State::Quoted => Err(DataError::UnclosedQuote { file: file.clone(), line: opened }),
                     _ => Ok(None),
                 };
             };
+            let (line, text) = (next.number, next.text);
             if state == State::Quoted {
                 field.push('\n');
             } else if text.is_empty() {
                 continue;
             } else {
                 start = line;
+                span.start = next.start;
             }
+            span.end = next.span().end;
             record_bytes += text.len() + 1;
             let bytes = text.as_bytes();
             let column = |at: usize| column_after(&text[..at]);

@@ -8,24 +8,38 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::BufRead;
+use std::ops::Range;
 
 /// The keys and values of one object in file order.
 pub(crate) type Object = Vec<(String, Value)>;
 
 /// Reads one object at a time.
 pub(crate) struct JsonLines<R> {
-    pub(crate) lines: Lines<R>,
+    lines: Lines<R>,
+    /// Where in the stream the line last read stands, without its end.
+    span: Range<u64>,
 }
 
 impl<R: BufRead> JsonLines<R> {
+    pub(crate) fn new(lines: Lines<R>) -> Self {
+        JsonLines { lines, span: 0..0 }
+    }
+
+    /// The bytes of the stream that the line last read stands in, without its end.
+    pub(crate) fn span(&self) -> Range<u64> {
+        self.span.clone()
+    }
+
     /// The next object and its line, or `None` at the end. Blank lines are skipped.
     pub(crate) fn read(&mut self) -> Result<Option<(u64, Object)>, DataError> {
         let file = self.lines.file.clone();
         loop {
-            let Some((line, text)) = self.lines.next()? else { return Ok(None) };
+            let Some(next) = self.lines.next()? else { return Ok(None) };
+            let (line, text) = (next.number, next.text);
             if text.trim().is_empty() {
                 continue;
             }
+            self.span = next.span();
             let malformed = |error: serde_json::Error| {
                 let full = error.to_string();
                 // serde_json counts lines from the start of its input, which here is always one line.

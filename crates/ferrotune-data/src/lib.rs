@@ -1,5 +1,5 @@
 //! Labelled text from files to ragged batches of token ids: strict CSV, TSV and JSON Lines readers, label maps,
-//! tokenizing with the `tokenizers` crate, shuffling, batching, and an audit of the splits.
+//! tokenizing with the `tokenizers` crate, shuffling, batching, splitting, and an audit of the splits.
 //!
 //! It knows no tensor, no model and no other ferrotune crate; it prints nothing and reads no environment variable.
 //! Everything that comes from outside (a file, a pipe, a `tokenizer.json`) is checked, and a fault is a [`DataError`]
@@ -33,7 +33,9 @@ mod masking;
 mod names;
 mod order;
 mod reader;
+mod records;
 mod scores;
+mod split;
 mod table;
 mod tags;
 mod texts;
@@ -45,7 +47,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Audit, Conflict, Finding, Overlap, Place, SplitAudit, audit};
+pub use audit::{Audit, Conflict, Finding, Overlap, Place, SplitAudit, audit, normalised};
 pub use batch::{Batch, Encoded};
 pub use columns::Columns;
 pub use error::{DataError, ErrorKind};
@@ -56,7 +58,9 @@ pub use long_texts::LongTexts;
 pub use masking::{Hidden, MASKED_SHARE, Masking};
 pub use order::{balanced, batches, resampled, shuffled};
 pub use reader::{RowReader, stream, stream_with};
+pub use records::Records;
 pub use scores::{encode_scores, parse_score};
+pub use split::{SplitError, joined, part_sizes, split};
 pub use table::{Format, MAX_FILE_BYTES, Need, Row, Table, headers, read_table, read_table_with};
 pub use tags::{Tag, encode_tags, row_tags};
 pub use texts::read_texts;

@@ -3,6 +3,7 @@
 
 use crate::DataError;
 use std::io::{self, BufRead};
+use std::ops::Range;
 
 /// A field (one text, one label) may have at most this many bytes: 1 MiB.
 pub const MAX_FIELD_BYTES: usize = 1 << 20;
@@ -27,15 +28,44 @@ pub(crate) struct Lines<R> {
     buffer: Vec<u8>,
     /// The last line ended in CR; a following LF belongs to that end.
     after_carriage_return: bool,
+    /// Bytes of the stream that were taken.
+    taken: u64,
+    /// The byte of the stream at which the line last read begins.
+    start: u64,
+}
+
+/// One line.
+pub(crate) struct Line<'a> {
+    /// Its number, from 1.
+    pub(crate) number: u64,
+    /// The byte of the stream at which its text begins, after a byte order mark.
+    pub(crate) start: u64,
+    /// The line without its end.
+    pub(crate) text: &'a str,
+}
+
+impl Line<'_> {
+    /// The bytes of the stream that the text stands in.
+    pub(crate) fn span(&self) -> Range<u64> {
+        self.start..self.start + self.text.len() as u64
+    }
 }
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(reader: R, file: &str) -> Self {
-        Lines { reader, file: file.to_owned(), line: 0, buffer: Vec::new(), after_carriage_return: false }
+        Lines {
+            reader,
+            file: file.to_owned(),
+            line: 0,
+            buffer: Vec::new(),
+            after_carriage_return: false,
+            taken: 0,
+            start: 0,
+        }
     }
 
-    /// The next line's number and its text without the line end, or `None` at the end of the stream.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, &str)>, DataError> {
+    /// The next line, or `None` at the end of the stream.
+    pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, DataError> {
         self.buffer.clear();
         let line = self.line + 1;
         if !self.fill(line)? {
@@ -49,6 +79,7 @@ impl<R: BufRead> Lines<R> {
                 return Err(DataError::Encoding { file: file(), encoding });
             }
             bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+            self.start += (self.buffer.len() - bytes.len()) as u64;
         }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
@@ -59,7 +90,7 @@ impl<R: BufRead> Lines<R> {
         };
         match text.find('\0') {
             Some(at) => Err(DataError::Nul { file: file(), line, column: column_after(&text[..at]) }),
-            None => Ok(Some((line, text))),
+            None => Ok(Some(Line { number: line, start: self.start, text })),
         }
     }
 
@@ -78,10 +109,14 @@ impl<R: BufRead> Lines<R> {
             let rest = &chunk[skipped..];
             let end = rest.iter().position(|&byte| byte == b'\n' || byte == b'\r');
             let taken = end.unwrap_or(rest.len());
+            if self.buffer.is_empty() {
+                self.start = self.taken + skipped as u64;
+            }
             self.buffer.extend_from_slice(&rest[..taken]);
             self.after_carriage_return = end.is_some_and(|end| rest[end] == b'\r');
             let consumed = skipped + taken + usize::from(end.is_some());
             self.reader.consume(consumed);
+            self.taken += consumed as u64;
             if self.buffer.len() > MAX_RECORD_BYTES {
                 return Err(DataError::TooLarge {
                     file: self.file.clone(),

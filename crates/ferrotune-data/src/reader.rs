@@ -8,6 +8,7 @@ use crate::lines::Lines;
 use crate::{Columns, DataError, Format, Need, Row};
 use std::collections::HashMap;
 use std::io::BufRead;
+use std::ops::Range;
 
 /// An iterator over the rows of a stream. After an error it ends.
 pub struct RowReader<R> {
@@ -17,6 +18,8 @@ pub struct RowReader<R> {
     headers: Vec<String>,
     fields: Vec<String>,
     source: Source<R>,
+    head: Range<u64>,
+    span: Range<u64>,
     ended: bool,
 }
 
@@ -46,6 +49,7 @@ pub fn stream_with<R: BufRead>(
 ) -> Result<RowReader<R>, DataError> {
     let file = name.to_owned();
     let (headers, records) = begin(reader, name, format)?;
+    let first = records.span();
     if need.words() && format != Format::JsonLines {
         return Err(DataError::WordsNeedJson { file });
     }
@@ -63,7 +67,8 @@ pub fn stream_with<R: BufRead>(
             Source::Delimited { records, text, text_b, label }
         }
     };
-    Ok(RowReader { file, need, columns, headers, fields: Vec::new(), source, ended: false })
+    let head = if format == Format::JsonLines { 0..0 } else { first.clone() };
+    Ok(RowReader { file, need, columns, headers, fields: Vec::new(), source, head, span: first, ended: false })
 }
 
 /// The names of a stream's columns.
@@ -80,11 +85,21 @@ enum Records<R> {
     JsonLines(JsonLines<R>, (u64, Object)),
 }
 
+impl<R: BufRead> Records<R> {
+    /// The bytes of the stream that the record last read stands in.
+    fn span(&self) -> Range<u64> {
+        match self {
+            Records::Delimited(records) => records.span(),
+            Records::JsonLines(objects, _) => objects.span(),
+        }
+    }
+}
+
 fn begin<R: BufRead>(reader: R, name: &str, format: Format) -> Result<(Vec<String>, Records<R>), DataError> {
     let lines = Lines::new(reader, name);
     let empty = || DataError::EmptyFile { file: name.to_owned() };
     if format == Format::JsonLines {
-        let mut objects = JsonLines { lines };
+        let mut objects = JsonLines::new(lines);
         let first = objects.read()?.ok_or_else(empty)?;
         let headers = first.1.iter().map(|(key, _)| key.clone()).collect();
         return Ok((headers, Records::JsonLines(objects, first)));
@@ -110,6 +125,17 @@ impl<R: BufRead> RowReader<R> {
         &self.fields
     }
 
+    /// The bytes of the stream that the header stands in, without its line end; none in JSON Lines.
+    pub fn head(&self) -> Range<u64> {
+        self.head.clone()
+    }
+
+    /// The bytes of the stream that the row last returned stands in, without the line end after it. What is between two rows, or before
+    /// the first, is line ends, blank lines and perhaps a byte order mark.
+    pub fn span(&self) -> Range<u64> {
+        self.span.clone()
+    }
+
     /// The columns that are read.
     pub fn columns(&self) -> &Columns {
         &self.columns
@@ -125,6 +151,7 @@ impl<R: BufRead> RowReader<R> {
         let row = match &mut self.source {
             Source::Delimited { records, text, text_b, label } => {
                 let Some(line) = records.read(&mut self.fields)? else { return Ok(None) };
+                self.span = records.span();
                 let (got, expected) = (self.fields.len(), self.headers.len());
                 if got != expected {
                     return Err(DataError::FieldCount { file: file.clone(), line, got, expected });
@@ -135,6 +162,7 @@ impl<R: BufRead> RowReader<R> {
             Source::JsonLines { objects, first, places } => {
                 let next = first.take().map_or_else(|| objects.read(), |object| Ok(Some(object)))?;
                 let Some((line, object)) = next else { return Ok(None) };
+                self.span = objects.span();
                 let row = json_row::read(file, line, &object, &self.columns, self.need)?;
                 self.fields.clear();
                 self.fields.resize(self.headers.len(), String::new());

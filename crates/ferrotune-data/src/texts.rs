@@ -1,6 +1,6 @@
 //! Texts without labels: the lines of a `.txt` file, or the text column of a table. It knows nothing of tokens.
 
-use crate::lines::Lines;
+use crate::lines::{Line, Lines};
 use crate::table::open_file;
 use crate::{Columns, DataError, Need, Row, Table, read_table_with};
 use std::path::Path;
@@ -22,7 +22,7 @@ pub fn read_texts(path: &Path, column: Option<&str>) -> Result<Table, DataError>
     }
     let mut lines = Lines::new(open_file(path)?, &file);
     let mut rows = Vec::new();
-    while let Some((line, text)) = lines.next()? {
+    while let Some(Line { number: line, text, .. }) = lines.next()? {
         if !text.trim().is_empty() {
             rows.push(Row { text: text.to_owned(), text_b: None, words: None, label: None, line });
         }

@@ -8,6 +8,7 @@ pub mod init;
 pub mod predict;
 pub mod pretrain;
 mod seeds;
+pub mod split;
 pub mod train;
 
 use crate::exit::{Failure, usage};

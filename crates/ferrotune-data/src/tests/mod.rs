@@ -8,6 +8,8 @@ mod malformed;
 mod malformed_tokenizer;
 mod masking;
 mod reading;
+mod records;
+mod splitting;
 mod tokenizing;
 mod words;
 

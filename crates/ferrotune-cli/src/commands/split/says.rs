@@ -1,0 +1,152 @@
+//! What a split says: a line for each file on standard output, what is odd about the rows on standard error. It decides nothing.
+
+use super::Groups;
+use ferrotune_data::{Need, Row, Table, audit, label_set};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// At most so many names in a line.
+const SHOWN: usize = 10;
+
+/// The classes of rows with one label each; none where labels are of another kind.
+pub struct Classes {
+    /// By name.
+    names: Vec<String>,
+    /// The class of each row; rows without a label have the one after all others.
+    pub of_rows: Vec<usize>,
+}
+
+impl Classes {
+    /// Those of the rows that are kept, numbered by name.
+    pub fn of(table: &Table, kept: &[usize], need: Need) -> Classes {
+        let label = |row: usize| table.rows[row].label.as_deref().filter(|_| is_single(need));
+        let mut names: BTreeMap<&str, usize> =
+            kept.iter().filter_map(|&row| label(row)).map(|name| (name, 0)).collect();
+        names.values_mut().enumerate().for_each(|(number, class)| *class = number);
+        let of_rows = kept.iter().map(|&row| label(row).map_or(names.len(), |name| names[name])).collect();
+        Classes { names: names.into_keys().map(str::to_string).collect(), of_rows }
+    }
+
+    /// Names the classes that some part lacks.
+    pub fn warn(&self, parts: &[usize], part_names: &[String]) {
+        let mut cells = vec![vec![0; part_names.len()]; self.names.len() + 1];
+        self.of_rows.iter().zip(parts).for_each(|(&class, &part)| cells[class][part] += 1);
+        let lacking: Vec<String> = self
+            .names
+            .iter()
+            .zip(&cells)
+            .filter(|(_, cells)| cells.contains(&0))
+            .map(|(name, cells)| {
+                let rows: usize = cells.iter().sum();
+                let without: Vec<&str> =
+                    part_names.iter().zip(cells).filter(|&(_, &n)| n == 0).map(|(name, _)| name.as_str()).collect();
+                format!("{name:?} ({rows} {}, none in {})", plural(rows, "row"), list(&without))
+            })
+            .collect();
+        if !lacking.is_empty() {
+            let classes = plural(lacking.len(), "class");
+            eprintln!("warning: {} {classes} with too few rows for every part: {}", lacking.len(), list(&lacking));
+        }
+    }
+}
+
+/// Says which rows are dropped or kept together, and which contradict each other.
+pub fn findings(table: &Table, kept: &[usize], need: Need, group_by: Option<&str>, groups: &Groups) {
+    let rows = table.rows.len();
+    let mut said = vec![format!("{rows} rows")];
+    if kept.len() < rows {
+        said.push(format!("{} dropped that repeat the text and label of an earlier one", rows - kept.len()));
+    }
+    if groups.repeated > 0 {
+        said.push(format!(
+            "{} with the text of an earlier one (but for case and blanks) kept beside it",
+            groups.repeated
+        ));
+    }
+    if let Some(column) = group_by {
+        let number = groups.numbers.iter().max().map_or(0, |last| last + 1);
+        let joined = match groups.by_column - number {
+            0 => String::new(),
+            _ => format!(", {number} where the same texts join some of them"),
+        };
+        said.push(format!("{} groups by {column}{joined}", groups.by_column));
+        if groups.without_value > 0 {
+            said.push(format!("{} without a value there, each for itself", groups.without_value));
+        }
+    }
+    eprintln!("data       {}", said.join("; "));
+    let audit = audit(table, None, None, need);
+    let empty = audit.splits.first().map_or(0, |split| split.empty_texts.count);
+    if empty > 0 {
+        eprintln!("warning: {empty} {} no text", if empty == 1 { "row has" } else { "rows have" });
+    }
+    if audit.conflicting_texts > 0 {
+        let places: Vec<String> = audit
+            .conflicts
+            .iter()
+            .map(|conflict| {
+                let (a, b) = (&conflict.first, &conflict.second);
+                format!("line {} says {}, line {} {}", a.line, short(&a.label), b.line, short(&b.label))
+            })
+            .collect();
+        let more = audit.conflicting_texts - places.len();
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let texts = plural(audit.conflicting_texts, "text");
+        eprintln!("warning: {} {texts} with different labels: {}{more}", audit.conflicting_texts, places.join("; "));
+    }
+}
+
+/// The line of a file: its rows, and how many of each class.
+pub fn file(path: &Path, table: &Table, rows: &[usize], wanted: usize, need: Need) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for &row in rows {
+        labels(&table.rows[row], need).into_iter().for_each(|label| *counts.entry(label).or_insert(0) += 1);
+    }
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    // Stable: of the same number by name.
+    counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    let counts: Vec<String> = counts.into_iter().map(|(label, count)| format!("{} {count}", short(label))).collect();
+    let number = rows.len();
+    let off = if number == wanted { String::new() } else { format!(" ({wanted} asked for, groups stay whole)") };
+    let classes = if counts.is_empty() { String::new() } else { format!(": {}", list(&counts)) };
+    format!("{}: {number} {}{off}{classes}", path.display(), plural(number, "row"))
+}
+
+/// Whether a label is one name.
+fn is_single(need: Need) -> bool {
+    matches!(need, Need::Labels | Need::TextOnly)
+}
+
+/// The names that are counted: labels, also several of a row; numbers and tags of words are none.
+fn labels(row: &Row, need: Need) -> Vec<&str> {
+    match need {
+        // A set that is malformed counts as nothing here: whoever learns from it refuses it.
+        Need::LabelSets { separator } => label_set(row, separator, "").unwrap_or_default(),
+        _ if is_single(need) => row.label.as_deref().into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn list(names: &[impl AsRef<str>]) -> String {
+    let shown = names.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{shown}, … ({} more)", names.len() - SHOWN) } else { shown }
+}
+
+fn plural(number: usize, word: &str) -> String {
+    match (number, word) {
+        (1, _) => word.to_string(),
+        (_, "class") => "classes".to_string(),
+        _ => format!("{word}s"),
+    }
+}
+
+/// Labels from outside: control characters escaped, and not too long.
+fn short(label: &str) -> String {
+    const MOST: usize = 40;
+    let label: String =
+        label.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+    match label.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{} …", &label[..end]),
+        None => label,
+    }
+}

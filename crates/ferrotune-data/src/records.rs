@@ -1,0 +1,89 @@
+//! [`Records`]: a whole file with the bytes of each row, to be written again in parts without a change. It knows nothing of what the parts are.
+
+use crate::names::{listed, nearest};
+use crate::table::open_file;
+use crate::{Columns, DataError, Format, Need, Table, stream_with};
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::path::Path;
+
+/// The rows of a file, each with all its columns as they were written: quotes, blanks and line ends in fields too.
+pub struct Records {
+    /// The rows as every reader gives them.
+    pub table: Table,
+    bytes: Vec<u8>,
+    /// The header with what stands before it, such as a byte order mark; nothing in JSON Lines.
+    head: Range<usize>,
+    spans: Vec<Range<usize>>,
+    /// What ends the first line of the file, and each line that is written.
+    line_end: &'static [u8],
+    column: Option<Vec<String>>,
+}
+
+impl Records {
+    /// Reads a whole file, in the format of its extension. The fields of the column `kept` are kept, if one is named; of JSON Lines as the
+    /// text that a table would have, with nothing for null and for a missing key.
+    ///
+    /// # Errors
+    /// As [`read_table_with`](crate::read_table_with); no column `kept`.
+    pub fn read(path: &Path, columns: Option<&Columns>, need: Need, kept: Option<&str>) -> Result<Records, DataError> {
+        let file = path.display().to_string();
+        let format = Format::from_path(path)?;
+        let mut bytes = Vec::new();
+        open_file(path)?.read_to_end(&mut bytes).map_err(|source| DataError::Io { file: file.clone(), source })?;
+        let mut reader = stream_with(bytes.as_slice(), &file, format, columns, need)?;
+        let headers = reader.headers();
+        let missing = |name: &str| DataError::MissingColumn {
+            file: file.clone(),
+            column: name.to_owned(),
+            columns: listed(headers.iter().map(String::as_str)),
+            nearest: nearest(name, headers.iter().map(String::as_str)),
+        };
+        let place = |name| headers.iter().position(|header| header == name).ok_or_else(|| missing(name));
+        let place = kept.map(place).transpose()?;
+        let head = 0..as_place(reader.head()).end;
+        let (mut rows, mut spans, mut column) = (Vec::new(), Vec::new(), place.map(|_| Vec::new()));
+        while let Some(row) = reader.next() {
+            rows.push(row?);
+            spans.push(as_place(reader.span()));
+            if let (Some(column), Some(place)) = (&mut column, place) {
+                column.push(reader.fields()[place].clone());
+            }
+        }
+        let pair = reader.pair();
+        let Some(first) = spans.first() else { return Err(DataError::NoRows { file }) };
+        let after = if head.is_empty() { first.end } else { head.end };
+        let line_end: &[u8] = match bytes[after..] {
+            [b'\r', b'\n', ..] => b"\r\n",
+            [b'\r', ..] => b"\r",
+            _ => b"\n",
+        };
+        Ok(Records { table: Table { path: path.to_owned(), pair, rows }, bytes, head, spans, line_end, column })
+    }
+
+    /// The fields of the column that was to be kept, one for each row.
+    pub fn column(&self) -> Option<&[String]> {
+        self.column.as_deref()
+    }
+
+    /// Writes the header and these rows, each as it stands in the file. All lines end as the first line of the file does.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn write(&self, rows: impl IntoIterator<Item = usize>, to: &mut impl Write) -> io::Result<()> {
+        let head = (!self.head.is_empty()).then(|| self.head.clone());
+        for span in head.into_iter().chain(rows.into_iter().map(|row| self.spans[row].clone())) {
+            to.write_all(&self.bytes[span])?;
+            to.write_all(self.line_end)?;
+        }
+        Ok(())
+    }
+}
+
+/// A place in a stream that lies in memory.
+fn as_place(span: Range<u64>) -> Range<usize> {
+    span.start as usize..span.end as usize
+}
