@@ -79,6 +79,14 @@ pub struct TrainArgs {
     /// Read settings from this TOML file; its keys are the names of the flags, and flags win [default: ferrotune.toml if it exists].
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub config: Option<PathBuf>,
+    /// What becomes of an earlier run in --output.
+    #[command(flatten)]
+    pub earlier: EarlierRun,
+}
+
+/// What becomes of an earlier run in the same folder.
+#[derive(Args)]
+pub struct EarlierRun {
     /// Continue an interrupted run in --output from its newest checkpoint, to the same bits.
     #[arg(long, help_heading = "Run")]
     pub resume: bool,
@@ -99,12 +107,20 @@ pub struct PretrainArgs {
     /// Read settings from this TOML file; its keys are the names of the flags, and flags win [default: none].
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub config: Option<PathBuf>,
-    /// Continue an interrupted run in --output from its newest checkpoint, to the same bits.
-    #[arg(long, help_heading = "Run")]
-    pub resume: bool,
-    /// Replace the results of an earlier run in --output.
-    #[arg(long, help_heading = "Run", conflicts_with = "resume")]
-    pub overwrite: bool,
+    /// What becomes of an earlier run in --output.
+    #[command(flatten)]
+    pub earlier: EarlierRun,
+}
+
+/// The columns of the texts of a table.
+#[derive(Args, Clone, Default)]
+pub struct TextColumns {
+    /// Column of the text [default: text, or text_a; tokens of tagged words].
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+    /// Column of the second text of a pair [default: text_b if there is text_a].
+    #[arg(long, value_name = "NAME", requires = "text_column")]
+    pub text_b_column: Option<String>,
 }
 
 /// `ferrotune evaluate`.
@@ -125,12 +141,9 @@ pub struct EvaluateArgs {
     /// Tokens of a row at most [default: what the model was trained with, else 128].
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,
-    /// Column of the text [default: text, or text_a].
-    #[arg(long, value_name = "NAME")]
-    pub text_column: Option<String>,
-    /// Column of the second text of a pair [default: text_b if there is text_a].
-    #[arg(long, value_name = "NAME", requires = "text_column")]
-    pub text_b_column: Option<String>,
+    /// Where the texts stand.
+    #[command(flatten)]
+    pub columns: TextColumns,
     /// Column of the label [default: label, labels, score or tags, by the model's task].
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
@@ -166,12 +179,9 @@ pub struct PredictArgs {
     /// Tokens of a row at most [default: what the model was trained with, else 128].
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,
-    /// Column of the text [default: text, or text_a].
-    #[arg(long, value_name = "NAME")]
-    pub text_column: Option<String>,
-    /// Column of the second text of a pair [default: text_b if there is text_a].
-    #[arg(long, value_name = "NAME", requires = "text_column")]
-    pub text_b_column: Option<String>,
+    /// Where the texts stand.
+    #[command(flatten)]
+    pub columns: TextColumns,
     /// Threads [default: all cores].
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,

@@ -3,11 +3,9 @@
 
 use crate::args::{OptimizerName, ScheduleName, TaskName, TrainSettings};
 use crate::commands::find_model;
+use crate::data::Labelled;
 use crate::exit::Failure;
-use crate::{settings, task};
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{headers, read_table_with};
-use std::path::Path;
 
 /// What the choice goes by.
 #[derive(Clone, Copy, Debug)]
@@ -32,19 +30,15 @@ impl Facts {
     pub fn of(said: &TrainSettings) -> Result<Option<Facts>, Failure> {
         let (Some(model), Some(train)) = (&said.model, &said.train) else { return Ok(None) };
         let config = EncoderConfig::from_folder(&find_model(model)?.folder)?;
-        let (rows, labels, task) = count(said, train)?;
-        Ok(Some(Facts { rows, labels, task, layers: config.num_hidden_layers, hidden: config.hidden_size }))
+        let Labelled { name, table, task, .. } = Labelled::read(said, train)?;
+        Ok(Some(Facts {
+            rows: table.rows.len(),
+            labels: task.labels().len(),
+            task: name,
+            layers: config.num_hidden_layers,
+            hidden: config.hidden_size,
+        }))
     }
-}
-
-fn count(said: &TrainSettings, train: &Path) -> Result<(usize, usize, TaskName), Failure> {
-    let (name, _) = task::choose(said, &headers(train)?);
-    task::check(name, said)?;
-    let need = task::need(name, said);
-    let columns = settings::columns(&said.text_column, &said.text_b_column, &said.label_column, need);
-    let table = read_table_with(train, None, columns.as_ref(), need)?;
-    let (built, _) = task::build(name, said, &table)?;
-    Ok((table.rows.len(), built.labels().len(), name))
 }
 
 /// More labels than this are many.

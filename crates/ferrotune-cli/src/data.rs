@@ -1,16 +1,48 @@
 //! The rows of a run: read, given targets by the task, cut into tokens, audited. It must not know the model or the loop.
 
-use crate::args::{LongTextsName, TaskName};
+use crate::args::{LongTextsName, TaskName, TrainSettings};
 use crate::audit;
 use crate::exit::{Failure, MODEL};
 use crate::settings::{self, Resolved};
 use crate::task;
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{Encoded, Table, Tokenizer, headers, read_table_with};
+use ferrotune_data::{Columns, Encoded, Need, Table, Tokenizer, headers, read_table_with};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::Task;
 use std::path::Path;
+
+/// The training rows of a run as a table, and what is learned from them.
+pub struct Labelled {
+    /// The task's name among the settings.
+    pub name: TaskName,
+    /// Why it is this one.
+    why: String,
+    need: Need,
+    columns: Option<Columns>,
+    /// The rows.
+    pub table: Table,
+    /// What is learned.
+    pub task: Box<dyn Task<Cpu>>,
+    /// What training makes small, for a person.
+    loss: String,
+}
+
+impl Labelled {
+    /// Chooses the task by the settings and the columns of the file, and reads the file for it.
+    ///
+    /// # Errors
+    /// Settings that belong to other tasks; rows that cannot be read or used.
+    pub fn read(s: &TrainSettings, train: &Path) -> Result<Labelled, Failure> {
+        let (name, why) = task::choose(s, &headers(train)?);
+        task::check(name, s)?;
+        let need = task::need(name, s);
+        let columns = settings::columns(&s.text_column, &s.text_b_column, &s.label_column, need);
+        let table = read_table_with(train, None, columns.as_ref(), need)?;
+        let (task, loss) = task::build(name, s, &table)?;
+        Ok(Labelled { name, why, need, columns, table, task, loss })
+    }
+}
 
 /// The rows of a run, encoded, and what is odd about them.
 pub struct Data {
@@ -32,15 +64,11 @@ impl Data {
     /// Reads all files of a run.
     pub fn read(resolved: &Resolved, model: &Path, config: &EncoderConfig) -> Result<Data, Failure> {
         let s = &resolved.settings;
-        let (task_name, why) = task::choose(s, &headers(&resolved.train)?);
-        task::check(task_name, s)?;
-        let need = task::need(task_name, s);
-        let columns = settings::columns(&s.text_column, &s.text_b_column, &s.label_column, need);
+        let Labelled { name: task_name, why, need, columns, table: train, task, loss } =
+            Labelled::read(s, &resolved.train)?;
         let read = |path: &Path| read_table_with(path, None, columns.as_ref(), need);
-        let train = read(&resolved.train)?;
         let validation = resolved.settings.validation.as_deref().map(read).transpose()?;
         let test = resolved.settings.test.as_deref().map(read).transpose()?;
-        let (task, loss) = task::build(task_name, s, &train)?;
         eprintln!("task       {} ({why}), {loss}", task.name());
         let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?.with_long_texts(resolved.long_texts.into());
         check_vocabulary(&tokenizer, config, model)?;

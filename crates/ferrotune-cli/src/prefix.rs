@@ -33,7 +33,7 @@ pub fn open(
     train: &Split,
     validation: Option<&Split>,
 ) -> Result<Prefix, Failure> {
-    let none = Prefix { caches: None, memory: 0, spill: None };
+    let none = Prefix::none();
     let Some(layers) = model.frozen_layers else {
         if settings.prefix_cache_dir.is_some() {
             let why = "keeps outputs of frozen layers, and the embeddings are trained; freeze from the bottom, such as --freeze \
@@ -82,6 +82,11 @@ pub fn open(
 }
 
 impl Prefix {
+    /// Nothing is kept.
+    pub fn none() -> Prefix {
+        Prefix { caches: None, memory: 0, spill: None }
+    }
+
     /// Frees memory and removes files that were for this run only.
     pub fn close(self) -> Result<(), Failure> {
         let Prefix { caches, spill, .. } = self;

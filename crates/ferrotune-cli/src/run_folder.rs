@@ -44,7 +44,7 @@ impl RunFolder {
     /// resume; the folder cannot be written.
     pub fn open(path: &Path, resume: bool, overwrite: bool) -> Result<RunFolder, Failure> {
         let shown = path.display();
-        let restarts = (0..=RESTARTS).rev().find(|&n| path.join(checkpoints(n)).is_dir());
+        let restarts = restarts_of(path);
         if resume && restarts.is_none() {
             return Err(usage(format!("--resume: {shown} holds no run; start it without --resume")));
         }
@@ -99,11 +99,6 @@ impl RunFolder {
         remove(&self.path.join(checkpoints(before)), |path| std::fs::remove_dir_all(path))
     }
 
-    /// Whether there is a checkpoint to go on from. A run that began again may have none yet.
-    pub fn has_checkpoint(&self) -> Result<bool, Failure> {
-        Ok(!self.store.steps()?.is_empty())
-    }
-
     /// Removes the adapters of an earlier run, so that new ones can be saved.
     pub fn clear_adapter(&self) -> Result<(), Failure> {
         clear_adapter(&self.path)
@@ -123,7 +118,7 @@ impl RunFolder {
     /// The log: a new one, or after a resume the old one up to the checkpoint.
     pub fn metrics_log(&self) -> Result<MetricsLog, Failure> {
         let path = self.path.join(LOG);
-        if !self.resume || self.restarts > 0 && !self.has_checkpoint()? {
+        if !self.resume || self.restarts > 0 && !has_checkpoints(&self.path) {
             return Ok(MetricsLog::create(&path)?);
         }
         let step = self.store.latest_intact()?.0.map_or(0, |checkpoint| checkpoint.step());
@@ -136,13 +131,19 @@ impl RunFolder {
     }
 }
 
-/// Whether a run in this folder has a checkpoint, whether it ended or not.
+/// How often the run in this folder was begun again; none where there is no run.
+pub fn restarts_of(path: &Path) -> Option<u64> {
+    (0..=RESTARTS).rev().find(|&n| path.join(checkpoints(n)).is_dir())
+}
+
+/// Whether the run in this folder has a checkpoint to go on from. One that just began again may have none yet.
 pub fn has_checkpoints(path: &Path) -> bool {
-    let newest = (0..=RESTARTS).rev().map(|n| path.join(checkpoints(n))).find(|folder| folder.is_dir());
-    let steps = newest.and_then(|folder| std::fs::read_dir(folder).ok());
-    steps.is_some_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("step-")))
-    })
+    let newest = restarts_of(path).map(|n| path.join(checkpoints(n)));
+    let entries = newest.and_then(|folder| std::fs::read_dir(folder).ok());
+    let is_step = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("step-"))
+    };
+    entries.is_some_and(|mut entries| entries.any(is_step))
 }
 
 /// The folder of checkpoints after so many restarts.
@@ -245,7 +246,7 @@ mod tests {
             std::fs::write(folder.path().join(LOG), restart.to_string()).unwrap();
             run.restart().map_err(|e| e.message).unwrap();
             assert_eq!(run.restarts(), restart);
-            assert!(!run.has_checkpoint().map_err(|e| e.message).unwrap());
+            assert!(!has_checkpoints(folder.path()));
             let log = std::fs::read_to_string(folder.path().join(log_of(restart - 1))).unwrap();
             assert_eq!(log, restart.to_string());
             assert!(!folder.path().join(checkpoints(restart - 1)).exists());

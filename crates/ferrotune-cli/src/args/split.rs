@@ -1,6 +1,6 @@
 //! What was typed after `ferrotune split`.
 
-use super::Switch;
+use super::{Switch, TextColumns};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -37,12 +37,9 @@ pub struct SplitArgs {
     /// Replace the files of an earlier split.
     #[arg(long)]
     pub overwrite: bool,
-    /// Column of the text [default: text, or text_a; tokens of tagged words].
-    #[arg(long, value_name = "NAME")]
-    pub text_column: Option<String>,
-    /// Column of the second text of a pair [default: text_b if there is text_a].
-    #[arg(long, value_name = "NAME", requires = "text_column")]
-    pub text_b_column: Option<String>,
+    /// Where the texts stand.
+    #[command(flatten)]
+    pub columns: TextColumns,
     /// Column of the label [default: label, labels, score or tags, as for train].
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,

@@ -1,90 +1,115 @@
-//! One attempt at a run: the model made ready as the settings say, and trained from one seed. It must not know files of rows, nor what becomes of
-//! the model.
+//! One attempt at a run: a loaded model made ready as the settings say, and trained from one seed. It must not know files of rows, nor what becomes
+//! of the model.
 
 use super::on_pool;
-use super::train::{longer_than_a_pass, optimizer};
-use crate::data::Data;
-use crate::exit::Failure;
-use crate::hub;
-use crate::model::{BertClassifier, head_kind};
+use super::start::Start;
+use crate::args::OptimizerName;
+use crate::exit::{Failure, STOPPED};
+use crate::model::BertClassifier;
+use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
-use crate::{fingerprint, memory, prefix, tuning};
-use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use crate::{memory, prefix, tuning};
+use ferrotune_bert::pretrained::Pretrained;
 use ferrotune_bert::{EncoderConfig, freeze};
-use ferrotune_tensor::{Cpu, Pool};
-use ferrotune_train::events::{Event, Observer};
+use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Sgd, adamw};
+use ferrotune_tensor::{Cpu, Params, Pool};
+use ferrotune_train::events::{Event, Observer, Tee};
+use ferrotune_train::fingerprint::Fingerprint;
+use ferrotune_train::model::Split;
 use ferrotune_train::resume::Checkpoints;
+use ferrotune_train::tasks::Objective;
+use ferrotune_train::thaw::Thaw;
 use ferrotune_train::trainer::{Outcome, Run, train};
 use std::sync::atomic::AtomicBool;
 
-/// What every attempt of a run has in common.
-pub struct Attempts<'a> {
-    /// The pretrained model.
-    pub model: &'a hub::Resolved,
-    /// Its configuration.
-    pub config: &'a EncoderConfig,
-    /// What stays as it is.
-    pub frozen: &'a [String],
-    /// The rows and their task.
-    pub data: &'a Data,
-    /// Where products are computed.
-    pub backend: Cpu,
-    /// Set from outside to end.
-    pub stop: &'a AtomicBool,
+/// What a run learns from.
+pub struct Rows<'a> {
+    /// Training rows.
+    pub train: &'a Split,
+    /// Rows that choose the best epoch.
+    pub validation: Option<&'a Split>,
+    /// What is learned.
+    pub objective: &'a dyn Objective<Cpu>,
+    /// Whether the rows are the same in every epoch, so that what a frozen bottom gives can be kept.
+    pub stay: bool,
+    /// What is odd about them.
+    pub warnings: &'a [String],
 }
 
-impl Attempts<'_> {
-    /// Trains with the seed in `resolved`; from the newest checkpoint, if `resume` says so.
+/// How a run is watched, saved and stopped.
+pub struct Course<'a> {
+    /// What must be the same for it to be continued.
+    pub fingerprint: &'a Fingerprint,
+    /// Set from outside to end.
+    pub stop: &'a AtomicBool,
+    /// Go on from the newest checkpoint.
+    pub resume: bool,
+}
+
+/// A model, and what moves it.
+pub struct Ready {
+    loaded: Pretrained<Cpu>,
+    anchor: Option<Anchor<Cpu>>,
+    thaw: Thaw,
+    optimizer: Box<dyn Optimizer<Cpu>>,
+}
+
+impl Ready {
+    /// Does with a loaded model what the settings say. Nothing is written, so that a setting which does not fit the model leaves no trace.
     ///
     /// # Errors
-    /// The model does not fit the settings, or what [`train`] says.
-    pub fn run(
-        &self,
-        resolved: &Resolved,
-        folder: &mut RunFolder,
-        observer: &mut (dyn Observer + Send),
-        resume: bool,
-    ) -> Result<(Pretrained<Cpu>, Outcome), Failure> {
-        let Attempts { model: model_folder, config, data, backend, .. } = *self;
-        let kind = head_kind(data.task.unit());
-        let head = Head::For { labels: data.task.labels(), kind, seed: resolved.numbers.seed };
-        let mut loaded = pretrained::load_with_adapters(&Cpu, &model_folder.folder, head, resolved.lora.as_ref())?;
+    /// Such a setting.
+    pub fn of(resolved: &Resolved, start: &Start, mut loaded: Pretrained<Cpu>) -> Result<Ready, Failure> {
         eprintln!("weights    {}", loaded.report.summary());
         if let Some(why) = &loaded.head_replaced {
             eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
         }
         tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;
-        tuning::restart_top(resolved, &mut loaded.params, config)?;
-        freeze::freeze(&mut loaded.params, self.frozen);
+        tuning::restart_top(resolved, &mut loaded.params, &start.config)?;
+        freeze::freeze(&mut loaded.params, &start.frozen);
         tuning::keep_few(resolved, &mut loaded.params);
-        let anchor = tuning::anchor(resolved, &loaded.params, config)?;
-        let thaw = tuning::thaw(resolved, &loaded.params, config)?;
-        let fingerprint = fingerprint::of(resolved, &model_folder.folder)?;
-        let mut optimizer = optimizer(resolved, &loaded.params, config);
-        if let Some(warning) = longer_than_a_pass(resolved, &data.train) {
-            observer.on(&Event::warning(warning));
+        let anchor = tuning::anchor(resolved, &loaded.params, &start.config)?;
+        let thaw = tuning::thaw(resolved, &loaded.params, &start.config)?;
+        let optimizer = optimizer(resolved, &loaded.params, &start.config);
+        loaded.model.base.encoder.checkpointing = resolved.checkpointing;
+        Ok(Ready { loaded, anchor, thaw, optimizer })
+    }
+
+    /// Trains with the seed in `resolved`, and gives the model back with what became of it.
+    ///
+    /// # Errors
+    /// What [`train`] says; [`STOPPED`] if it was asked to stop.
+    pub fn train(
+        mut self,
+        resolved: &Resolved,
+        backend: Cpu,
+        rows: &Rows<'_>,
+        folder: &mut RunFolder,
+        course: &Course<'_>,
+    ) -> Result<(Pretrained<Cpu>, Outcome), Failure> {
+        let mut observer = Tee::new();
+        observer.add(Progress::new());
+        observer.add(folder.metrics_log()?);
+        if folder.restarts() > 0 {
+            observer.on(&Event::Restarted { restart: folder.restarts(), seed: resolved.numbers.seed });
         }
-        data.audit.iter().for_each(|line| observer.on(&Event::warning(line.clone())));
+        let warnings = longer_than_a_pass(resolved, rows.train).into_iter().chain(rows.warnings.iter().cloned());
+        warnings.for_each(|warning| observer.on(&Event::warning(warning)));
 
         let mut pool = Pool::new(backend);
-        let Pretrained { config, model, params, .. } = &mut loaded;
-        model.base.encoder.checkpointing = resolved.checkpointing;
+        let Pretrained { config, model, params, .. } = &mut self.loaded;
         let frozen_layers = freeze::frozen_layers(params, config);
         let classifier = BertClassifier { model, config, frozen_layers };
-        let validation = data.validation.as_ref();
-        let mut prefix =
-            prefix::open(&resolved.settings, backend, folder.path(), &classifier, params, &data.train, validation)?;
-        let predicted = memory::predicted_mib(
-            resolved,
-            config,
-            model.kind(),
-            params,
-            frozen_layers,
-            &data.train,
-            validation,
-            prefix.memory,
-        );
+        let (path, settings) = (folder.path(), &resolved.settings);
+        let mut prefix = match rows.stay {
+            true => prefix::open(settings, backend, path, &classifier, params, rows.train, rows.validation)?,
+            false => prefix::Prefix::none(),
+        };
+        let kind = model.kind();
+        let (train_rows, held_out) = (rows.train, rows.validation);
+        let predicted =
+            memory::predicted_mib(resolved, config, kind, params, frozen_layers, train_rows, held_out, prefix.memory);
         if let Some(mib) = predicted {
             eprintln!("memory     about {mib:.0} MiB at the peak of training");
         }
@@ -93,24 +118,48 @@ impl Attempts<'_> {
                 backend: &backend,
                 model: &classifier,
                 params,
-                optimizer: optimizer.as_mut(),
+                optimizer: self.optimizer.as_mut(),
                 pool: &mut pool,
-                train: &data.train,
-                validation,
+                train: train_rows,
+                validation: held_out,
                 prefix: prefix.caches.as_mut(),
-                task: data.task.as_ref(),
-                anchor: anchor.as_ref(),
-                thaw: &thaw,
+                task: rows.objective,
+                anchor: self.anchor.as_ref(),
+                thaw: &self.thaw,
                 settings: &resolved.numbers,
-                checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
-                resume,
-                stop: self.stop,
-                observer,
+                checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: course.fingerprint }),
+                resume: course.resume,
+                stop: course.stop,
+                observer: &mut observer,
             })
         })?;
-        if !outcome.stopped {
-            prefix.close()?;
+        if outcome.stopped {
+            let message =
+                format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
+            return Err(Failure { message, code: STOPPED });
         }
-        Ok((loaded, outcome))
+        prefix.close()?;
+        Ok((self.loaded, outcome))
+    }
+}
+
+/// What `--max-tokens` cannot cut.
+fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
+    let most = resolved.numbers.pass_limit.tokens?;
+    let longer = (0..train.rows()).filter(|&row| train.encoded.row(row).0.len() > most).count();
+    (longer > 0).then(|| format!("{longer} rows have more than --max-tokens {most}; each gets a pass of its own"))
+}
+
+/// The optimizer that was asked for, and what decays.
+fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -> Box<dyn Optimizer<Cpu>> {
+    let groups = tuning::with_rates(resolved, Groups::standard(params, resolved.weight_decay), params, config);
+    let [weights, vectors] = Groups::counts(params);
+    eprintln!(
+        "optimizer  weight decay {} on {} tensors ({} parameters), none on {} biases and layer norms ({} parameters)",
+        resolved.weight_decay, weights.tensors, weights.elements, vectors.tensors, vectors.elements
+    );
+    match resolved.optimizer {
+        OptimizerName::Adamw => Box::new(AdamW::new(&Cpu, params, groups, adamw::BETAS, adamw::EPS)),
+        OptimizerName::Sgd => Box::new(Sgd::new(&Cpu, params, groups, resolved.momentum)),
     }
 }

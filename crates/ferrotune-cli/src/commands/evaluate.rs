@@ -38,7 +38,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
         let name = task.name();
         return Err(usage(format!("--mistakes shows rows with one class each; the task of this model is {name}")));
     }
-    let columns = settings::columns(&args.text_column, &args.text_b_column, &args.label_column, task.need());
+    let columns =
+        settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, task.need());
     let table = read_table_with(&args.data, None, columns.as_ref(), task.need())?;
     let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
     let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);

@@ -9,6 +9,7 @@ pub mod predict;
 pub mod pretrain;
 mod seeds;
 pub mod split;
+mod start;
 pub mod train;
 
 use crate::exit::{Failure, usage};

@@ -43,7 +43,7 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
 
     let (reader, name, input_format) = open(args)?;
     let need = if task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
-    let columns = settings::columns(&args.text_column, &args.text_b_column, &None, need);
+    let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &None, need);
     let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), need)?;
     let mut writer = Output::new(&args.output, format)?;
     if format == OutputFormat::Csv {

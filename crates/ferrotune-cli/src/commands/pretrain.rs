@@ -1,25 +1,22 @@
 //! `ferrotune pretrain`: from texts without labels to an adapted encoder, by masked language modelling. The loop is that of `train`.
 
-use super::train::{longer_than_a_pass, optimizer, stop_on_signal};
-use super::{find_model, on_pool, use_threads};
-use crate::args::{Precision, PretrainArgs};
+use super::attempt::{Course, Ready, Rows};
+use super::start::Start;
+use super::train::stop_on_signal;
+use super::use_threads;
+use crate::args::PretrainArgs;
 use crate::data::check_vocabulary;
-use crate::device::{self, device};
-use crate::exit::{Failure, STOPPED, usage};
-use crate::model::BertClassifier;
-use crate::progress::Progress;
+use crate::exit::{Failure, usage};
 use crate::run_folder::{BEST, RunFolder};
 use crate::settings::{Pretraining, resolve_pretraining};
-use crate::{fingerprint, memory, report, task, tuning};
+use crate::{fingerprint, memory, report, task};
+use ferrotune_bert::EncoderConfig;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_bert::{EncoderConfig, freeze};
 use ferrotune_data::{DataError, Row, Tokenizer, read_texts, shuffled};
-use ferrotune_tensor::{Cpu, Pool};
-use ferrotune_train::events::{Event, Observer, Tee};
+use ferrotune_tensor::Cpu;
 use ferrotune_train::model::Split;
-use ferrotune_train::resume::Checkpoints;
 use ferrotune_train::tasks::{MaskedTokens, Objective};
-use ferrotune_train::trainer::{Outcome, Run, train};
+use ferrotune_train::trainer::Outcome;
 use serde_json::json;
 use std::path::Path;
 
@@ -28,88 +25,38 @@ pub fn run(args: PretrainArgs) -> Result<(), Failure> {
     let mut asked = resolve_pretraining(args.own, args.settings, args.config.as_deref())?;
     let resolved = &mut asked.run;
     use_threads(resolved.settings.threads)?;
-    let backend = device(resolved.precision)?;
-    resolved.settings.precision = Some(device::resolved(backend));
-    if resolved.precision != Precision::F32 {
-        eprintln!("precision  {} in matrix products", backend.precision().name());
-    }
-    let model_folder = find_model(&resolved.model)?;
-    eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
-    let config = EncoderConfig::from_folder(&model_folder.folder)?;
-    let most = config.longest_sequence();
-    if resolved.max_length > most {
-        return Err(usage(format!("--max-length is {}; this model reads at most {most} tokens", resolved.max_length)));
-    }
-    let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
-
+    let start = Start::of(resolved)?;
+    let model_folder = &start.model.folder;
     let head = Head::Vocabulary { seed: resolved.numbers.seed };
-    let mut loaded = pretrained::load(&Cpu, &model_folder.folder, head)?;
-    eprintln!("weights    {}", loaded.report.summary());
-    let texts = Texts::read(&asked, &model_folder.folder, &config)?;
+    let loaded = pretrained::load(&Cpu, model_folder, head)?;
+    let texts = Texts::read(&asked, model_folder, &start.config)?;
     let resolved = &mut asked.run;
     let known = Objective::<Cpu>::metrics(&texts.objective);
     resolved.numbers.metric = task::metric("masked language modelling", known, resolved.settings.metric)?;
     resolved.settings.metric = Some(resolved.numbers.metric);
-    tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;
-    freeze::freeze(&mut loaded.params, &frozen.unwrap_or_default());
-    let anchor = tuning::anchor(resolved, &loaded.params, &config)?;
-    let thaw = tuning::thaw(resolved, &loaded.params, &config)?;
-    let mut fingerprint = fingerprint::of(resolved, &model_folder.folder)?;
+    let ready = Ready::of(resolved, &start, loaded)?;
+    let mut fingerprint = fingerprint::of(resolved, model_folder)?;
     for key in ["held-out", "whole-word-masking"] {
         if let Some(value) = asked.table.get(key) {
             fingerprint.fix(key, value.clone());
         }
     }
 
-    let mut folder = RunFolder::open(&resolved.output, args.resume, args.overwrite)?;
+    let mut folder = RunFolder::open(&resolved.output, args.earlier.resume, args.earlier.overwrite)?;
     folder.write_settings(&asked.table)?;
-    let mut optimizer = optimizer(resolved, &loaded.params, &config);
-    let mut observer = Tee::new();
-    observer.add(Progress::new());
-    observer.add(folder.metrics_log()?);
-    if let Some(warning) = longer_than_a_pass(resolved, &texts.train) {
-        observer.on(&Event::warning(warning));
-    }
+    let rows = Rows {
+        train: &texts.train,
+        validation: texts.held_out.as_ref(),
+        objective: &texts.objective,
+        // What a frozen bottom gives changes with what is masked.
+        stay: false,
+        warnings: &[],
+    };
     let stop = stop_on_signal();
-    let mut pool = Pool::new(backend);
-    let Pretrained { config, model, params, .. } = &mut loaded;
-    model.base.encoder.checkpointing = resolved.checkpointing;
-    let frozen_layers = freeze::frozen_layers(params, config);
-    let kind = model.kind();
-    let held_out = texts.held_out.as_ref();
-    let predicted = memory::predicted_mib(resolved, config, kind, params, frozen_layers, &texts.train, held_out, 0);
-    if let Some(mib) = predicted {
-        eprintln!("memory     about {mib:.0} MiB at the peak of training");
-    }
-    let classifier = BertClassifier { model, config, frozen_layers };
-    let outcome = on_pool(|| {
-        train(Run {
-            backend: &backend,
-            model: &classifier,
-            params,
-            optimizer: optimizer.as_mut(),
-            pool: &mut pool,
-            train: &texts.train,
-            validation: held_out,
-            // What a frozen bottom gives changes with what is masked.
-            prefix: None,
-            task: &texts.objective,
-            anchor: anchor.as_ref(),
-            thaw: &thaw,
-            settings: &resolved.numbers,
-            checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: &fingerprint }),
-            resume: args.resume,
-            stop: &stop,
-            observer: &mut observer,
-        })
-    })?;
-    if outcome.stopped {
-        let message =
-            format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
-        return Err(Failure { message, code: STOPPED });
-    }
-    drop((optimizer, anchor));
-    pretrained::save_vocabulary(&Cpu, &folder.path().join(BEST), config, params, &model_folder.folder, true)?;
+    let course = Course { fingerprint: &fingerprint, stop: &stop, resume: args.earlier.resume };
+    let (loaded, outcome) = ready.train(resolved, start.backend, &rows, &mut folder, &course)?;
+    let Pretrained { config, params, .. } = &loaded;
+    pretrained::save_vocabulary(&Cpu, &folder.path().join(BEST), config, params, model_folder, true)?;
     folder.write_results(&results(&asked, &outcome))?;
     finish(&outcome, folder.path());
     Ok(())

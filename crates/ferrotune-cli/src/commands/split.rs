@@ -24,7 +24,7 @@ pub fn run(args: &SplitArgs) -> Result<(), Failure> {
     let files = Files::check(args, &plan.files(&extension.unwrap_or_default()))?;
 
     let (need, stratified) = choose(args, &headers(&args.data)?)?;
-    let columns = settings::columns(&args.text_column, &args.text_b_column, &args.label_column, need);
+    let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, need);
     let records = Records::read(&args.data, columns.as_ref(), need, args.group_by.as_deref())?;
     let table = &records.table;
     let kept = match args.deduplicate {
@@ -148,7 +148,9 @@ fn choose(args: &SplitArgs, headers: &[String]) -> Result<(Need, bool), Failure>
     }
     Ok(match (one_label, stratified) {
         (true, Switch::On) => (Need::Labels, true),
-        (true, Switch::Off) if has("tokens") && !has("text") && args.text_column.is_none() => (Need::WordsOnly, false),
+        (true, Switch::Off) if has("tokens") && !has("text") && args.columns.text_column.is_none() => {
+            (Need::WordsOnly, false)
+        }
         (true, Switch::Off) => (Need::TextOnly, false),
         (false, _) => (need, false),
     })

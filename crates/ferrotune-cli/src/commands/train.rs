@@ -1,28 +1,24 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
-use super::attempt::Attempts;
+use super::attempt::{Course, Ready, Rows};
 use super::seeds;
-use super::{find_model, on_pool, use_threads};
-use crate::args::{OptimizerName, Precision, TrainArgs};
+use super::start::Start;
+use super::{on_pool, use_threads};
+use crate::args::TrainArgs;
 use crate::data::Data;
-use crate::device::{self, device};
-use crate::exit::{Failure, STOPPED, usage};
-use crate::model::BertClassifier;
+use crate::exit::{Failure, usage};
+use crate::model::{BertClassifier, head_kind};
 use crate::notes::Notes;
-use crate::progress::Progress;
 use crate::recipes::Recipe;
-use crate::run_folder::{ADAPTER, BEST, RESTARTS, RunFolder};
+use crate::run_folder::{ADAPTER, BEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
 use crate::settings::{Resolved, resolve, said};
-use crate::{memory, report, task, tuning};
-use ferrotune_bert::pretrained::{self, Pretrained};
-use ferrotune_bert::{EncoderConfig, freeze, lora};
-use ferrotune_optim::{AdamW, Groups, Optimizer, Sgd, adamw};
-use ferrotune_tensor::{Cpu, Params, Pool};
+use crate::{fingerprint, memory, report, task};
+use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_bert::{EncoderConfig, lora};
+use ferrotune_tensor::{Cpu, Pool};
 use ferrotune_train::advice::{Advice, Facts, advise};
 use ferrotune_train::evaluate::{evaluate, logits};
-use ferrotune_train::events::{Event, Observer, Tee};
 use ferrotune_train::metrics::{Report, Summary};
-use ferrotune_train::model::Split;
 use ferrotune_train::trainer::Outcome;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -40,8 +36,8 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         eprintln!("recipe     {line}");
     }
     match resolved.settings.seeds {
-        None => one(resolved, args.resume, args.overwrite, &stop).map(drop),
-        Some(count) => seeds::run(&resolved, count, args.resume, args.overwrite, &stop),
+        None => one(resolved, args.earlier.resume, args.earlier.overwrite, &stop).map(drop),
+        Some(count) => seeds::run(&resolved, count, args.earlier.resume, args.earlier.overwrite, &stop),
     }
 }
 
@@ -69,53 +65,49 @@ pub(super) fn one(
     overwrite: bool,
     stop: &AtomicBool,
 ) -> Result<Finished, Failure> {
-    let backend = device(resolved.precision)?;
-    resolved.settings.precision = Some(device::resolved(backend));
-    if resolved.precision != Precision::F32 {
-        eprintln!("precision  {} in matrix products", backend.precision().name());
-    }
-    let model_folder = find_model(&resolved.model)?;
-    eprintln!("model      {} ({})", model_folder.folder.display(), model_folder.source);
-    let config = EncoderConfig::from_folder(&model_folder.folder)?;
-    let most = config.longest_sequence();
-    if resolved.max_length > most {
-        return Err(usage(format!("--max-length is {}; this model reads at most {most} tokens", resolved.max_length)));
-    }
-    let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
-
-    let mut data = Data::read(&resolved, &model_folder.folder, &config)?;
+    let start = Start::of(&mut resolved)?;
+    let (backend, model_folder) = (start.backend, &start.model.folder);
+    let mut data = Data::read(&resolved, model_folder, &start.config)?;
     resolved.numbers.metric = task::metric(data.task.name(), data.task.metrics(), resolved.settings.metric)?;
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
     check_restarts(&resolved, &data)?;
+    let fingerprint = fingerprint::of(&resolved, model_folder)?;
 
+    let kind = head_kind(data.task.unit());
+    let ready = |resolved: &Resolved, data: &Data| {
+        let head = Head::For { labels: data.task.labels(), kind, seed: resolved.numbers.seed };
+        let loaded = pretrained::load_with_adapters(&Cpu, model_folder, head, resolved.lora.as_ref())?;
+        Ready::of(resolved, &start, loaded)
+    };
+    let seed = resolved.numbers.seed;
+    let restarts = if resume { restarts_of(&resolved.output).unwrap_or(0) } else { 0 };
+    resolved.numbers.seed = seed.wrapping_add(restarts);
+    let mut next = ready(&resolved, &data)?;
     let mut folder = RunFolder::open(&resolved.output, resume, overwrite)?;
     folder.write_settings(&resolved.settings)?;
-    let frozen = frozen.unwrap_or_default();
-    let attempts = Attempts { model: &model_folder, config: &config, frozen: &frozen, data: &data, backend, stop };
-    let seed = resolved.numbers.seed;
-    let mut resume = resume && (folder.restarts() == 0 || folder.has_checkpoint()?);
+    let rows = Rows {
+        train: &data.train,
+        validation: data.validation.as_ref(),
+        objective: data.task.as_ref(),
+        stay: true,
+        warnings: &data.audit,
+    };
+    // A run that began again may have no checkpoint yet.
+    let mut resume = resume && (restarts == 0 || has_checkpoints(&resolved.output));
     let (mut loaded, outcome) = loop {
-        resolved.numbers.seed = seed.wrapping_add(folder.restarts());
         // The last attempt goes to its end, whatever comes of it.
         resolved.numbers.leave_degenerate &= folder.restarts() < RESTARTS;
-        let mut observer = Tee::new();
-        observer.add(Progress::new());
-        observer.add(folder.metrics_log()?);
-        if folder.restarts() > 0 {
-            observer.on(&Event::Restarted { restart: folder.restarts(), seed: resolved.numbers.seed });
-        }
-        let (loaded, outcome) = attempts.run(&resolved, &mut folder, &mut observer, resume)?;
+        let course = Course { fingerprint: &fingerprint, stop, resume };
+        let (loaded, outcome) = next.train(&resolved, backend, &rows, &mut folder, &course)?;
         if outcome.degenerate.is_none() {
             break (loaded, outcome);
         }
+        drop(loaded);
         folder.restart()?;
         resume = false;
+        resolved.numbers.seed = seed.wrapping_add(folder.restarts());
+        next = ready(&resolved, &data)?;
     };
-    if outcome.stopped {
-        let message =
-            format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
-        return Err(Failure { message, code: STOPPED });
-    }
 
     let Pretrained { config, model, params, .. } = &mut loaded;
     let classifier = BertClassifier { model, config, frozen_layers: None };
@@ -135,16 +127,7 @@ pub(super) fn one(
     }
     let task = data.task.as_ref();
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
-    pretrained::save(
-        &Cpu,
-        &best,
-        &saved_config,
-        model.kind(),
-        task.labels(),
-        params,
-        Some(&model_folder.folder),
-        true,
-    )?;
+    pretrained::save(&Cpu, &best, &saved_config, model.kind(), task.labels(), params, Some(model_folder), true)?;
     Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
     let measure = |split| on_pool(|| evaluate(&backend, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
@@ -168,27 +151,6 @@ fn check_restarts(resolved: &Resolved, data: &Data) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-/// What `--max-tokens` cannot cut.
-pub(super) fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
-    let most = resolved.numbers.pass_limit.tokens?;
-    let longer = (0..train.rows()).filter(|&row| train.encoded.row(row).0.len() > most).count();
-    (longer > 0).then(|| format!("{longer} rows have more than --max-tokens {most}; each gets a pass of its own"))
-}
-
-/// The optimizer that was asked for, and what decays.
-pub(super) fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -> Box<dyn Optimizer<Cpu>> {
-    let groups = tuning::with_rates(resolved, Groups::standard(params, resolved.weight_decay), params, config);
-    let [weights, vectors] = Groups::counts(params);
-    eprintln!(
-        "optimizer  weight decay {} on {} tensors ({} parameters), none on {} biases and layer norms ({} parameters)",
-        resolved.weight_decay, weights.tensors, weights.elements, vectors.tensors, vectors.elements
-    );
-    match resolved.optimizer {
-        OptimizerName::Adamw => Box::new(AdamW::new(&Cpu, params, groups, adamw::BETAS, adamw::EPS)),
-        OptimizerName::Sgd => Box::new(Sgd::new(&Cpu, params, groups, resolved.momentum)),
-    }
 }
 
 /// A flag that the first Ctrl-C or termination signal sets; the second ends the program at once.

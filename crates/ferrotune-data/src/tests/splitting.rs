@@ -69,6 +69,16 @@ fn mistakes_and_small_data() {
     }
 }
 
+/// Smaller groups would take the room of larger ones, which could not give way any more.
+#[test]
+fn the_largest_groups_are_placed_first() {
+    let groups = [vec![0; 2], vec![1; 2], vec![2; 8]].concat();
+    for seed in 0..50 {
+        let parts = split(&[8, 4], &[0; 12], &groups, None, seed).unwrap();
+        assert_eq!(counted(&parts, &[0; 12], 2).1, [8, 4], "{seed}");
+    }
+}
+
 /// What a seed means does not change: these are the rows of today.
 #[test]
 fn a_seed_means_the_same_for_ever() {

@@ -1,7 +1,7 @@
 //! The command on files as people have them: what the parts hold, and every mistake.
 
 use super::run;
-use crate::args::{SplitArgs, Switch};
+use crate::args::{SplitArgs, Switch, TextColumns};
 use crate::exit::{DATA, IO, USAGE};
 use ferrotune_data::{Need, Row, normalised, read_table};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,8 +20,7 @@ fn args(folder: &Path, data: &str) -> SplitArgs {
         deduplicate: Switch::Off,
         seed: 0,
         overwrite: false,
-        text_column: None,
-        text_b_column: None,
+        columns: TextColumns::default(),
         label_column: None,
     }
 }

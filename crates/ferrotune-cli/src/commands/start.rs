@@ -1,0 +1,47 @@
+//! What every run begins with, of labelled rows or of texts: where products are computed, the model folder and its configuration. It must not
+//! know rows or the loop.
+
+use super::find_model;
+use crate::args::Precision;
+use crate::device::{self, device};
+use crate::exit::{Failure, usage};
+use crate::hub;
+use crate::settings::Resolved;
+use ferrotune_bert::{EncoderConfig, freeze};
+use ferrotune_tensor::Cpu;
+
+/// The ground of a run.
+pub struct Start {
+    /// Where products are computed.
+    pub backend: Cpu,
+    /// The pretrained model.
+    pub model: hub::Resolved,
+    /// Its configuration, as the folder has it.
+    pub config: EncoderConfig,
+    /// What stays as it is.
+    pub frozen: Vec<String>,
+}
+
+impl Start {
+    /// Finds the model and says what was found; the precision that was asked for becomes the one that it came to.
+    ///
+    /// # Errors
+    /// No such model or precision, and what this model cannot do: rows so long, parts to freeze that it does not have.
+    pub fn of(resolved: &mut Resolved) -> Result<Start, Failure> {
+        let backend = device(resolved.precision)?;
+        resolved.settings.precision = Some(device::resolved(backend));
+        if resolved.precision != Precision::F32 {
+            eprintln!("precision  {} in matrix products", backend.precision().name());
+        }
+        let model = find_model(&resolved.model)?;
+        eprintln!("model      {} ({})", model.folder.display(), model.source);
+        let config = EncoderConfig::from_folder(&model.folder)?;
+        let most = config.longest_sequence();
+        if resolved.max_length > most {
+            let asked = resolved.max_length;
+            return Err(usage(format!("--max-length is {asked}; this model reads at most {most} tokens")));
+        }
+        let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
+        Ok(Start { backend, model, config, frozen: frozen.unwrap_or_default() })
+    }
+}
