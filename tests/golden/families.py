@@ -170,18 +170,19 @@ def write(folder, config, auto, family, seed):
     print(f"{folder.name}: lengths {[len(i) for i in ids]}, loss {golden['loss'].item():.4f}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Write the golden fixtures of the encoder families.")
+def write_all(families, write, description):
+    """The command line of a generator: writes the fixture of each family, with what stands beside its name."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
-    parser.add_argument("--only", choices=FAMILIES, help="write this one")
+    parser.add_argument("--only", choices=families, help="write this one")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     transformers.utils.logging.disable_progress_bar()
-    for name, (config, auto, family, seed) in FAMILIES.items():
+    for name, arguments in families.items():
         if args.only in (None, name):
-            write(args.out / name, config, auto, family, seed)
+            write(args.out / name, *arguments)
 
 
 if __name__ == "__main__":
-    main()
+    write_all(FAMILIES, write, "Write the golden fixtures of the encoder families.")

@@ -8,13 +8,10 @@ Each folder holds `model/` (config.json and model.safetensors by save_pretrained
 really stands there), `logits` [places, vocabulary], `loss` (the mean over places), `grad.*` (of the word embeddings the sum of
 both uses, since the decoder is tied to them). The rules of generate.py hold, whose helpers it uses.
 """
-import argparse
-from pathlib import Path
 
 import families as f  # sets the environment before torch is imported
 import generate as g
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM, BertConfig, DistilBertConfig, RobertaConfig
 
@@ -102,18 +99,5 @@ def write(folder, config, seed):
     print(f"{folder.name}: {len(flat)} places, loss {golden['loss'].item():.4f}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Write the golden fixtures of masked language modelling.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
-    parser.add_argument("--only", choices=FAMILIES, help="write this one")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    transformers.utils.logging.disable_progress_bar()
-    for name, (config, seed) in FAMILIES.items():
-        if args.only in (None, name):
-            write(args.out / name, config, seed)
-
-
 if __name__ == "__main__":
-    main()
+    f.write_all(FAMILIES, write, "Write the golden fixtures of masked language modelling.")

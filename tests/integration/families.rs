@@ -1,6 +1,7 @@
 //! Encoder families end to end on tiny models: a pretrained encoder gets a new head, trains, stops, resumes, is saved and read again.
 
 use crate::golden::{FAMILIES, save};
+use crate::harness::Trial;
 use crate::training::{rows_for, settings};
 use ferrotune_bert::lora::{self, LoraSpec, Target};
 use ferrotune_bert::parts::{LayerwiseRates, Part};
@@ -11,24 +12,16 @@ use ferrotune_optim::{AdamW, Anchor, Groups, adamw};
 use ferrotune_tensor::{Cpu, Params, Pool, Tape};
 use ferrotune_tests::{BertClassifier, Fixture, assert_close, golden, sequences};
 use ferrotune_train::evaluate::logits;
-use ferrotune_train::events::Event;
-use ferrotune_train::fingerprint::Fingerprint;
-use ferrotune_train::lock::RunLock;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::model::Split;
 use ferrotune_train::passes::PassLimit;
-use ferrotune_train::prefix::{PrefixCache, PrefixCaches, lengths};
-use ferrotune_train::resume::Checkpoints;
-use ferrotune_train::store::Store;
 use ferrotune_train::tasks::SingleLabel;
-use ferrotune_train::thaw::Thaw;
-use ferrotune_train::trainer::{Run, Settings, train};
+use ferrotune_train::trainer::Settings;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 const NAMES: [&str; 2] = ["calm", "storm"];
 
@@ -211,45 +204,19 @@ fn run(name: &str, settings: &Settings, how: How<'_>) -> Trained {
     let groups = Groups::standard(&loaded.params, 0.01).with_rates(&loaded.params, |name| rates.factor(Part::of(name)));
     let mut optimizer = AdamW::new(&Cpu, &loaded.params, groups, adamw::BETAS, adamw::EPS);
     let anchor = Anchor::new(&Cpu, &loaded.params, 0.01, |name| matches!(Part::of(name), Part::Layer(_)));
-    let mut fingerprint = Fingerprint::default();
-    fingerprint.fix("seed", settings.seed);
-    let lock = how.folder.map(|(folder, _)| RunLock::acquire(folder).unwrap());
-    let mut store = lock.as_ref().map(|lock| Store::open(lock, 1).unwrap());
-    let checkpoints = store.as_mut().map(|store| Checkpoints { store, fingerprint: &fingerprint });
-    let stop = AtomicBool::new(false);
-    let mut losses = Vec::new();
-    let mut observer = |event: &Event| {
-        if let Event::Step { step, loss, .. } = event {
-            losses.push(*loss);
-            if Some(*step) == how.stop_at {
-                stop.store(true, Ordering::Relaxed);
-            }
-        }
-    };
-    let Pretrained { config, model, params, .. } = &mut loaded;
-    let classifier = BertClassifier { model, config, frozen_layers: freeze::frozen_layers(params, config) };
-    let cache = || PrefixCache::in_memory(lengths::<Cpu>(&classifier, &split.encoded));
-    let mut caches = how.cached.then(|| PrefixCaches { train: cache(), validation: Some(cache()) });
     let rows = how.pass_rows.unwrap_or(settings.batch_size);
-    let outcome = train(Run {
-        backend: &Cpu,
-        model: &classifier,
-        params,
-        optimizer: &mut optimizer,
-        pool: &mut Pool::new(Cpu),
+    let trial = Trial {
         train: &split,
-        validation: Some(&split),
-        prefix: caches.as_mut(),
-        task: &SingleLabel::new(Labels::from_names(labels.to_vec()).unwrap()),
+        validation: &split,
+        objective: &SingleLabel::new(Labels::from_names(labels.to_vec()).unwrap()),
+        optimizer: &mut optimizer,
         anchor: Some(&anchor).filter(|anchor| !anchor.is_empty()),
-        thaw: &Thaw::default(),
         settings: &Settings { pass_limit: PassLimit { rows, tokens: None }, ..settings.clone() },
-        checkpoints,
-        resume: how.folder.is_some_and(|(_, resume)| resume),
-        stop: &stop,
-        observer: &mut observer,
-    })
-    .unwrap();
+        cache: how.cached,
+        folder: how.folder,
+        stop_at: how.stop_at,
+    };
+    let (losses, outcome) = trial.run(&mut loaded);
     let accuracy = outcome.validation.map(|report| report.summary().value(MetricName::Accuracy));
     Trained { loaded, losses, accuracy }
 }

@@ -3,6 +3,7 @@
 
 mod families;
 mod golden;
+mod harness;
 mod kept;
 mod long_texts;
 mod masked;

@@ -1,5 +1,6 @@
 //! Masked language modelling: numbers of transformers, folders, and the promises of training for rows that are drawn anew in each epoch.
 
+use crate::harness::Trial;
 use crate::training::settings;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{Dropouts, EncoderConfig, HeadKind, freeze};
@@ -7,20 +8,12 @@ use ferrotune_data::{Encoded, Row, Tokenizer};
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_optim::{AdamW, Groups, adamw};
 use ferrotune_tensor::{Cpu, Grads, Pool, Tape};
-use ferrotune_tests::{BertClassifier, Fixture, assert_close, golden, on_threads};
-use ferrotune_train::events::Event;
-use ferrotune_train::fingerprint::Fingerprint;
-use ferrotune_train::lock::RunLock;
+use ferrotune_tests::{Fixture, assert_close, golden, on_threads};
 use ferrotune_train::metrics::{MetricName, Report};
 use ferrotune_train::passes::PassLimit;
-use ferrotune_train::prefix::{PrefixCache, PrefixCaches, lengths};
-use ferrotune_train::resume::Checkpoints;
-use ferrotune_train::store::Store;
 use ferrotune_train::tasks::{MaskedTokens, Objective};
-use ferrotune_train::thaw::Thaw;
-use ferrotune_train::trainer::{Run, Settings, train};
+use ferrotune_train::trainer::Settings;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The fixtures of tests/golden/masked.py.
 const FAMILIES: [&str; 3] = ["masked-bert", "masked-roberta", "masked-distilbert"];
@@ -195,42 +188,18 @@ fn run(how: &How<'_>) -> Trained {
     let (rows, held_out) = (objective.train(&encoded), objective.held_out(&encoded, 5));
     let groups = Groups::standard(&loaded.params, 0.01);
     let mut optimizer = AdamW::new(&Cpu, &loaded.params, groups, adamw::BETAS, adamw::EPS);
-    let mut fingerprint = Fingerprint::default();
-    fingerprint.fix("seed", how.settings.seed);
-    let lock = how.folder.map(|(folder, _)| RunLock::acquire(folder).unwrap());
-    let mut store = lock.as_ref().map(|lock| Store::open(lock, 1).unwrap());
-    let stop = AtomicBool::new(false);
-    let mut losses = Vec::new();
-    let mut observer = |event: &Event| {
-        if let Event::Step { step, loss, .. } = event {
-            losses.push(*loss);
-            stop.fetch_or(Some(*step) == how.stop_at, Ordering::Relaxed);
-        }
-    };
-    let Pretrained { config, model, params, .. } = &mut loaded;
-    let frozen_layers = freeze::frozen_layers(params, config);
-    let classifier = BertClassifier { model, config, frozen_layers };
-    let cache = || PrefixCache::in_memory(lengths::<Cpu>(&classifier, &rows.encoded));
-    let mut caches = how.cache.then(|| PrefixCaches { train: cache(), validation: None });
-    let outcome = train(Run {
-        backend: &Cpu,
-        model: &classifier,
-        params,
-        optimizer: &mut optimizer,
-        pool: &mut Pool::new(Cpu),
+    let trial = Trial {
         train: &rows,
-        validation: Some(&held_out),
-        prefix: caches.as_mut(),
-        task: &objective,
+        validation: &held_out,
+        objective: &objective,
+        optimizer: &mut optimizer,
         anchor: None,
-        thaw: &Thaw::default(),
         settings: &how.settings,
-        checkpoints: store.as_mut().map(|store| Checkpoints { store, fingerprint: &fingerprint }),
-        resume: how.folder.is_some_and(|(_, resume)| resume),
-        stop: &stop,
-        observer: &mut observer,
-    })
-    .unwrap();
+        cache: how.cache,
+        folder: how.folder,
+        stop_at: how.stop_at,
+    };
+    let (losses, outcome) = trial.run(&mut loaded);
     let layout = loaded.params.layout();
     let value = |id| loaded.params.get(id).data.to_vec();
     let names: Vec<_> = layout.ids().map(|id| (layout.entry(id).name.clone(), value(id))).collect();

@@ -1,6 +1,7 @@
 //! Tagging words with a tiny model: it learns, rows that were cut into windows too; passes add up; a resumed run has the same bits; the loss is
 //! that of transformers, and a saved folder says the same as the model did.
 
+use crate::harness::Trial;
 use crate::training::settings;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, freeze};
@@ -9,21 +10,14 @@ use ferrotune_optim::{AdamW, Groups, adamw};
 use ferrotune_tensor::{Cpu, Pool, Tape};
 use ferrotune_tests::{BertClassifier, golden, head_kind, on_threads};
 use ferrotune_train::evaluate::{answers, logits};
-use ferrotune_train::events::Event;
-use ferrotune_train::fingerprint::Fingerprint;
-use ferrotune_train::lock::RunLock;
 use ferrotune_train::metrics::{MetricName, Report};
 use ferrotune_train::model::{Classifier, Mode, Split};
 use ferrotune_train::passes::PassLimit;
-use ferrotune_train::prefix::{PrefixCache, PrefixCaches, lengths};
-use ferrotune_train::resume::{Checkpoints, download};
-use ferrotune_train::store::Store;
+use ferrotune_train::resume::download;
 use ferrotune_train::tasks::{Task, Tokens, stored};
-use ferrotune_train::thaw::Thaw;
-use ferrotune_train::trainer::{Run, Settings, train};
+use ferrotune_train::trainer::Settings;
 use serde_json::Value;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 const FOLDER: &str = "tiny-single/model";
 const TAGS: [&str; 3] = ["B-sky", "I-sky", "O"];
@@ -99,42 +93,18 @@ fn run(how: &How<'_>) -> Trained {
     let split = split(how.max_length);
     let groups = Groups::standard(&loaded.params, 0.01);
     let mut optimizer = AdamW::new(&Cpu, &loaded.params, groups, adamw::BETAS, adamw::EPS);
-    let mut fingerprint = Fingerprint::default();
-    fingerprint.fix("seed", how.settings.seed);
-    let lock = how.folder.map(|(folder, _)| RunLock::acquire(folder).unwrap());
-    let mut store = lock.as_ref().map(|lock| Store::open(lock, 1).unwrap());
-    let stop = AtomicBool::new(false);
-    let mut losses = Vec::new();
-    let mut observer = |event: &Event| {
-        if let Event::Step { step, loss, .. } = event {
-            losses.push(*loss);
-            stop.fetch_or(Some(*step) == how.stop_at, Ordering::Relaxed);
-        }
-    };
-    let Pretrained { config, model, params, .. } = &mut loaded;
-    let frozen_layers = freeze::frozen_layers(params, config);
-    let classifier = BertClassifier { model, config, frozen_layers };
-    let cache = || PrefixCache::in_memory(lengths::<Cpu>(&classifier, &split.encoded));
-    let mut caches = how.cache.then(|| PrefixCaches { train: cache(), validation: Some(cache()) });
-    let outcome = train(Run {
-        backend: &Cpu,
-        model: &classifier,
-        params,
-        optimizer: &mut optimizer,
-        pool: &mut Pool::new(Cpu),
+    let trial = Trial {
         train: &split,
-        validation: Some(&split),
-        prefix: caches.as_mut(),
-        task: &task(),
+        validation: &split,
+        objective: &task(),
+        optimizer: &mut optimizer,
         anchor: None,
-        thaw: &Thaw::default(),
         settings: &how.settings,
-        checkpoints: store.as_mut().map(|store| Checkpoints { store, fingerprint: &fingerprint }),
-        resume: how.folder.is_some_and(|(_, resume)| resume),
-        stop: &stop,
-        observer: &mut observer,
-    })
-    .unwrap();
+        cache: how.cache,
+        folder: how.folder,
+        stop_at: how.stop_at,
+    };
+    let (losses, outcome) = trial.run(&mut loaded);
     loaded.params.layout().ids().for_each(|id| loaded.params.set_trainable(id, true));
     Trained { losses, report: outcome.validation, loaded }
 }
