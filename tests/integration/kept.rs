@@ -36,22 +36,35 @@ fn unsteady(average_best: usize) -> Settings {
 
 #[test]
 fn the_mean_of_the_best_epochs_is_measured_and_kept_if_it_is_no_worse() {
-    let mut seen = [0, 0];
-    for (most, seed) in [(2, 1), (2, 2), (3, 1), (3, 2)] {
-        let settings = Settings { seed, ..unsteady(most) };
+    // Solved for several epochs: the mean of these is no worse than perfect. Still falling: the mean of the last epochs lies behind the last.
+    let solved = |average_best| Settings { average_best, epochs: 16, metric: MetricName::Accuracy, ..settings() };
+    let falling = |average_best| Settings { average_best, epochs: 4, learning_rate: 3e-3, ..unsteady(average_best) };
+    let of_seed = |most, seed| Settings { seed, ..unsteady(most) };
+    for (settings, kept) in [
+        (solved(2), Some(true)),
+        (solved(3), Some(true)),
+        (falling(2), Some(false)),
+        // What becomes of these depends on the last bits of sums, and so on the instruction set.
+        (of_seed(2, 1), None),
+        (of_seed(2, 2), None),
+        (of_seed(3, 1), None),
+        (of_seed(3, 2), None),
+    ] {
+        let (most, seed) = (settings.average_best, settings.seed);
         let (one, several) = (
             run(&Settings { average_best: 1, ..settings.clone() }, "", None, None).unwrap(),
             run(&settings, "", None, None).unwrap(),
         );
         assert_eq!(one.losses, several.losses, "what is kept does not change the steps");
-        let loss = |trained: &Trained| trained.outcome.validation.as_ref().unwrap().summary().value(MetricName::Loss);
+        let metric = settings.metric;
+        let value = |trained: &Trained| trained.outcome.validation.as_ref().unwrap().summary().value(metric);
         let epochs = &several.outcome.averaged;
-        seen[usize::from(epochs.is_empty())] += 1;
+        assert!(kept.is_none_or(|kept| kept != epochs.is_empty()), "{metric} {most} {seed}: {epochs:?}");
         if epochs.is_empty() {
-            assert!(several.weights == one.weights && loss(&several) == loss(&one));
+            assert!(several.weights == one.weights && value(&several) == value(&one));
             continue;
         }
-        assert!(loss(&several) <= loss(&one), "{most} {seed}");
+        assert!(!metric.better(value(&one), value(&several)), "{metric} {most} {seed}");
         assert_eq!((epochs.len(), epochs[0]), (most, one.outcome.best_epoch));
         if epochs.contains(&settings.epochs) {
             continue;
@@ -62,7 +75,6 @@ fn the_mean_of_the_best_epochs_is_measured_and_kept_if_it_is_no_worse() {
             assert_eq!(mean, (sum * (1.0 / most as f64)) as f32, "{most} {seed}");
         }
     }
-    assert!(seen[0] > 0 && seen[1] > 0, "one of the two ways was not taken: {seen:?}");
 }
 
 #[test]
