@@ -53,8 +53,8 @@ fn step(criterion: &mut Criterion) {
             let logits = model.logits(&mut tape, &batch, &Dropouts::training(&config, 1, pass));
             let loss = tape.apply(CrossEntropy::new(labels.clone(), 1.0 / labels.len() as f32), &[logits]);
             tape.backward(loss, 1.0, &mut grads);
-            let factor = clip::clip_factor(clip::global_norm(&Cpu, &grads), 1.0);
-            optimizer.step(&Cpu, &mut params, &grads, 2e-5, factor);
+            let factor = clip::clip_factor(&Cpu, &clip::global_norm(&Cpu, &grads), 1.0);
+            optimizer.step(&Cpu, &mut params, &grads, 2e-5, &factor);
             pass += 1;
         });
     });

@@ -105,8 +105,8 @@ fn steps(name: &str, fixture: &Fixture, loaded: &mut Pretrained<Cpu>, pool: &mut
         assert!((got - loss).abs() <= 5e-6, "{name}: loss {got}, expected {loss}");
         let got = clip::global_norm(&Cpu, &grads);
         assert!((got - norm).abs() <= 2e-5 * norm, "{name}: norm {got}, expected {norm}");
-        let factor = clip::clip_factor(got, setting("clip_global_norm"));
-        optimizer.step(&Cpu, &mut loaded.params, &grads, setting("learning_rate"), factor);
+        let factor = clip::clip_factor(&Cpu, &got, setting("clip_global_norm"));
+        optimizer.step(&Cpu, &mut loaded.params, &grads, setting("learning_rate"), &factor);
     }
     grads.clear();
     let last = f64::from(pass(loaded, fixture, pool, &mut grads));

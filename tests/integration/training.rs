@@ -122,7 +122,7 @@ impl Optimizer<Cpu> for Dense {
     fn name(&self) -> &'static str {
         self.0.name()
     }
-    fn step(&mut self, backend: &Cpu, params: &mut Params<Cpu>, grads: &Grads<Cpu>, lr: f64, grad_scale: f64) {
+    fn step(&mut self, backend: &Cpu, params: &mut Params<Cpu>, grads: &Grads<Cpu>, lr: f64, grad_scale: &f64) {
         assert!(!grads.is_by_rows());
         self.0.step(backend, params, grads, lr, grad_scale);
     }

@@ -57,6 +57,11 @@ impl Mask {
         Mask { start: if self.is_none() { 0 } else { self.start + first }, ..self }
     }
 
+    /// All there is to a mask, for a device that computes it itself: the number of its first element, the two keys, the threshold, the scale.
+    pub fn numbers(&self) -> (u64, [u32; 2], u32, f32) {
+        (self.start, [self.low_key, self.high_key], self.threshold, self.scale)
+    }
+
     /// Whether the mask keeps everything.
     pub fn is_none(&self) -> bool {
         self.threshold == 0

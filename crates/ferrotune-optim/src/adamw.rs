@@ -83,10 +83,12 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
         "adamw"
     }
 
-    fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: f64) {
+    fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: &B::Scalar) {
         let before = self.steps;
         self.steps += 1;
         let layout = params.layout().clone();
+        let mut full = Vec::new();
+        let mut settings_of = BTreeMap::new();
         for id in grads.written_ids() {
             let start = *self.starts.entry(id).or_insert(before);
             let t = (self.steps - start).min(i32::MAX as u64) as i32;
@@ -99,36 +101,22 @@ impl<B: Backend> Optimizer<B> for AdamW<B> {
                 bias_correction1: 1.0 - self.beta1.powi(t),
                 bias_correction2: 1.0 - self.beta2.powi(t),
             };
-            match grads.rows(id) {
-                None => {
-                    self.settle_table(backend, params, id);
-                    let range = layout.entry(id).range.clone();
-                    let m = B::slice_mut(&mut self.m, range.clone());
-                    let v = B::slice_mut(&mut self.v, range);
-                    backend.adamw(params.get_mut(id), m, v, grads.get(id).data, &settings, grad_scale as f32);
-                }
-                Some(rows) => {
-                    let entry = layout.entry(id);
-                    let idle = self.idle.entry(id).or_insert_with(|| Idle::new(entry.shape.rows()));
-                    idle.enter(settings, rows, &entry.name);
-                    let is_full = idle.is_full();
-                    let width = entry.shape.width();
-                    for &row in rows {
-                        let at = row as usize * width;
-                        let (_, p) = B::split_mut(params.get_mut(id), at);
-                        let (p, _) = B::split_mut(p, width);
-                        let range = entry.range.start + at..entry.range.start + at + width;
-                        let m = B::slice_mut(&mut self.m, range.clone());
-                        let v = B::slice_mut(&mut self.v, range);
-                        backend.adamw(p, m, v, grads.row(id, row), &settings, grad_scale as f32);
-                    }
-                    params.set_owed(id, true);
-                    if is_full {
-                        self.settle_table(backend, params, id);
-                    }
-                }
-            }
+            settings_of.insert(id, settings);
+            let Some(rows) = grads.rows(id) else {
+                self.settle_table(backend, params, id);
+                continue;
+            };
+            let entry = layout.entry(id);
+            let idle = self.idle.entry(id).or_insert_with(|| Idle::new(entry.shape.rows()));
+            idle.enter(settings, rows, &entry.name);
+            full.extend(idle.is_full().then_some(id));
+            params.set_owed(id, true);
         }
+        let parts: Vec<_> = grads.written_ranges().map(|(id, range)| (range, settings_of[&id])).collect();
+        let all = 0..layout.flat_len();
+        let (m, v) = (B::slice_mut(&mut self.m, all.clone()), B::slice_mut(&mut self.v, all));
+        backend.adamw(params.flat_mut(), m, v, grads.flat(), &parts, grad_scale);
+        full.into_iter().for_each(|id| self.settle_table(backend, params, id));
     }
 
     fn takes_rows(&self) -> bool {

@@ -42,15 +42,15 @@ impl<B: Backend> Anchor<B> {
     }
 
     /// Adds the gradient, `factor·(w − w₀)`, where a gradient was written, and returns the value of the term.
-    pub fn apply(&self, backend: &B, params: &Params<B>, grads: &mut Grads<B>) -> f64 {
+    pub fn apply(&self, backend: &B, params: &Params<B>, grads: &mut Grads<B>) -> B::Scalar {
         let written: Vec<ParamId> = grads.written_ids().collect();
-        let mut value = 0.0;
+        let mut values = Vec::new();
         for &(id, at) in self.ids.iter().filter(|(id, _)| written.contains(id)) {
             let start = B::slice(&self.start, at..at + params.layout().entry(id).shape.len());
-            value += backend.anchor(params.get(id).data, start, self.factor);
+            values.push(backend.anchor(params.get(id).data, start, self.factor));
             backend.anchor_add(grads.get_mut(id), params.get(id).data, start, self.factor);
         }
-        value
+        backend.total(&values)
     }
 }
 

@@ -15,7 +15,7 @@ impl<B: Backend> Ema<B> {
     /// Starts at the present values of the trained parameters; `decay` is in `(0, 1)`.
     pub fn new(backend: &B, params: &Params<B>, pool: &mut Pool<B>, decay: f64) -> Ema<B> {
         let start = |id| {
-            let mut average = pool.take(params.get(id).shape);
+            let mut average = pool.take_statistic(params.get(id).shape);
             backend.upload(average.data_mut(), &backend.download(params.get(id).data));
             (id, average)
         };
@@ -29,7 +29,7 @@ impl<B: Backend> Ema<B> {
     pub fn update(&mut self, backend: &B, params: &Params<B>, pool: &mut Pool<B>, before: u64) {
         let decay = self.decay.min((1 + before) as f64 / (10 + before) as f64);
         for (id, average) in &mut self.averages {
-            let mut next = pool.take(average.shape);
+            let mut next = pool.take_statistic(average.shape);
             backend.scale_into(Some((next.data_mut(), 0.0)), decay as f32, average.data());
             backend.axpy(next.data_mut(), (1.0 - decay) as f32, params.get(*id).data);
             pool.give(std::mem::replace(average, next));

@@ -18,18 +18,18 @@ impl Penalty {
         self.l1 == 0.0 && self.l2 == 0.0
     }
 
-    /// Adds the penalty's gradient, `l1·sign(w) + l2·w`, and returns the penalty's value.
-    pub fn apply<B: Backend>(&self, backend: &B, params: &Params<B>, grads: &mut Grads<B>) -> f64 {
+    /// Adds the penalty's gradient, `l1·sign(w) + l2·w`, and returns the penalty's value, if there is one.
+    pub fn apply<B: Backend>(&self, backend: &B, params: &Params<B>, grads: &mut Grads<B>) -> Option<B::Scalar> {
         if self.is_none() {
-            return 0.0;
+            return None;
         }
         let penalised = |id: &ParamId| params.layout().entry(*id).shape.dims().len() >= 2;
         let ids: Vec<ParamId> = grads.written_ids().filter(penalised).collect();
-        let mut value = 0.0;
+        let mut values = Vec::new();
         for id in ids {
-            value += backend.penalty(params.get(id).data, self.l1, self.l2);
+            values.push(backend.penalty(params.get(id).data, self.l1, self.l2));
             backend.penalty_add(grads.get_mut(id), params.get(id).data, self.l1, self.l2);
         }
-        value
+        Some(backend.total(&values))
     }
 }

@@ -24,14 +24,14 @@ impl<B: Backend> Optimizer<B> for Sgd<B> {
         "sgd"
     }
 
-    fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: f64) {
+    fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: &B::Scalar) {
         self.steps += 1;
         let layout = params.layout().clone();
         for id in grads.written_ids() {
             let velocity = B::slice_mut(&mut self.velocity, layout.entry(id).range.clone());
             let (g, decay) = (grads.get(id).data, self.groups.decay(id) as f32);
             let lr = (lr * self.groups.rate(id)) as f32;
-            backend.sgd(params.get_mut(id), velocity, g, lr, self.momentum, decay, grad_scale as f32);
+            backend.sgd(params.get_mut(id), velocity, g, lr, self.momentum, decay, grad_scale);
         }
     }
 

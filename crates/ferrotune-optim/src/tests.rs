@@ -85,7 +85,7 @@ fn adamw_follows_the_formula_in_f64() {
     for t in 1..=20 {
         let (lr, scale) = (0.05 / f64::from(t), 0.5);
         bowl.backward();
-        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, lr, scale);
+        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, lr, &scale);
         for i in 0..p.len() {
             let g = p[i] * scale;
             let decay = if i < 21 { 0.1 } else { 0.0 };
@@ -107,7 +107,7 @@ fn sgd_follows_the_formula_in_f64() {
     let mut velocity = vec![0.0; p.len()];
     for _ in 0..20 {
         bowl.backward();
-        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, 0.05, 1.0);
+        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, 0.05, &1.0);
         for i in 0..p.len() {
             let decay = if i < 21 { 0.1 } else { 0.0 };
             velocity[i] = 0.9 * velocity[i] + (p[i] + decay * p[i]);
@@ -124,7 +124,7 @@ fn a_restored_optimizer_takes_the_same_steps() {
         let groups = Groups::standard(&bowl.params, 0.0);
         let mut first = AdamW::new(&Cpu, &bowl.params, groups.clone(), adamw::BETAS, adamw::EPS);
         bowl.backward();
-        first.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, 1.0);
+        first.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, &1.0);
         let state = first.state(&Cpu, &bowl.params);
         let mut second = AdamW::new(&Cpu, &bowl.params, groups, adamw::BETAS, adamw::EPS);
         if restore_into_frozen {
@@ -137,14 +137,14 @@ fn a_restored_optimizer_takes_the_same_steps() {
         second.restore(&Cpu, &bowl.params, &state).unwrap();
         bowl.backward();
         let before = bowl.values();
-        first.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, 1.0);
+        first.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, &1.0);
         let after_first = bowl.values();
         for id in bowl.params.layout().ids().collect::<Vec<_>>() {
             let at = if id.index() == 0 { 0..21 } else { 21..26 };
             let values: Vec<f32> = before[at].iter().map(|&v| v as f32).collect();
             bowl.params.set(&Cpu, id, &values);
         }
-        second.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, 1.0);
+        second.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, &1.0);
         assert_eq!(after_first, bowl.values());
     }
 }
@@ -156,15 +156,34 @@ fn clipping_brings_the_norm_to_the_limit_and_never_raises_it() {
     let norm = clip::global_norm(&Cpu, &bowl.grads);
     let exact = bowl.values().iter().map(|v| v * v).sum::<f64>().sqrt();
     assert!((norm - exact).abs() < 1e-6 * exact, "{norm} {exact}");
-    assert!((norm * clip::clip_factor(norm, 1.0) - 1.0).abs() < 1e-5);
-    assert_eq!((clip::clip_factor(0.5, 1.0), clip::clip_factor(norm, 0.0)), (1.0, 1.0));
+    let factor = |norm, most| clip::clip_factor(&Cpu, &norm, most);
+    assert!((norm * factor(norm, 1.0) - 1.0).abs() < 1e-5);
+    assert_eq!((factor(0.5, 1.0), factor(norm, 0.0)), (1.0, 1.0));
+    assert!([f64::NAN, f64::INFINITY].iter().all(|&norm| factor(norm, 1.0).is_nan() && factor(norm, 0.0).is_nan()));
+}
+
+#[test]
+fn a_step_by_a_gradient_that_is_no_number_changes_nothing() {
+    for name in ["adamw", "sgd"] {
+        let mut bowl = Bowl::new();
+        let groups = Groups::standard(&bowl.params, 0.1);
+        let mut optimizer: Box<dyn Optimizer<Cpu>> = match name {
+            "adamw" => Box::new(AdamW::new(&Cpu, &bowl.params, groups, adamw::BETAS, adamw::EPS)),
+            _ => Box::new(Sgd::new(&Cpu, &bowl.params, groups, 0.9)),
+        };
+        bowl.backward();
+        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, &1.0);
+        let (values, moments) = (bowl.values(), optimizer.state(&Cpu, &bowl.params).moments);
+        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, 0.1, &f64::NAN);
+        assert_eq!((bowl.values(), optimizer.state(&Cpu, &bowl.params).moments), (values, moments), "{name}");
+    }
 }
 
 #[test]
 fn penalties_add_their_derivative_to_weights_only() {
     let mut bowl = Bowl::new();
     bowl.backward();
-    let value = Penalty { l1: 0.3, l2: 0.2 }.apply(&Cpu, &bowl.params, &mut bowl.grads);
+    let value = Penalty { l1: 0.3, l2: 0.2 }.apply(&Cpu, &bowl.params, &mut bowl.grads).expect("a penalty");
     let values = bowl.values();
     let expected: f64 = values[..21].iter().map(|w| 0.3 * w.abs() + 0.1 * w * w).sum();
     assert!((value - expected).abs() < 1e-5 * expected, "{value} {expected}");
@@ -199,7 +218,7 @@ fn a_rate_of_its_own_is_a_learning_rate_of_its_own() {
             };
             for _ in 0..3 {
                 bowl.backward();
-                optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, lr, 1.0);
+                optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, lr, &1.0);
             }
             bowl.values()
         };
@@ -244,7 +263,7 @@ impl Reader {
         let loss = tape.apply(Sum { scale: 0.5 }, &[square]);
         tape.backward(loss, 1.0, &mut self.grads);
         let lr = 0.1 / f64::from(step + 1);
-        self.optimizer.step(&Cpu, &mut self.params, &self.grads, lr, 0.5);
+        self.optimizer.step(&Cpu, &mut self.params, &self.grads, lr, &0.5);
     }
 }
 
@@ -290,7 +309,7 @@ fn adamw_counts_the_steps_of_a_parameter_from_its_first_gradient() {
     let mut optimizer = AdamW::new(&Cpu, &bowl.params, Groups::standard(&bowl.params, 0.0), adamw::BETAS, adamw::EPS);
     let step = |bowl: &mut Bowl, optimizer: &mut AdamW<Cpu>| {
         bowl.backward();
-        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, 0.01, 1.0);
+        optimizer.step(&Cpu, &mut bowl.params, &bowl.grads, 0.01, &1.0);
     };
     bowl.params.set_trainable(bias, false);
     (0..3).for_each(|_| step(&mut bowl, &mut optimizer));

@@ -12,9 +12,9 @@ pub use ferrotune_kernels::attention::AttentionDims;
 pub type Target<'a, B> = Option<(<B as Backend>::Mut<'a>, f32)>;
 
 /// What a buffer is for. A backend may store activations in another precision than parameters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
-    /// Outputs of ops, gradients of them, working memory.
+    /// Outputs of ops and gradients of them.
     Activation,
     /// The flat parameters.
     Parameter,
@@ -22,6 +22,8 @@ pub enum Role {
     Gradient,
     /// Moments of an optimizer.
     OptimizerState,
+    /// Numbers that are few and read exactly: means, log-sum-exps, losses, probabilities, working memory.
+    Statistic,
 }
 
 /// Sizes of a linear layer: `n` rows, `i` inputs, `o` outputs.
@@ -100,12 +102,41 @@ pub trait Backend: Send + Sync + Sized + 'static {
     type Mut<'a>: Send;
     /// What [`Backend::awake`] gives.
     type Awake;
+    /// A number that may still be under way: a device computes it after the call has returned. `f64` on the CPU.
+    type Scalar: Send + Sync;
 
     /// To be held while work comes without pauses (training, evaluation): the device may keep its threads from sleeping.
     fn awake(&self) -> Self::Awake;
 
+    /// How many optimizer steps may be given to the device before the numbers of the first are read: 0 where work is done when a call
+    /// returns. An optimizer step whose `grad_scale` is not finite leaves everything as it is.
+    fn lag(&self) -> usize {
+        0
+    }
+    /// Whether gradients of tables by rows ([`Grads::by_rows`](crate::Grads::by_rows)) are faster than dense ones.
+    fn prefers_rows(&self) -> bool {
+        true
+    }
+
+    /// The first element of `x`.
+    fn scalar(&self, x: Self::Ref<'_>) -> Self::Scalar;
+    /// Waits for a number.
+    fn read(&self, x: &Self::Scalar) -> f64;
+    /// `Σ x`, in order.
+    fn total(&self, x: &[Self::Scalar]) -> Self::Scalar;
+    /// `√Σ x²` over all parts, in a fixed order and in f64.
+    fn norm(&self, parts: &[Self::Ref<'_>]) -> Self::Scalar;
+    /// The factor that brings a gradient of this norm to at most `most`: `min(1, most / (norm + 1e-6))`; without `most`, 1. It is not a
+    /// number where the norm is none.
+    fn clip_factor(&self, norm: &Self::Scalar, most: Option<f64>) -> Self::Scalar;
+
     /// Memory for at least `len` elements, contents unspecified.
     fn alloc(&self, len: usize, role: Role) -> Self::Buf;
+    /// Roles of the same storage, a number of the device's own, may take each other's buffers.
+    fn storage(&self, role: Role) -> usize {
+        let _ = role;
+        0
+    }
     /// Elements that the buffer can hold.
     fn capacity(buf: &Self::Buf) -> usize;
     /// A part of a buffer.
@@ -324,15 +355,15 @@ pub trait Backend: Send + Sync + Sized + 'static {
         k: f32,
     );
 
-    /// One AdamW step in one pass; the gradient is multiplied by `grad_scale` first (clipping).
+    /// One AdamW step for these ranges of p, m, v and g, which do not overlap, in one pass; the gradient is multiplied by `grad_scale` first.
     fn adamw(
         &self,
         p: Self::Mut<'_>,
         m: Self::Mut<'_>,
         v: Self::Mut<'_>,
         g: Self::Ref<'_>,
-        settings: &AdamW,
-        grad_scale: f32,
+        parts: &[(Range<usize>, AdamW)],
+        grad_scale: &Self::Scalar,
     );
     /// Several AdamW steps without a gradient for some rows of a table of `width`: row `rows[i].0` takes `steps[rows[i].1..]`, with the bits
     /// of [`Backend::adamw`] with a zero gradient. The rows are distinct.
@@ -354,16 +385,14 @@ pub trait Backend: Send + Sync + Sized + 'static {
         lr: f32,
         momentum: f32,
         weight_decay: f32,
-        grad_scale: f32,
+        grad_scale: &Self::Scalar,
     );
     /// `g += l1·sign(p) + l2·p`.
     fn penalty_add(&self, g: Self::Mut<'_>, p: Self::Ref<'_>, l1: f32, l2: f32);
     /// `l1·Σ|p| + l2/2·Σp²`.
-    fn penalty(&self, p: Self::Ref<'_>, l1: f32, l2: f32) -> f64;
+    fn penalty(&self, p: Self::Ref<'_>, l1: f32, l2: f32) -> Self::Scalar;
     /// `g = g + k·(p − start)`.
     fn anchor_add(&self, g: Self::Mut<'_>, p: Self::Ref<'_>, start: Self::Ref<'_>, k: f32);
     /// `k/2·Σ(p − start)²` in f64, in a fixed order.
-    fn anchor(&self, p: Self::Ref<'_>, start: Self::Ref<'_>, k: f32) -> f64;
-    /// `Σ x²` in f64, in a fixed order.
-    fn sum_squares(&self, x: Self::Ref<'_>) -> f64;
+    fn anchor(&self, p: Self::Ref<'_>, start: Self::Ref<'_>, k: f32) -> Self::Scalar;
 }

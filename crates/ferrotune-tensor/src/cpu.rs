@@ -60,9 +60,27 @@ impl Backend for Cpu {
     type Ref<'a> = &'a [f32];
     type Mut<'a> = &'a mut [f32];
     type Awake = kernels::par::Awake;
+    type Scalar = f64;
 
     fn awake(&self) -> Self::Awake {
         kernels::par::Awake::new()
+    }
+
+    fn scalar(&self, x: &[f32]) -> f64 {
+        f64::from(x[0])
+    }
+    fn read(&self, x: &f64) -> f64 {
+        *x
+    }
+    fn total(&self, x: &[f64]) -> f64 {
+        x.iter().sum()
+    }
+    fn norm(&self, parts: &[&[f32]]) -> f64 {
+        parts.iter().map(|x| kernels::norm::sum_squares(x)).sum::<f64>().sqrt()
+    }
+    fn clip_factor(&self, norm: &f64, most: Option<f64>) -> f64 {
+        let factor = most.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+        if norm.is_finite() { factor } else { f64::NAN }
     }
 
     fn alloc(&self, len: usize, _role: Role) -> CpuBuf {
@@ -369,8 +387,21 @@ impl Backend for Cpu {
         kernels::huber::backward(dx, x, targets, delta, k * dloss[0]);
     }
 
-    fn adamw(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], settings: &AdamW, grad_scale: f32) {
-        kernels::adamw::step(p, m, v, g, settings, grad_scale);
+    fn adamw(
+        &self,
+        p: &mut [f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        g: &[f32],
+        parts: &[(Range<usize>, AdamW)],
+        grad_scale: &f64,
+    ) {
+        if grad_scale.is_finite() {
+            for (part, settings) in parts {
+                let (p, m, v) = (&mut p[part.clone()], &mut m[part.clone()], &mut v[part.clone()]);
+                kernels::adamw::step(p, m, v, &g[part.clone()], settings, *grad_scale as f32);
+            }
+        }
     }
     fn adamw_idle(
         &self,
@@ -391,9 +422,11 @@ impl Backend for Cpu {
         lr: f32,
         momentum: f32,
         weight_decay: f32,
-        grad_scale: f32,
+        grad_scale: &f64,
     ) {
-        kernels::sgd::step(p, velocity, g, lr, momentum, weight_decay, grad_scale);
+        if grad_scale.is_finite() {
+            kernels::sgd::step(p, velocity, g, lr, momentum, weight_decay, *grad_scale as f32);
+        }
     }
     fn penalty_add(&self, g: &mut [f32], p: &[f32], l1: f32, l2: f32) {
         kernels::elementwise::penalty_add(g, p, l1, l2);
@@ -406,8 +439,5 @@ impl Backend for Cpu {
     }
     fn penalty(&self, p: &[f32], l1: f32, l2: f32) -> f64 {
         kernels::elementwise::penalty_value(p, l1, l2)
-    }
-    fn sum_squares(&self, x: &[f32]) -> f64 {
-        kernels::norm::sum_squares(x)
     }
 }

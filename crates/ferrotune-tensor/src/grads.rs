@@ -75,6 +75,26 @@ impl<B: Backend> Grads<B> {
         View { shape: entry.shape, data: B::slice(&self.flat, entry.range.clone()) }
     }
 
+    /// The whole allocation, of which only what was written holds gradients.
+    pub fn flat(&self) -> B::Ref<'_> {
+        self.part(0..self.layout.flat_len())
+    }
+
+    /// A part of the allocation.
+    pub fn part(&self, range: Range<usize>) -> B::Ref<'_> {
+        B::slice(&self.flat, range)
+    }
+
+    /// The places in the allocation that were written, in order: of whole gradients, and of rows.
+    pub fn written_ranges(&self) -> impl Iterator<Item = (ParamId, Range<usize>)> + '_ {
+        self.written_ids().flat_map(|id| {
+            let entry = self.layout.entry(id);
+            let whole = self.rows(id).is_none().then(|| entry.range.clone());
+            let rows = self.rows(id).unwrap_or_default().iter().map(|&row| row_range(entry, row));
+            whole.into_iter().chain(rows).map(move |range| (id, range))
+        })
+    }
+
     /// One gradient for writing (penalties add to it). Panics if it was not written, or by rows only.
     #[track_caller]
     pub fn get_mut(&mut self, id: ParamId) -> B::Mut<'_> {

@@ -42,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod contract;
 pub mod cpu;
 pub mod gradcheck;
 pub mod grads;

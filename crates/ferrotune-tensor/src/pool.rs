@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 /// A stock of free buffers by capacity. `take` gives the smallest free buffer that fits, within twice the length.
 pub struct Pool<B: Backend = Cpu> {
     backend: B,
-    /// By capacity; each with the pass in which it came back, the oldest first.
-    free: BTreeMap<usize, Vec<(u64, B::Buf)>>,
+    /// By storage and capacity; each with the pass in which it came back, the oldest first.
+    free: BTreeMap<(usize, usize), Vec<(u64, B::Buf)>>,
     pass: u64,
     misses: usize,
     held: usize,
@@ -19,22 +19,30 @@ impl<B: Backend> Pool<B> {
         Pool { backend, free: BTreeMap::new(), pass: 0, misses: 0, held: 0 }
     }
 
-    /// A tensor of this shape with unspecified contents.
+    /// A tensor of this shape with unspecified contents: an output of an op, or a gradient of one.
     pub fn take(&mut self, shape: impl Into<Shape>) -> Tensor<B> {
-        let shape = shape.into();
+        self.take_as(Role::Activation, shape.into())
+    }
+
+    /// A tensor of few numbers that are kept as they are also where the device stores activations in less: statistics, losses.
+    pub fn take_statistic(&mut self, shape: impl Into<Shape>) -> Tensor<B> {
+        self.take_as(Role::Statistic, shape.into())
+    }
+
+    fn take_as(&mut self, role: Role, shape: Shape) -> Tensor<B> {
+        let storage = self.backend.storage(role);
         let wanted = capacity_class(shape.len());
-        let fit =
-            self.free.range(wanted..=wanted * 2).find(|(_, stock)| !stock.is_empty()).map(|(&capacity, _)| capacity);
-        let buf = match fit.and_then(|capacity| self.free.get_mut(&capacity)?.pop()) {
+        let mut fits = self.free.range_mut((storage, wanted)..=(storage, wanted * 2));
+        let buf = match fits.find_map(|(_, stock)| stock.pop()) {
             Some((_, buf)) => buf,
             None => {
-                self.make_room(wanted);
+                self.make_room(storage, wanted);
                 self.misses += 1;
                 self.held += wanted;
-                self.backend.alloc(wanted, Role::Activation)
+                self.backend.alloc(wanted, role)
             }
         };
-        Tensor { shape, buf }
+        Tensor { shape, role, buf }
     }
 
     /// Says that another forward pass begins: what lies here now was of use to earlier ones.
@@ -44,11 +52,11 @@ impl<B: Backend> Pool<B> {
 
     /// Before a larger buffer is allocated, the nearest smaller one that this pass has not used is given back to the device: where
     /// batches grow, it is the one whose place the larger takes. Memory then follows the largest batch and not the sum of all sizes.
-    fn make_room(&mut self, wanted: usize) {
+    fn make_room(&mut self, storage: usize, wanted: usize) {
         let pass = self.pass;
         let unused = |stock: &Vec<(u64, B::Buf)>| stock.first().is_some_and(|(last, _)| *last < pass);
-        if let Some((&capacity, stock)) = self.free.range_mut(wanted / 2..wanted).rev().find(|(_, stock)| unused(stock))
-        {
+        let mut smaller = self.free.range_mut((storage, wanted / 2)..(storage, wanted)).rev();
+        if let Some((&(_, capacity), stock)) = smaller.find(|(_, stock)| unused(stock)) {
             stock.remove(0);
             self.held -= capacity;
         }
@@ -56,12 +64,13 @@ impl<B: Backend> Pool<B> {
 
     /// A vector of `len` elements with unspecified contents: working memory for a kernel.
     pub fn scratch(&mut self, len: usize) -> Tensor<B> {
-        self.take([len])
+        self.take_statistic([len])
     }
 
     /// Takes a tensor back for later use.
     pub fn give(&mut self, tensor: Tensor<B>) {
-        self.free.entry(B::capacity(&tensor.buf)).or_default().push((self.pass, tensor.buf));
+        let key = (self.backend.storage(tensor.role), B::capacity(&tensor.buf));
+        self.free.entry(key).or_default().push((self.pass, tensor.buf));
     }
 
     /// How many buffers had to be allocated so far.

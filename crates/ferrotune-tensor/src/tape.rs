@@ -167,6 +167,14 @@ impl<'p, B: Backend> Tape<'p, B> {
         self.backend.download(self.get(var).data)
     }
 
+    /// The one number of a variable, which may still be under way.
+    #[track_caller]
+    pub fn scalar(&self, var: Var) -> B::Scalar {
+        let value = self.get(var);
+        assert!(value.shape.len() == 1, "tape: expected one number, got {:?}", value.shape);
+        self.backend.scalar(value.data)
+    }
+
     /// Whether a backward pass would compute the gradient of this variable.
     pub fn needs_grad(&self, var: Var) -> bool {
         self.needs_grad[var.index()]

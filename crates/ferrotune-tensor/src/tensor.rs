@@ -1,12 +1,13 @@
 //! Tensors and borrowed views of them; ndarray at the edges. Knows no gradient.
 
-use crate::{Backend, Cpu, Shape};
+use crate::{Backend, Cpu, Role, Shape};
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
 
 /// A contiguous row-major f32 tensor on a backend. Its buffer may be larger than its shape (the pool recycles by capacity).
 pub struct Tensor<B: Backend = Cpu> {
     /// The extents.
     pub shape: Shape,
+    pub(crate) role: Role,
     pub(crate) buf: B::Buf,
 }
 
@@ -57,6 +58,10 @@ impl<B: Backend> Tensor<B> {
 }
 
 impl Tensor<Cpu> {
+    fn of(shape: Shape) -> Tensor<Cpu> {
+        Tensor { shape, role: Role::Activation, buf: Cpu.alloc(shape.len(), Role::Activation) }
+    }
+
     /// A tensor of this shape holding a copy of `data`.
     #[track_caller]
     pub fn from_slice(shape: impl Into<Shape>, data: &[f32]) -> Tensor<Cpu> {
@@ -67,7 +72,7 @@ impl Tensor<Cpu> {
             shape.len(),
             data.len()
         );
-        let mut tensor = Tensor::<Cpu> { shape, buf: Cpu.alloc(shape.len(), crate::Role::Activation) };
+        let mut tensor = Tensor::<Cpu>::of(shape);
         tensor.data_mut().copy_from_slice(data);
         tensor
     }
@@ -94,8 +99,7 @@ impl<'a> View<'a, Cpu> {
 impl From<ArrayViewD<'_, f32>> for Tensor<Cpu> {
     /// Copies an array of any memory order into row-major order.
     fn from(array: ArrayViewD<'_, f32>) -> Tensor<Cpu> {
-        let mut tensor =
-            Tensor::<Cpu> { shape: Shape::new(array.shape()), buf: Cpu.alloc(array.len(), crate::Role::Activation) };
+        let mut tensor = Tensor::<Cpu>::of(Shape::new(array.shape()));
         tensor.array_mut().assign(&array);
         tensor
     }

@@ -7,6 +7,7 @@ pub mod error;
 pub mod evaluate;
 pub mod events;
 pub mod fingerprint;
+mod flight;
 pub mod kept;
 pub mod lock;
 pub mod metrics;

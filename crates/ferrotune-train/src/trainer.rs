@@ -5,6 +5,7 @@ use crate::advice::{Epoch, Measured};
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
+use crate::flight::{Flight, Issued, Landed};
 use crate::kept::{self, Best};
 use crate::metrics::{MetricName, Report};
 use crate::model::{Classifier, Mode, Split};
@@ -167,7 +168,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let schedule = settings.schedule(rows);
     let mut average = settings.ema.map(|decay| Ema::new(backend, params, pool, decay));
     // A penalty moves every row of a table in every step, an average reads it, and so may the model.
-    let only_rows_are_read = average.is_none() && !model.reads_whole_tables();
+    let only_rows_are_read = backend.prefers_rows() && average.is_none() && !model.reads_whole_tables();
     let by_rows = optimizer.takes_rows() && settings.penalty.is_none() && anchor.is_none() && only_rows_are_read;
     let mut grads = if by_rows { Grads::by_rows(backend, params) } else { Grads::new(backend, params) };
     let mut progress = Progress::default();
@@ -187,6 +188,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let comparable = !settings.balanced;
     progress.sentinels.compare_with(task.constant_loss(&train.targets).filter(|_| comparable));
     let mut degenerate = None;
+    let mut flight = Flight::new();
 
     while progress.step < total_steps && !progress.finished {
         let step = progress.step;
@@ -208,7 +210,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         let clock = Instant::now();
 
         grads.clear();
-        let (mut loss, mut tokens) = (0.0, 0);
+        let (mut losses, mut tokens) = (Vec::new(), 0);
         let scale = (1.0 / task.weight(&train.targets, batch_rows)) as f32;
         for pass in passes(batch_rows, settings.pass_limit, |row| train.encoded.row(row).0.len()) {
             let batch = Batch::gather(&train.encoded, &[], pass.rows);
@@ -222,7 +224,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             let mut tape = Tape::new(backend, params, pool);
             let logits = start.logits(&mut tape, model, &batch, mode);
             let mean = task.loss(&mut tape, logits, &train.targets, pass.rows, scale);
-            loss += f64::from(tape.download(mean)[0]);
+            losses.push(tape.scalar(mean));
             tape.backward(mean, 1.0, &mut grads);
             tokens += pass.tokens;
         }
@@ -232,51 +234,56 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
                 return Err(TrainError::NoGradient { parameters: missing });
             }
         }
-        let plain_loss = loss;
-        loss += settings.penalty.apply(backend, params, &mut grads);
-        loss += anchor.map_or(0.0, |anchor| anchor.apply(backend, params, &mut grads));
+        let mut penalties: Vec<B::Scalar> = settings.penalty.apply(backend, params, &mut grads).into_iter().collect();
+        penalties.extend(anchor.map(|anchor| anchor.apply(backend, params, &mut grads)));
         let norm = clip::global_norm(backend, &grads);
+        let clip_factor = clip::clip_factor(backend, &norm, settings.clip);
         let learning_rate = settings.learning_rate * schedule.factor(step);
-        for (what, value) in [("loss", loss), ("gradient norm", norm)] {
-            if !value.is_finite() {
-                return Err(TrainError::NotFinite { what: what.to_string(), value, step, learning_rate });
-            }
-        }
-        optimizer.step(backend, params, &grads, learning_rate, clip::clip_factor(norm, settings.clip));
+        let (epoch, rows_of_step) = (epoch + 1, batch_rows.len());
+        let issued =
+            Issued { epoch, before: step, losses, penalties, norm, learning_rate, rows: rows_of_step, tokens };
+        flight.add(backend, issued)?;
+        optimizer.step(backend, params, &grads, learning_rate, &clip_factor);
         if let Some(average) = &mut average {
             average.update(backend, params, pool, step);
         }
 
         progress.step += 1;
-        progress.epoch_loss = (progress.epoch_loss.0 + plain_loss, progress.epoch_loss.1 + 1);
-        let seconds = clock.elapsed().as_secs_f64();
-        speed.add(progress.step - first_step, batch_rows.len(), tokens, seconds);
-        let (done, epoch) = (progress.step, epoch + 1);
+        let done = progress.step;
         let last = done == total_steps;
-        if done % settings.log_every == 0 || last {
-            observer.on(&Event::Step {
-                epoch,
-                step: done,
-                total_steps,
-                loss,
-                learning_rate,
-                gradient_norm: norm,
-                rows: batch_rows.len() as u64,
-                tokens: tokens as u64,
-                seconds,
-            });
-        }
-
-        let warmup_steps = schedule.warmup_steps;
-        let now = sentinels::Step { step: done, total_steps, warmup_steps, loss: plain_loss, norm, learning_rate };
-        for finding in progress.sentinels.step(now) {
-            observer.on(&Event::warning(finding.message.as_str()));
-            degenerate = degenerate.or(Some(finding).filter(|finding| finding.degenerate));
-        }
-
-        let epoch_ends = done % epoch_steps == 0 || last;
-        stopped = run.stop.load(Ordering::Relaxed) && !last;
+        let is_logged = |step: u64| step % settings.log_every == 0 || step == total_steps;
         let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
+        stopped = run.stop.load(Ordering::Relaxed) && !last;
+        let epoch_ends = done % epoch_steps == 0 || last;
+        let stay = if epoch_ends || due || stopped || is_logged(done) { 0 } else { backend.lag() };
+        while let Some(landed) = flight.land(backend, stay)? {
+            let Landed { epoch, step, plain_loss, loss, norm, learning_rate, rows, tokens } = landed;
+            progress.epoch_loss = (progress.epoch_loss.0 + plain_loss, progress.epoch_loss.1 + 1);
+            let seconds = clock.elapsed().as_secs_f64();
+            if is_logged(step) {
+                let (rows, tokens) = (rows as u64, tokens as u64);
+                let numbers = Event::Step {
+                    epoch,
+                    step,
+                    total_steps,
+                    loss,
+                    learning_rate,
+                    gradient_norm: norm,
+                    rows,
+                    tokens,
+                    seconds,
+                };
+                observer.on(&numbers);
+            }
+            let warmup_steps = schedule.warmup_steps;
+            let now = sentinels::Step { step, total_steps, warmup_steps, loss: plain_loss, norm, learning_rate };
+            for finding in progress.sentinels.step(now) {
+                observer.on(&Event::warning(finding.message.as_str()));
+                degenerate = degenerate.or(Some(finding).filter(|finding| finding.degenerate));
+            }
+        }
+        speed.add(progress.step - first_step, rows_of_step, tokens, clock.elapsed().as_secs_f64());
+
         if epoch_ends || due || stopped {
             // From here on all parameters are read: by the evaluation, the checkpoint, or whoever comes after the run.
             optimizer.settle(backend, params);

@@ -24,7 +24,7 @@ impl<B: Backend> Op<B> for BinaryCrossEntropy {
             logits.shape.len(),
             self.targets.len()
         );
-        let mut loss = cx.pool.take(Shape::scalar());
+        let mut loss = cx.pool.take_statistic(Shape::scalar());
         cx.backend.binary_cross_entropy(loss.data_mut(), logits.data, &self.targets, self.scale);
         loss
     }

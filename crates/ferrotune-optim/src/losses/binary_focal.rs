@@ -25,7 +25,7 @@ impl<B: Backend> Op<B> for BinaryFocal {
             x.shape.len(),
             self.targets.len()
         );
-        let mut loss = cx.pool.take(Shape::scalar());
+        let mut loss = cx.pool.take_statistic(Shape::scalar());
         cx.backend.binary_focal(loss.data_mut(), x.data, &self.targets, self.gamma, self.scale);
         loss
     }

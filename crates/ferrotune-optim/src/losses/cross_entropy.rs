@@ -28,8 +28,8 @@ impl<B: Backend> Op<B> for CrossEntropy<B> {
         if let Some(label) = self.labels.iter().find(|&&label| label as usize >= classes) {
             panic!("cross_entropy: label {label} of {classes} classes");
         }
-        let mut probabilities = cx.pool.take(logits.shape);
-        let mut loss = cx.pool.take(Shape::scalar());
+        let mut probabilities = cx.pool.take_statistic(logits.shape);
+        let mut loss = cx.pool.take_statistic(Shape::scalar());
         let (out, p) = (loss.data_mut(), probabilities.data_mut());
         cx.backend.cross_entropy(out, p, logits.data, &self.labels, classes, self.scale);
         self.probabilities = Some(probabilities);

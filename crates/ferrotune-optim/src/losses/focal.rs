@@ -22,7 +22,7 @@ impl<B: Backend> Op<B> for Focal {
     fn forward(&mut self, cx: Forward<'_, '_, B>) -> Tensor<B> {
         let x = cx.x[0];
         x.shape.expect("focal", "logits", &[self.labels.len(), self.weights.len()]);
-        let mut loss = cx.pool.take(Shape::scalar());
+        let mut loss = cx.pool.take_statistic(Shape::scalar());
         cx.backend.focal(loss.data_mut(), x.data, &self.labels, &self.weights, self.gamma, self.scale);
         loss
     }

@@ -25,7 +25,7 @@ impl<B: Backend> Op<B> for Huber {
             x.shape.len(),
             self.targets.len()
         );
-        let mut loss = cx.pool.take(Shape::scalar());
+        let mut loss = cx.pool.take_statistic(Shape::scalar());
         cx.backend.huber(loss.data_mut(), x.data, &self.targets, self.delta, self.scale);
         loss
     }

@@ -23,7 +23,7 @@ impl<B: Backend> Op<B> for SquaredError {
             x.shape.len(),
             self.targets.len()
         );
-        let mut loss = cx.pool.take(Shape::scalar());
+        let mut loss = cx.pool.take_statistic(Shape::scalar());
         cx.backend.squared_error(loss.data_mut(), x.data, &self.targets, self.scale);
         loss
     }

@@ -23,7 +23,7 @@ impl<B: Backend> Op<B> for WeightedCrossEntropy {
     fn forward(&mut self, cx: Forward<'_, '_, B>) -> Tensor<B> {
         let x = cx.x[0];
         x.shape.expect("weighted_cross_entropy", "logits", &[self.labels.len(), self.weights.len()]);
-        let mut loss = cx.pool.take(Shape::scalar());
+        let mut loss = cx.pool.take_statistic(Shape::scalar());
         cx.backend.weighted_cross_entropy(
             loss.data_mut(),
             x.data,

@@ -54,8 +54,8 @@ impl<B: Backend> Op<B> for AddNorm<B> {
             residual.shape.expect("add_norm", "residual", x.shape.dims());
         }
         let mut y = cx.pool.take(x.shape);
-        let mut mean = cx.pool.take([x.shape.rows()]);
-        let mut rstd = cx.pool.take([x.shape.rows()]);
+        let mut mean = cx.pool.take_statistic([x.shape.rows()]);
+        let mut rstd = cx.pool.take_statistic([x.shape.rows()]);
         cx.backend.add_norm(y.data_mut(), mean.data_mut(), rstd.data_mut(), self.input(cx.x), bias.data, self.eps);
         self.saved = Some((mean, rstd));
         y

@@ -77,7 +77,7 @@ impl<B: Backend> Op<B> for Attention<B> {
         let head_dim = self.head_dim(cx.x);
         let queries = cx.x[0].shape.rows();
         let mut ctx = cx.pool.take([queries, self.heads * head_dim]);
-        let mut lse = cx.pool.take([self.heads * queries]);
+        let mut lse = cx.pool.take_statistic([self.heads * queries]);
         let sources: Vec<_> = cx.x.iter().map(|x| x.data).collect();
         cx.backend.attention(ctx.data_mut(), lse.data_mut(), self.input(&sources, head_dim));
         self.lse = Some(lse);

@@ -29,7 +29,7 @@ fn dims<B: Backend>(x: &[View<'_, B>]) -> [LinearDims; 2] {
 
 /// `x Wᵀ`: the backend's linear layer with a bias of zeros.
 fn product<B: Backend>(backend: &B, pool: &mut Pool<B>, x: B::Ref<'_>, w: B::Ref<'_>, dims: LinearDims) -> Tensor<B> {
-    let mut zeros = pool.take([dims.o]);
+    let mut zeros = pool.take_statistic([dims.o]);
     backend.fill(zeros.data_mut(), 0.0);
     let mut y = pool.take([dims.n, dims.o]);
     backend.linear(pool, y.data_mut(), None, x, w, zeros.data(), dims);

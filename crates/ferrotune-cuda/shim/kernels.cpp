@@ -1,0 +1,16 @@
+// All kernels as one C++ file over the shim. What finds them stands here too, so that a linker which wants it takes them all.
+#include "shim.h"
+
+#include "copy.cu"
+#include "elementwise.cu"
+
+namespace shim {
+const Kernel* find(const char* name);
+}
+
+extern "C" shim::Body ferrotune_shim_find(const char* name, unsigned long* params) {
+    const shim::Kernel* kernel = shim::find(name);
+    if (!kernel) return nullptr;
+    *params = kernel->params;
+    return kernel->body;
+}

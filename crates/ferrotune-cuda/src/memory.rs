@@ -1,0 +1,149 @@
+//! Memory as the kernels see it: f32 or bf16, and for parameters in f32 a shadow in bf16. The structs with `C` layout have twins in
+//! `kernels/common.cuh`. It must not know kernels.
+
+use crate::device::{Device, Kind};
+use bytemuck::NoUninit;
+use ferrotune_tensor::Mask;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Owned memory.
+pub struct Buf<D: Device> {
+    memory: D::Memory,
+    len: usize,
+    kind: Kind,
+    /// Whether a bf16 copy of each number lies behind the numbers.
+    has_shadow: bool,
+}
+
+impl<D: Device> Buf<D> {
+    /// Room for so many numbers.
+    pub fn new(device: &D, len: usize, kind: Kind, has_shadow: bool) -> Buf<D> {
+        let bytes = len * kind.bytes() + if has_shadow { len * Kind::Bf16.bytes() } else { 0 };
+        Buf { memory: device.alloc(bytes.max(1)), len, kind, has_shadow }
+    }
+
+    /// Numbers that fit.
+    pub fn capacity(&self) -> usize {
+        self.len
+    }
+
+    fn view(&self, range: Range<usize>) -> View {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of a buffer of {}", self.len);
+        let start = D::address(&self.memory);
+        let shadow = start + (self.len * self.kind.bytes()) as u64;
+        View {
+            data: start + (range.start * self.kind.bytes()) as u64,
+            shadow: if self.has_shadow { shadow + (range.start * Kind::Bf16.bytes()) as u64 } else { 0 },
+            is_bf16: u32::from(self.kind == Kind::Bf16),
+            unused: 0,
+        }
+    }
+
+    /// A part.
+    pub fn slice(&self, range: Range<usize>) -> Ref<'_> {
+        Ref { view: self.view(range.clone()), len: range.len(), life: PhantomData }
+    }
+
+    /// A part for writing.
+    pub fn slice_mut(&mut self, range: Range<usize>) -> Mut<'_> {
+        Mut { view: self.view(range.clone()), len: range.len(), life: PhantomData }
+    }
+}
+
+impl Kind {
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Kind::F32 => 4,
+            Kind::Bf16 => 2,
+        }
+    }
+}
+
+/// Borrowed memory.
+#[derive(Clone, Copy)]
+pub struct Ref<'a> {
+    pub(crate) view: View,
+    /// Numbers.
+    pub len: usize,
+    life: PhantomData<&'a ()>,
+}
+
+/// Memory borrowed for writing.
+pub struct Mut<'a> {
+    pub(crate) view: View,
+    /// Numbers.
+    pub len: usize,
+    life: PhantomData<&'a mut ()>,
+}
+
+impl<'a> Mut<'a> {
+    /// The first `at` numbers and the others.
+    pub fn split(self, at: usize) -> (Mut<'a>, Mut<'a>) {
+        assert!(at <= self.len, "split at {at} of {}", self.len);
+        let view = self.view.skip(at);
+        (Mut { len: at, ..self }, Mut { view, len: self.len - at, life: PhantomData })
+    }
+}
+
+/// `View` of the kernels.
+#[derive(Clone, Copy, Debug, NoUninit, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct View {
+    pub data: u64,
+    pub shadow: u64,
+    pub is_bf16: u32,
+    pub unused: u32,
+}
+
+impl View {
+    /// No memory: for an argument that a kernel does not read.
+    pub const NONE: View = View { data: 0, shadow: 0, is_bf16: 0, unused: 0 };
+
+    pub fn kind(&self) -> Kind {
+        if self.is_bf16 == 1 { Kind::Bf16 } else { Kind::F32 }
+    }
+
+    /// The view without its first numbers.
+    pub fn skip(self, numbers: usize) -> View {
+        let shadow = if self.shadow == 0 { 0 } else { self.shadow + (numbers * Kind::Bf16.bytes()) as u64 };
+        View { data: self.data + (numbers * self.kind().bytes()) as u64, shadow, ..self }
+    }
+}
+
+/// `Target` of the kernels.
+#[derive(Clone, Copy, Debug, NoUninit)]
+#[repr(C)]
+pub(crate) struct Place {
+    pub to: View,
+    pub beta: f32,
+    pub wanted: u32,
+}
+
+impl Place {
+    /// Nobody wants this gradient.
+    pub const NONE: Place = Place { to: View::NONE, beta: 0.0, wanted: 0 };
+
+    pub fn of(target: Option<(Mut<'_>, f32)>) -> Place {
+        target.map_or(Place::NONE, |(to, beta)| Place { to: to.view, beta, wanted: 1 })
+    }
+}
+
+/// `Mask` of the kernels.
+#[derive(Clone, Copy, Debug, NoUninit)]
+#[repr(C)]
+pub(crate) struct Dropout {
+    start: u64,
+    low_key: u32,
+    high_key: u32,
+    threshold: u32,
+    scale: f32,
+}
+
+impl From<Mask> for Dropout {
+    fn from(mask: Mask) -> Dropout {
+        let (start, [low_key, high_key], threshold, scale) = mask.numbers();
+        Dropout { start, low_key, high_key, threshold, scale }
+    }
+}

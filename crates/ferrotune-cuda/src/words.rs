@@ -1,0 +1,50 @@
+//! Host arrays that kernels read: token ids, offsets, labels, tables of ranges. Each is sent once for as long as it lies on the device, however
+//! many launches of a step read it: they are told apart by their contents. It must not know what they mean.
+
+use crate::device::Device;
+use bytemuck::NoUninit;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// What lies on the device.
+pub(crate) struct Words {
+    /// By hash.
+    known: HashMap<u64, Known>,
+    /// Bytes staged so far.
+    staged: usize,
+}
+
+struct Known {
+    bytes: Box<[u8]>,
+    address: u64,
+    /// Bytes staged when it had been sent.
+    at: usize,
+}
+
+impl Words {
+    pub fn new() -> Words {
+        Words { known: HashMap::new(), staged: 0 }
+    }
+
+    /// Where these numbers lie on the device, for launches that are queued before the next `STAGED / 4` bytes are sent.
+    pub fn place<D: Device, T: NoUninit>(&mut self, device: &D, numbers: &[T]) -> u64 {
+        let bytes: &[u8] = bytemuck::cast_slice(numbers);
+        let size = bytes.len().next_multiple_of(16);
+        assert!(size <= D::STAGED / 4, "{size} bytes for a kernel's table, of {} at most", D::STAGED / 4);
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        let key = hasher.finish();
+        // What is handed out now must outlive a step's further tables, so only the newer half of what lies there counts.
+        let oldest = self.staged.saturating_sub(D::STAGED / 2);
+        if let Some(known) = self.known.get(&key).filter(|known| known.at >= oldest && *known.bytes == *bytes) {
+            return known.address;
+        }
+        let address = device.stage(bytes);
+        self.staged += size;
+        if self.known.len() >= 4096 {
+            self.known.retain(|_, known| known.at >= oldest);
+        }
+        self.known.insert(key, Known { bytes: bytes.into(), address, at: self.staged });
+        address
+    }
+}
