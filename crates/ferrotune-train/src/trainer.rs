@@ -253,10 +253,12 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         let last = done == total_steps;
         let is_logged = |step: u64| step % settings.log_every == 0 || step == total_steps;
         let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
-        stopped = run.stop.load(Ordering::Relaxed) && !last;
         let epoch_ends = done % epoch_steps == 0 || last;
-        let stay = if epoch_ends || due || stopped || is_logged(done) { 0 } else { backend.lag() };
-        while let Some(landed) = flight.land(backend, stay)? {
+        let mut stay = if epoch_ends || due || is_logged(done) { 0 } else { backend.lag() };
+        loop {
+            stopped = run.stop.load(Ordering::Relaxed) && !last;
+            stay = if stopped { 0 } else { stay };
+            let Some(landed) = flight.land(backend, stay)? else { break };
             let Landed { epoch, step, plain_loss, loss, norm, learning_rate, rows, tokens } = landed;
             progress.epoch_loss = (progress.epoch_loss.0 + plain_loss, progress.epoch_loss.1 + 1);
             let seconds = clock.elapsed().as_secs_f64();
