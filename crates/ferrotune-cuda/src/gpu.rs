@@ -9,9 +9,20 @@ use bytemuck::NoUninit;
 use ferrotune_tensor::backend::{
     AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Target,
 };
-use ferrotune_tensor::{Mask, Pool, Precision};
+use ferrotune_tensor::{Mask, Pool};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// How activations are stored and products computed. Parameters, gradients of parameters, moments, statistics and all sums are f32 in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// f32 throughout.
+    F32,
+    /// f32, of whose fractions products read 10 bits.
+    Tf32,
+    /// Activations are stored, and factors of products read, in bf16.
+    Bf16,
+}
 
 /// A GPU, or what plays one. Copies are handles of the same device.
 pub struct Gpu<D: Device>(Arc<Inner<D>>);
@@ -38,8 +49,7 @@ impl<D: Device> Clone for Gpu<D> {
 }
 
 impl<D: Device> Gpu<D> {
-    /// Computes on this device. In bf16, activations are stored and matrix products take their factors in bf16; parameters, gradients of parameters,
-    /// moments, statistics and all sums are f32.
+    /// Computes on this device.
     pub fn new(device: D, precision: Precision) -> Gpu<D> {
         let partials = device.alloc(PARTIALS);
         let (words, scalars) = (Mutex::new(Words::new()), Scalars::new());

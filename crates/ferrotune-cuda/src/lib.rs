@@ -17,5 +17,5 @@ mod scalar;
 pub mod shim;
 mod words;
 
-pub use gpu::Gpu;
+pub use gpu::{Gpu, Precision};
 pub use scalar::Scalar;

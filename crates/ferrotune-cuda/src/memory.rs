@@ -79,6 +79,11 @@ pub struct Mut<'a> {
 }
 
 impl<'a> Mut<'a> {
+    /// What was written, to be read.
+    pub fn read(self) -> Ref<'a> {
+        Ref { view: self.view, len: self.len, life: PhantomData }
+    }
+
     /// The first `at` numbers and the others.
     pub fn split(self, at: usize) -> (Mut<'a>, Mut<'a>) {
         assert!(at <= self.len, "split at {at} of {}", self.len);

@@ -106,11 +106,12 @@ impl Device for Shim {
     }
 
     fn product(&self, product: &Product) {
-        let &Product { a, b, c, beta, bias, m, n, k, .. } = product;
+        let &Product { a, b, c, beta, bias, m, n, k, tf32 } = product;
+        let round = |x: f64| if tf32 { to_tf32(x) } else { x };
         assert!(a.kind == b.kind && !c.transposed, "{product:?}");
         for row in 0..m {
             for column in 0..n {
-                let sum = (0..k).map(|i| at(a, [row, i], [m, k]) * at(b, [i, column], [k, n])).sum::<f64>();
+                let sum = (0..k).map(|i| round(at(a, [row, i], [m, k])) * round(at(b, [i, column], [k, n]))).sum::<f64>();
                 let old = if beta == 0.0 { 0.0 } else { f64::from(beta) * at(c, [row, column], [m, n]) };
                 let bias = bias.map_or(0.0, |bias| {
                     let bias = Matrix { address: bias, kind: Kind::F32, transposed: false };
@@ -147,4 +148,9 @@ fn to_bf16(value: f32) -> u16 {
         return (bits >> 16) as u16 | 0x40;
     }
     ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
+
+/// An f32 with 10 bits of fraction, rounded to nearest, ties away from zero, as `cvt.rna.tf32.f32` does.
+fn to_tf32(value: f64) -> f64 {
+    f64::from(f32::from_bits(((value as f32).to_bits() + 0x1000) & !0x1fff))
 }

@@ -1,9 +1,9 @@
 //! The tensor core's contract, kept by the kernels as the shim plays them.
 #![cfg(feature = "shim")]
 
-use ferrotune_cuda::Gpu;
 use ferrotune_cuda::shim::Shim;
-use ferrotune_tensor::{Precision, contract};
+use ferrotune_cuda::{Gpu, Precision};
+use ferrotune_tensor::contract;
 
 /// Runs the cases of a family with threads in both orders, in f32 and in bf16.
 fn check(family: &str) {

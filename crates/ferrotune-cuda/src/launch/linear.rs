@@ -1,17 +1,130 @@
-//! Linear layers: products with a bias, and their gradients. Twins: `kernels/linear.cu`.
+//! Linear layers: matrix products of the device's library with a bias, and their gradients. In bf16 both factors are bf16: activations are stored so,
+//! parameters have a shadow that is. Products write f32 or bf16, whatever their place holds. GELU is a pass of its own: cuBLASLt's is the approximation by
+//! tanh, and these models were trained with the exact one.
 
-use crate::device::Device;
-use crate::gpu::Gpu;
-use crate::memory::{Mut, Ref};
-use ferrotune_tensor::backend::*;
-use ferrotune_tensor::Pool;
+use super::column_sums::column_sums;
+use super::{activation, copy};
+use crate::device::{Device, Kind, Matrix, Product};
+use crate::gpu::{Gpu, Precision};
+use crate::memory::{Mut, Ref, View};
+use ferrotune_tensor::backend::{LinearDims, LinearGrads};
+use ferrotune_tensor::{Pool, Tensor};
+
+/// A factor in the kind that products take, and the memory it needs if it is stored in another.
+struct Factor<D: Device> {
+    address: u64,
+    kind: Kind,
+    converted: Option<Tensor<Gpu<D>>>,
+}
+
+impl<D: Device> Factor<D> {
+    fn of(gpu: &Gpu<D>, pool: &mut Pool<Gpu<D>>, x: Ref<'_>) -> Factor<D> {
+        let kind = match gpu.precision() {
+            Precision::Bf16 => Kind::Bf16,
+            Precision::F32 | Precision::Tf32 => Kind::F32,
+        };
+        if x.view.kind() == kind {
+            return Factor { address: x.view.data, kind, converted: None };
+        }
+        if kind == Kind::Bf16 && x.view.shadow != 0 {
+            return Factor { address: x.view.shadow, kind, converted: None };
+        }
+        // A tensor of an activation is stored as products want it.
+        let mut converted = pool.take([x.len]);
+        let to = converted.data_mut().view;
+        assert!(to.kind() == kind, "activations are stored as {:?}, products take {kind:?}", to.kind());
+        copy::convert(gpu, to, x.view, x.len);
+        Factor { address: to.data, kind, converted: Some(converted) }
+    }
+
+    fn read(&self, transposed: bool) -> Matrix {
+        Matrix { address: self.address, kind: self.kind, transposed }
+    }
+
+    fn give(self, pool: &mut Pool<Gpu<D>>) {
+        self.converted.into_iter().for_each(|tensor| pool.give(tensor));
+    }
+}
+
+fn result(view: View) -> Matrix {
+    assert!(view.shadow == 0, "a product does not write parameters");
+    Matrix { address: view.data, kind: view.kind(), transposed: false }
+}
 
 /// `y = x Wᵀ + b`; with `pre`, `pre = x Wᵀ + b` and `y = gelu(pre)`.
-pub(crate) fn linear<D: Device>(gpu: &Gpu<D>, pool: &mut Pool<Gpu<D>>, y: Mut<'_>, pre: Option<Mut<'_>>, x: Ref<'_>, w: Ref<'_>, b: Ref<'_>, dims: LinearDims) {
-    todo!()
+pub(crate) fn linear<D: Device>(
+    gpu: &Gpu<D>,
+    pool: &mut Pool<Gpu<D>>,
+    y: Mut<'_>,
+    pre: Option<Mut<'_>>,
+    x: Ref<'_>,
+    w: Ref<'_>,
+    b: Ref<'_>,
+    dims: LinearDims,
+) {
+    let LinearDims { n: rows, i, o } = dims;
+    assert!(
+        x.len == rows * i && w.len == o * i && b.len == o && y.len == rows * o,
+        "linear: {dims:?}: x has {}, W {}, b {}, y {}",
+        x.len,
+        w.len,
+        b.len,
+        y.len
+    );
+    assert!(b.view.kind() == Kind::F32, "linear: a bias in {:?}", b.view.kind());
+    if rows == 0 {
+        return;
+    }
+    let (x, w) = (Factor::of(gpu, pool, x), Factor::of(gpu, pool, w));
+    let c = result(pre.as_ref().map_or(y.view, |pre| pre.view));
+    let (a, b, bias) = (x.read(false), w.read(true), Some(b.view.data));
+    let tf32 = gpu.precision() == Precision::Tf32;
+    gpu.device().product(&Product { a, b, c, beta: 0.0, bias, m: rows, n: o, k: i, tf32 });
+    x.give(pool);
+    w.give(pool);
+    if let Some(pre) = pre {
+        activation::gelu(gpu, y, pre.read());
+    }
 }
 
 /// Gradients of `x Wᵀ + b`.
-pub(crate) fn linear_backward<D: Device>(gpu: &Gpu<D>, pool: &mut Pool<Gpu<D>>, grads: LinearGrads<'_, Gpu<D>>, dy: Ref<'_>, x: Ref<'_>, w: Ref<'_>, dims: LinearDims) {
-    todo!()
+pub(crate) fn linear_backward<D: Device>(
+    gpu: &Gpu<D>,
+    pool: &mut Pool<Gpu<D>>,
+    grads: LinearGrads<'_, Gpu<D>>,
+    dy: Ref<'_>,
+    x: Ref<'_>,
+    w: Ref<'_>,
+    dims: LinearDims,
+) {
+    let LinearDims { n: rows, i, o } = dims;
+    assert!(
+        x.len == rows * i && w.len == o * i && dy.len == rows * o,
+        "linear: {dims:?}: x has {}, W {}, dy {}",
+        x.len,
+        w.len,
+        dy.len
+    );
+    let tf32 = gpu.precision() == Precision::Tf32;
+    let by_y = Factor::of(gpu, pool, dy);
+    if let Some((dx, beta)) = grads.dx
+        && rows > 0
+    {
+        let w = Factor::of(gpu, pool, w);
+        let (a, b, c) = (by_y.read(false), w.read(false), result(dx.view));
+        gpu.device().product(&Product { a, b, c, beta, bias: None, m: rows, n: i, k: o, tf32 });
+        w.give(pool);
+    }
+    if let Some((dw, beta)) = grads.dw {
+        if rows > 0 {
+            let x = Factor::of(gpu, pool, x);
+            let (a, b, c) = (by_y.read(true), x.read(false), result(dw.view));
+            gpu.device().product(&Product { a, b, c, beta, bias: None, m: o, n: i, k: rows, tf32 });
+            x.give(pool);
+        } else if beta == 0.0 {
+            super::elementwise::fill(gpu, dw, 0.0);
+        }
+    }
+    column_sums(gpu, pool, dy, rows, o, grads.db);
+    by_y.give(pool);
 }

@@ -5,6 +5,7 @@
 //! one out. It must not know which device it runs on.
 
 mod elementwise;
+mod linear;
 
 use crate::{Backend, Cpu, Pool, Role, Shape, Tensor};
 
@@ -109,7 +110,7 @@ pub(crate) fn values(len: usize, seed: u64) -> Vec<f32> {
 
 /// All cases.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [elementwise::cases()].into_iter().flatten().collect()
+    [elementwise::cases(), linear::cases()].into_iter().flatten().collect()
 }
 
 /// Runs the cases whose names contain `only` on a backend, and compares with [`Cpu`] in f32: no number may differ by more than `tolerance` times the largest
