@@ -6,6 +6,7 @@ use crate::commands::find_model;
 use crate::data::Labelled;
 use crate::exit::Failure;
 use ferrotune_bert::EncoderConfig;
+use ferrotune_tensor::Cpu;
 
 /// What the choice goes by.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,7 @@ impl Facts {
     pub fn of(said: &TrainSettings) -> Result<Option<Facts>, Failure> {
         let (Some(model), Some(train)) = (&said.model, &said.train) else { return Ok(None) };
         let config = EncoderConfig::from_folder(&find_model(model)?.folder)?;
-        let Labelled { name, table, task, .. } = Labelled::read(said, train)?;
+        let Labelled { name, table, task, .. } = Labelled::<Cpu>::read(said, train)?;
         Ok(Some(Facts {
             rows: table.rows.len(),
             labels: task.labels().len(),

@@ -7,13 +7,13 @@ use crate::settings::{self, Resolved};
 use crate::task;
 use ferrotune_bert::EncoderConfig;
 use ferrotune_data::{Columns, Encoded, Need, Table, Tokenizer, headers, read_table_with};
-use ferrotune_tensor::Cpu;
+use ferrotune_tensor::Backend;
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::Task;
 use std::path::Path;
 
 /// The training rows of a run as a table, and what is learned from them.
-pub struct Labelled {
+pub struct Labelled<B: Backend> {
     /// The task's name among the settings.
     pub name: TaskName,
     /// Why it is this one.
@@ -23,17 +23,17 @@ pub struct Labelled {
     /// The rows.
     pub table: Table,
     /// What is learned.
-    pub task: Box<dyn Task<Cpu>>,
+    pub task: Box<dyn Task<B>>,
     /// What training makes small, for a person.
     loss: String,
 }
 
-impl Labelled {
+impl<B: Backend> Labelled<B> {
     /// Chooses the task by the settings and the columns of the file, and reads the file for it.
     ///
     /// # Errors
     /// Settings that belong to other tasks; rows that cannot be read or used.
-    pub fn read(s: &TrainSettings, train: &Path) -> Result<Labelled, Failure> {
+    pub fn read(s: &TrainSettings, train: &Path) -> Result<Labelled<B>, Failure> {
         let (name, why) = task::choose(s, &headers(train)?);
         task::check(name, s)?;
         let need = task::need(name, s);
@@ -45,9 +45,9 @@ impl Labelled {
 }
 
 /// The rows of a run, encoded, and what is odd about them.
-pub struct Data {
+pub struct Data<B: Backend> {
     /// What is learned.
-    pub task: Box<dyn Task<Cpu>>,
+    pub task: Box<dyn Task<B>>,
     /// Its name among the settings.
     pub task_name: TaskName,
     /// Rows that are learned from.
@@ -60,9 +60,9 @@ pub struct Data {
     pub audit: Vec<String>,
 }
 
-impl Data {
+impl<B: Backend> Data<B> {
     /// Reads all files of a run.
-    pub fn read(resolved: &Resolved, model: &Path, config: &EncoderConfig) -> Result<Data, Failure> {
+    pub fn read(resolved: &Resolved, model: &Path, config: &EncoderConfig) -> Result<Data<B>, Failure> {
         let s = &resolved.settings;
         let Labelled { name: task_name, why, need, columns, table: train, task, loss } =
             Labelled::read(s, &resolved.train)?;

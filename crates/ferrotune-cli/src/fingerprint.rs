@@ -2,7 +2,6 @@
 
 use crate::exit::Failure;
 use crate::settings::Resolved;
-use ferrotune_kernels::isa;
 use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
 use std::path::Path;
 
@@ -19,8 +18,8 @@ const FREE: [&str; 7] = [
 /// Settings that name places; their contents count, not the names.
 const PLACES: [&str; 5] = ["model", "train", "validation", "test", "output"];
 
-/// The fingerprint of a run.
-pub fn of(resolved: &Resolved, model: &Path) -> Result<Fingerprint, Failure> {
+/// The fingerprint of a run on this processor.
+pub fn of(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerprint, Failure> {
     let mut fingerprint = Fingerprint::default();
     let settings = toml::Table::try_from(&resolved.settings).expect("settings are a table");
     for (key, value) in settings {
@@ -45,7 +44,7 @@ pub fn of(resolved: &Resolved, model: &Path) -> Result<Fingerprint, Failure> {
             fingerprint.fix(&format!("sha256 of the model's {name}"), sha256_file(&model.join(name))?);
         }
     }
-    fingerprint.note("instruction set", isa::current().name());
+    fingerprint.note("instruction set", processor);
     fingerprint.fix("ferrotune", env!("CARGO_PKG_VERSION"));
     Ok(fingerprint)
 }

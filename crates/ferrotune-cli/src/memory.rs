@@ -3,7 +3,7 @@
 use crate::settings::Resolved;
 use ferrotune_bert::memory::activation_numbers;
 use ferrotune_bert::{EncoderConfig, HeadKind, lora};
-use ferrotune_tensor::{Cpu, Params};
+use ferrotune_tensor::{Backend, Params};
 use ferrotune_train::evaluate::EVALUATION_BATCH;
 use ferrotune_train::model::Split;
 use ferrotune_train::passes::passes;
@@ -33,11 +33,11 @@ fn status_mib(field: &str) -> Option<f64> {
 /// evaluation, and the rows that a cache keeps in memory.
 /// None where the system does not say what is there now.
 #[allow(clippy::too_many_arguments)] // What a run's memory depends on.
-pub fn predicted_mib(
+pub fn predicted_mib<B: Backend>(
     resolved: &Resolved,
     config: &EncoderConfig,
     kind: HeadKind,
-    params: &Params<Cpu>,
+    params: &Params<B>,
     frozen_layers: Option<usize>,
     train: &Split,
     validation: Option<&Split>,

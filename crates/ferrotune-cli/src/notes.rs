@@ -3,7 +3,7 @@
 use crate::args::LongTextsName;
 use crate::exit::{Failure, MODEL, io};
 use ferrotune_bert::{EncoderConfig, HeadKind};
-use ferrotune_tensor::Cpu;
+use ferrotune_tensor::Backend;
 use ferrotune_train::tasks::{Task, Unit, stored};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -33,7 +33,7 @@ pub struct TaskNotes {
 
 impl Notes {
     /// The notes of a run.
-    pub fn of(max_length: usize, long_texts: LongTextsName, task: &dyn Task<Cpu>) -> Notes {
+    pub fn of<B: Backend>(max_length: usize, long_texts: LongTextsName, task: &dyn Task<B>) -> Notes {
         let task = TaskNotes { name: task.name().to_string(), own: task.notes() };
         Notes { max_length: Some(max_length), long_texts: Some(long_texts), task: Some(task) }
     }
@@ -68,12 +68,12 @@ impl Notes {
     ///
     /// # Errors
     /// A task that is not built here, or files that contradict each other.
-    pub fn stored_task(
+    pub fn stored_task<B: Backend>(
         &self,
         folder: &Path,
         config: &EncoderConfig,
         labels: &[String],
-    ) -> Result<Box<dyn Task<Cpu>>, Failure> {
+    ) -> Result<Box<dyn Task<B>>, Failure> {
         let unit = match config.head_kind() {
             // A masked language model is asked for its labels before, and has none.
             HeadKind::Sequence | HeadKind::Vocabulary => Unit::Row,

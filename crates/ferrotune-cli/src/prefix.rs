@@ -2,11 +2,12 @@
 //! It must not know how they are computed.
 
 use crate::args::{Switch, TrainSettings};
+use crate::device::Machine;
 use crate::exit::{Failure, io, usage};
 use crate::model::BertClassifier;
+use crate::task::shown;
 use ferrotune_data::Encoded;
-use ferrotune_kernels::isa;
-use ferrotune_tensor::{Cpu, Params};
+use ferrotune_tensor::Params;
 use ferrotune_train::model::{FrozenPrefix, Split};
 use ferrotune_train::prefix::{PrefixCache, PrefixCaches, bytes, key, lengths};
 use std::path::{Path, PathBuf};
@@ -24,12 +25,12 @@ pub struct Prefix {
 }
 
 /// Chooses the place and says it.
-pub fn open(
+pub fn open<B: Machine>(
     settings: &TrainSettings,
-    backend: Cpu,
+    backend: &B,
     run: &Path,
     model: &BertClassifier<'_>,
-    params: &Params<Cpu>,
+    params: &Params<B>,
     train: &Split,
     validation: Option<&Split>,
 ) -> Result<Prefix, Failure> {
@@ -57,7 +58,7 @@ pub fn open(
         eprintln!("computed again in each epoch");
         return Ok(none);
     }
-    let frozen: &dyn FrozenPrefix<Cpu> = model;
+    let frozen: &dyn FrozenPrefix<B> = model;
     let lengths = |split: &Split| lengths(frozen, &split.encoded);
     let total = bytes(&lengths(train)) + validation.map_or(0, |split| bytes(&lengths(split)));
     let limit = settings.prefix_cache_memory.unwrap_or_default() << 20;
@@ -67,13 +68,13 @@ pub fn open(
     eprintln!("computed once, {:.0} MiB in {place}", total as f64 / f64::from(1 << 20));
     let rows = if frozen.first_token_only() { "first tokens" } else { "all tokens" };
     let (config, version) = (model.config, env!("CARGO_PKG_VERSION"));
-    let processor = format!("{:?} in {}", isa::current(), backend.precision().name());
+    let processor = format!("{} in {}", backend.processor(), shown(backend.precision()));
     let identity = format!("{config:?}\n{layers} layers, {rows}\n{processor}\n{version}");
     let cache = |split: &Split| -> Result<PrefixCache, Failure> {
         let encoded: &Encoded = &split.encoded;
         Ok(match folder {
             None => PrefixCache::in_memory(lengths(split)),
-            Some(folder) => PrefixCache::in_file(folder, &key(&backend, params, &identity, encoded), lengths(split))?,
+            Some(folder) => PrefixCache::in_file(folder, &key(backend, params, &identity, encoded), lengths(split))?,
         })
     };
     let caches = PrefixCaches { train: cache(train)?, validation: validation.map(cache).transpose()? };

@@ -4,7 +4,7 @@ use crate::args::{LossName, Switch, TaskName, TrainSettings};
 use crate::exit::{Failure, usage};
 use clap::ValueEnum;
 use ferrotune_data::{Need, Table};
-use ferrotune_tensor::Cpu;
+use ferrotune_tensor::Backend;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::tasks::{Binary, DEFAULT_SEPARATOR, Emphasis, MultiLabel, Regression, SingleLabel, Task, Tokens};
 
@@ -103,7 +103,11 @@ pub fn check(name: TaskName, s: &TrainSettings) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Labels that the task cannot use, or class weights for classes that there are not.
-pub fn build(name: TaskName, s: &TrainSettings, train: &Table) -> Result<(Box<dyn Task<Cpu>>, String), Failure> {
+pub fn build<B: Backend>(
+    name: TaskName,
+    s: &TrainSettings,
+    train: &Table,
+) -> Result<(Box<dyn Task<B>>, String), Failure> {
     let focal_gamma = (loss_name(name, s) == LossName::Focal).then(|| s.focal_gamma.unwrap_or(GAMMA) as f32);
     let emphasis = Emphasis { smoothing: s.label_smoothing.unwrap_or(0.0) as f32, focal_gamma };
     let mut said = match focal_gamma {
@@ -111,11 +115,11 @@ pub fn build(name: TaskName, s: &TrainSettings, train: &Table) -> Result<(Box<dy
         None if emphasis.smoothing > 0.0 => format!("cross-entropy, smoothing {}", emphasis.smoothing),
         None => "cross-entropy".to_string(),
     };
-    let task: Box<dyn Task<Cpu>> = match name {
+    let task: Box<dyn Task<B>> = match name {
         TaskName::Classification => {
             let mut task = SingleLabel::from_table(train)?.with_emphasis(emphasis);
             if let Some(spec) = &s.class_weights {
-                let names = Task::<Cpu>::labels(&task).to_vec();
+                let names = Task::<B>::labels(&task).to_vec();
                 let weights = if spec == "auto" { task.balanced_weights(train)? } else { weights(spec, &names)? };
                 let shown: Vec<String> = names.iter().zip(&weights).map(|(name, w)| format!("{name} {w:.4}")).collect();
                 said += &format!(", class weights {}", shown.join(", "));

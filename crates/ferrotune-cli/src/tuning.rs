@@ -5,20 +5,25 @@ use crate::settings::Resolved;
 use ferrotune_bert::parts::{self, LayerwiseRates, Part};
 use ferrotune_bert::{EncoderConfig, HeadKind, lora};
 use ferrotune_optim::{Anchor, Groups};
-use ferrotune_tensor::{Cpu, Params};
+use ferrotune_tensor::{Backend, Params};
 use ferrotune_train::thaw::Thaw;
 
 /// `--reinit-layers`: gives the pooler and the top layers new random values.
 ///
 /// # Errors
 /// More layers than the model has.
-pub fn restart_top(resolved: &Resolved, params: &mut Params<Cpu>, config: &EncoderConfig) -> Result<(), Failure> {
+pub fn restart_top<B: Backend>(
+    backend: &B,
+    resolved: &Resolved,
+    params: &mut Params<B>,
+    config: &EncoderConfig,
+) -> Result<(), Failure> {
     let (count, layers) = (resolved.reinit_layers, config.num_hidden_layers);
     if count > layers {
         return Err(usage(format!("--reinit-layers is {count}; this model has {layers} layers")));
     }
     if count > 0 {
-        let anew = parts::reinitialise_top(&Cpu, params, config, count, resolved.numbers.seed);
+        let anew = parts::reinitialise_top(backend, params, config, count, resolved.numbers.seed);
         let which = if count == 1 {
             format!("layer {}", layers - 1)
         } else {
@@ -56,7 +61,7 @@ pub fn override_dropouts(resolved: &Resolved, config: &mut EncoderConfig, kind: 
 }
 
 /// `--bitfit` and `--lora-rank`: freezes all but biases, or adapters, and the head.
-pub fn keep_few(resolved: &Resolved, params: &mut Params<Cpu>) {
+pub fn keep_few<B: Backend>(resolved: &Resolved, params: &mut Params<B>) {
     if resolved.lora.is_some() {
         lora::freeze_all_but_adapters(params);
     }
@@ -73,11 +78,12 @@ pub fn keep_few(resolved: &Resolved, params: &mut Params<Cpu>) {
 }
 
 /// `--l2-sp`: holds the pretrained values of what is trained in embeddings and layers, but for layers that start anew.
-pub fn anchor(
+pub fn anchor<B: Backend>(
+    backend: &B,
     resolved: &Resolved,
-    params: &Params<Cpu>,
+    params: &Params<B>,
     config: &EncoderConfig,
-) -> Result<Option<Anchor<Cpu>>, Failure> {
+) -> Result<Option<Anchor<B>>, Failure> {
     if resolved.l2_sp == 0.0 {
         return Ok(None);
     }
@@ -87,7 +93,7 @@ pub fn anchor(
         Part::Layer(layer) => layer < known,
         Part::Pooler | Part::Head => false,
     };
-    let anchor = Anchor::new(&Cpu, params, resolved.l2_sp, has_past);
+    let anchor = Anchor::new(backend, params, resolved.l2_sp, has_past);
     if anchor.is_empty() {
         return Err(usage(
             "--l2-sp pulls pretrained weights back, and none of them is trained; leave it out, or freeze less",
@@ -105,7 +111,7 @@ pub fn anchor(
 ///
 /// # Errors
 /// Too few epochs for some of them (code 2): they would never move.
-pub fn thaw(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -> Result<Thaw, Failure> {
+pub fn thaw<B: Backend>(resolved: &Resolved, params: &Params<B>, config: &EncoderConfig) -> Result<Thaw, Failure> {
     let Some(layers_an_epoch) = resolved.gradual_unfreezing else { return Ok(Thaw::default()) };
     let epoch_of = |name: &str| parts::unfreezing_epoch(Part::of(name), config.num_hidden_layers, layers_an_epoch);
     let trained = params.trainable_ids().map(|id| epoch_of(&params.layout().entry(id).name));
@@ -123,7 +129,12 @@ pub fn thaw(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -
 }
 
 /// `--layer-lr-decay` and `--head-lr`: the groups with a learning rate for each part.
-pub fn with_rates(resolved: &Resolved, groups: Groups, params: &Params<Cpu>, config: &EncoderConfig) -> Groups {
+pub fn with_rates<B: Backend>(
+    resolved: &Resolved,
+    groups: Groups,
+    params: &Params<B>,
+    config: &EncoderConfig,
+) -> Groups {
     let rates =
         LayerwiseRates { decay: resolved.layer_lr_decay, head: resolved.head_rate, layers: config.num_hidden_layers };
     if rates.decay != 1.0 || rates.head != 1.0 {

@@ -4,6 +4,7 @@
 use super::on_pool;
 use super::start::Start;
 use crate::args::OptimizerName;
+use crate::device::Machine;
 use crate::exit::{Failure, STOPPED};
 use crate::model::BertClassifier;
 use crate::progress::Progress;
@@ -13,7 +14,7 @@ use crate::{memory, prefix, tuning};
 use ferrotune_bert::pretrained::Pretrained;
 use ferrotune_bert::{EncoderConfig, freeze};
 use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Sgd, adamw};
-use ferrotune_tensor::{Cpu, Params, Pool};
+use ferrotune_tensor::{Backend, Params, Pool};
 use ferrotune_train::events::{Event, Observer, Tee};
 use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::model::Split;
@@ -24,13 +25,13 @@ use ferrotune_train::trainer::{Outcome, Run, train};
 use std::sync::atomic::AtomicBool;
 
 /// What a run learns from.
-pub struct Rows<'a> {
+pub struct Rows<'a, B: Backend> {
     /// Training rows.
     pub train: &'a Split,
     /// Rows that choose the best epoch.
     pub validation: Option<&'a Split>,
     /// What is learned.
-    pub objective: &'a dyn Objective<Cpu>,
+    pub objective: &'a dyn Objective<B>,
     /// Whether the rows are the same in every epoch, so that what a frozen bottom gives can be kept.
     pub stay: bool,
     /// What is odd about them.
@@ -48,30 +49,30 @@ pub struct Course<'a> {
 }
 
 /// A model, and what moves it.
-pub struct Ready {
-    loaded: Pretrained<Cpu>,
-    anchor: Option<Anchor<Cpu>>,
+pub struct Ready<B: Backend> {
+    loaded: Pretrained<B>,
+    anchor: Option<Anchor<B>>,
     thaw: Thaw,
-    optimizer: Box<dyn Optimizer<Cpu>>,
+    optimizer: Box<dyn Optimizer<B>>,
 }
 
-impl Ready {
+impl<B: Machine> Ready<B> {
     /// Does with a loaded model what the settings say. Nothing is written, so that a setting which does not fit the model leaves no trace.
     ///
     /// # Errors
     /// Such a setting.
-    pub fn of(resolved: &Resolved, start: &Start, mut loaded: Pretrained<Cpu>) -> Result<Ready, Failure> {
+    pub fn of(backend: &B, resolved: &Resolved, start: &Start, mut loaded: Pretrained<B>) -> Result<Ready<B>, Failure> {
         eprintln!("weights    {}", loaded.report.summary());
         if let Some(why) = &loaded.head_replaced {
             eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
         }
         tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;
-        tuning::restart_top(resolved, &mut loaded.params, &start.config)?;
+        tuning::restart_top(backend, resolved, &mut loaded.params, &start.config)?;
         freeze::freeze(&mut loaded.params, &start.frozen);
         tuning::keep_few(resolved, &mut loaded.params);
-        let anchor = tuning::anchor(resolved, &loaded.params, &start.config)?;
+        let anchor = tuning::anchor(backend, resolved, &loaded.params, &start.config)?;
         let thaw = tuning::thaw(resolved, &loaded.params, &start.config)?;
-        let optimizer = optimizer(resolved, &loaded.params, &start.config);
+        let optimizer = optimizer(backend, resolved, &loaded.params, &start.config);
         loaded.model.base.encoder.checkpointing = resolved.checkpointing;
         Ok(Ready { loaded, anchor, thaw, optimizer })
     }
@@ -83,11 +84,11 @@ impl Ready {
     pub fn train(
         mut self,
         resolved: &Resolved,
-        backend: Cpu,
-        rows: &Rows<'_>,
+        backend: &B,
+        rows: &Rows<'_, B>,
         folder: &mut RunFolder,
         course: &Course<'_>,
-    ) -> Result<(Pretrained<Cpu>, Outcome), Failure> {
+    ) -> Result<(Pretrained<B>, Outcome), Failure> {
         let mut observer = Tee::new();
         observer.add(Progress::new());
         observer.add(folder.metrics_log()?);
@@ -97,7 +98,7 @@ impl Ready {
         let warnings = longer_than_a_pass(resolved, rows.train).into_iter().chain(rows.warnings.iter().cloned());
         warnings.for_each(|warning| observer.on(&Event::warning(warning)));
 
-        let mut pool = Pool::new(backend);
+        let mut pool = Pool::new(backend.clone());
         let Pretrained { config, model, params, .. } = &mut self.loaded;
         let frozen_layers = freeze::frozen_layers(params, config);
         let classifier = BertClassifier { model, config, frozen_layers };
@@ -115,7 +116,7 @@ impl Ready {
         }
         let outcome = on_pool(|| {
             train(Run {
-                backend: &backend,
+                backend,
                 model: &classifier,
                 params,
                 optimizer: self.optimizer.as_mut(),
@@ -151,7 +152,12 @@ fn longer_than_a_pass(resolved: &Resolved, train: &Split) -> Option<String> {
 }
 
 /// The optimizer that was asked for, and what decays.
-fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) -> Box<dyn Optimizer<Cpu>> {
+fn optimizer<B: Backend>(
+    backend: &B,
+    resolved: &Resolved,
+    params: &Params<B>,
+    config: &EncoderConfig,
+) -> Box<dyn Optimizer<B>> {
     let groups = tuning::with_rates(resolved, Groups::standard(params, resolved.weight_decay), params, config);
     let [weights, vectors] = Groups::counts(params);
     eprintln!(
@@ -159,7 +165,7 @@ fn optimizer(resolved: &Resolved, params: &Params<Cpu>, config: &EncoderConfig) 
         resolved.weight_decay, weights.tensors, weights.elements, vectors.tensors, vectors.elements
     );
     match resolved.optimizer {
-        OptimizerName::Adamw => Box::new(AdamW::new(&Cpu, params, groups, adamw::BETAS, adamw::EPS)),
-        OptimizerName::Sgd => Box::new(Sgd::new(&Cpu, params, groups, resolved.momentum)),
+        OptimizerName::Adamw => Box::new(AdamW::new(backend, params, groups, adamw::BETAS, adamw::EPS)),
+        OptimizerName::Sgd => Box::new(Sgd::new(backend, params, groups, resolved.momentum)),
     }
 }

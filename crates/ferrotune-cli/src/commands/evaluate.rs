@@ -4,14 +4,14 @@ use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{EvaluateArgs, LongTextsName};
 use crate::data::{check_vocabulary, cut};
 use crate::depth::Depth;
-use crate::device::device;
+use crate::device::{Machine, Work, device};
 use crate::exit::{Failure, usage};
 use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::{report, settings};
 use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_data::{Tokenizer, read_table_with};
-use ferrotune_tensor::{Cpu, Pool};
+use ferrotune_tensor::Pool;
 use ferrotune_train::evaluate::logits;
 use ferrotune_train::metrics::Report;
 use ferrotune_train::model::Split;
@@ -29,11 +29,22 @@ struct Evaluation<'a> {
 /// Runs the command.
 pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
-    let backend = device(args.precision)?;
+    device(args.precision)?.run(args)
+}
+
+impl Work for &EvaluateArgs {
+    type Output = Result<(), Failure>;
+
+    fn on<B: Machine>(self, backend: B) -> Result<(), Failure> {
+        run_on(&backend, self)
+    }
+}
+
+fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     let folder = find_model(&args.model)?.folder;
-    let loaded = pretrained::load(&Cpu, &folder, Head::Stored)?;
+    let loaded = pretrained::load(backend, &folder, Head::Stored)?;
     let notes = Notes::read(&folder)?;
-    let task = notes.stored_task(&folder, &loaded.config, &loaded.labels)?;
+    let task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
     if args.mistakes.is_some() && !matches!(task.name(), "classification" | "binary") {
         let name = task.name();
         return Err(usage(format!("--mistakes shows rows with one class each; the task of this model is {name}")));
@@ -49,8 +60,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let targets = task.targets(&table, &encoded)?;
     let split = Split::of_rows(encoded, targets);
     let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
-    let pool = &mut Pool::new(backend);
-    let logits = on_pool(|| logits(&backend, &model, &loaded.params, pool, &split.encoded, None))?;
+    let pool = &mut Pool::new(backend.clone());
+    let logits = on_pool(|| logits(backend, &model, &loaded.params, pool, &split.encoded, None))?;
     let targets = split.row_targets();
     let result = task.report(&logits, &targets);
     let depth = task.classified(&logits, &targets).map(|said| Depth::new(&said, &table.rows, args.mistakes));

@@ -3,14 +3,14 @@
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{InputFormat, LongTextsName, OutputFormat, PredictArgs};
 use crate::data::{check_vocabulary, kept};
-use crate::device::device;
+use crate::device::{Machine, Work, device};
 use crate::exit::{Failure, io, usage};
 use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::settings;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{Encoded, Format, Need, Row, Tokenizer, stream_with};
-use ferrotune_tensor::{Cpu, Pool};
+use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::evaluate::{answers, logits};
 use ferrotune_train::tasks::{Answer, Prediction, Unit};
 use serde_json::Value;
@@ -24,7 +24,18 @@ const BLOCK: usize = 256;
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
-    let backend = device(args.precision)?;
+    device(args.precision)?.run(args)
+}
+
+impl Work for &PredictArgs {
+    type Output = Result<(), Failure>;
+
+    fn on<B: Machine>(self, backend: B) -> Result<(), Failure> {
+        run_on(&backend, self)
+    }
+}
+
+fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
     let format = args.format.unwrap_or_else(|| {
         let jsonl = Path::new(&args.output).extension().is_some_and(|ext| ext == "jsonl" || ext == "ndjson");
         if jsonl { OutputFormat::Jsonl } else { OutputFormat::Csv }
@@ -33,9 +44,9 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
         return Err(usage("--logits needs --format jsonl"));
     }
     let folder = find_model(&args.model)?.folder;
-    let loaded = pretrained::load(&Cpu, &folder, Head::Stored)?;
+    let loaded = pretrained::load(backend, &folder, Head::Stored)?;
     let notes = Notes::read(&folder)?;
-    let task = notes.stored_task(&folder, &loaded.config, &loaded.labels)?;
+    let task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
     let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
     let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
     let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
@@ -49,7 +60,7 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     if format == OutputFormat::Csv {
         writer.header(rows.headers(), task.columns())?;
     }
-    let mut predictor = Predictor { backend, loaded: &loaded, pool: Pool::new(backend) };
+    let mut predictor = Predictor { backend, loaded: &loaded, pool: Pool::new(backend.clone()) };
     let (mut done, mut cut, mut windowed, mut silent) = (0, 0, 0, 0);
     loop {
         let (mut block, mut fields) = (Vec::new(), Vec::new());
@@ -112,17 +123,17 @@ fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failur
     Ok((Box::new(BufReader::new(file)), args.input.clone(), format))
 }
 
-struct Predictor<'a> {
-    backend: Cpu,
-    loaded: &'a Pretrained<Cpu>,
-    pool: Pool<Cpu>,
+struct Predictor<'a, B: Backend> {
+    backend: &'a B,
+    loaded: &'a Pretrained<B>,
+    pool: Pool<B>,
 }
 
-impl Predictor<'_> {
+impl<B: Backend> Predictor<'_, B> {
     fn logits(&mut self, encoded: &Encoded) -> Result<Vec<f32>, Failure> {
         let model = BertClassifier { model: &self.loaded.model, config: &self.loaded.config, frozen_layers: None };
         let (params, pool) = (&self.loaded.params, &mut self.pool);
-        Ok(on_pool(|| logits(&self.backend, &model, params, pool, encoded, None))?)
+        Ok(on_pool(|| logits(self.backend, &model, params, pool, encoded, None))?)
     }
 }
 

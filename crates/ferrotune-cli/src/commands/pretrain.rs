@@ -4,8 +4,9 @@ use super::attempt::{Course, Ready, Rows};
 use super::start::Start;
 use super::train::stop_on_signal;
 use super::use_threads;
-use crate::args::PretrainArgs;
+use crate::args::{EarlierRun, PretrainArgs};
 use crate::data::check_vocabulary;
+use crate::device::{Machine, Work};
 use crate::exit::{Failure, usage};
 use crate::run_folder::{BEST, RunFolder};
 use crate::settings::{Pretraining, resolve_pretraining};
@@ -13,7 +14,6 @@ use crate::{fingerprint, memory, report, task};
 use ferrotune_bert::EncoderConfig;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{DataError, Row, Tokenizer, read_texts, shuffled};
-use ferrotune_tensor::Cpu;
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::{MaskedTokens, Objective};
 use ferrotune_train::trainer::Outcome;
@@ -26,23 +26,45 @@ pub fn run(args: PretrainArgs) -> Result<(), Failure> {
     let resolved = &mut asked.run;
     use_threads(resolved.settings.threads)?;
     let start = Start::of(resolved)?;
+    let device = start.device.clone();
+    device.run(One { asked, start, earlier: args.earlier })
+}
+
+/// A run whose device and model are known.
+struct One {
+    asked: Pretraining,
+    start: Start,
+    earlier: EarlierRun,
+}
+
+impl Work for One {
+    type Output = Result<(), Failure>;
+
+    fn on<B: Machine>(self, backend: B) -> Result<(), Failure> {
+        run_on(&backend, self)
+    }
+}
+
+fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
+    let One { mut asked, start, earlier } = one;
+    let resolved = &mut asked.run;
     let model_folder = &start.model.folder;
     let head = Head::Vocabulary { seed: resolved.numbers.seed };
-    let loaded = pretrained::load(&Cpu, model_folder, head)?;
+    let loaded = pretrained::load(backend, model_folder, head)?;
     let texts = Texts::read(&asked, model_folder, &start.config)?;
     let resolved = &mut asked.run;
-    let known = Objective::<Cpu>::metrics(&texts.objective);
+    let known = Objective::<B>::metrics(&texts.objective);
     resolved.numbers.metric = task::metric("masked language modelling", known, resolved.settings.metric)?;
     resolved.settings.metric = Some(resolved.numbers.metric);
-    let ready = Ready::of(resolved, &start, loaded)?;
-    let mut fingerprint = fingerprint::of(resolved, model_folder)?;
+    let ready = Ready::of(backend, resolved, &start, loaded)?;
+    let mut fingerprint = fingerprint::of(resolved, model_folder, &backend.processor())?;
     for key in ["held-out", "whole-word-masking"] {
         if let Some(value) = asked.table.get(key) {
             fingerprint.fix(key, value.clone());
         }
     }
 
-    let mut folder = RunFolder::open(&resolved.output, args.earlier.resume, args.earlier.overwrite)?;
+    let mut folder = RunFolder::open(&resolved.output, earlier.resume, earlier.overwrite)?;
     folder.write_settings(&asked.table)?;
     let rows = Rows {
         train: &texts.train,
@@ -53,10 +75,10 @@ pub fn run(args: PretrainArgs) -> Result<(), Failure> {
         warnings: &[],
     };
     let stop = stop_on_signal();
-    let course = Course { fingerprint: &fingerprint, stop: &stop, resume: args.earlier.resume };
-    let (loaded, outcome) = ready.train(resolved, start.backend, &rows, &mut folder, &course)?;
+    let course = Course { fingerprint: &fingerprint, stop: &stop, resume: earlier.resume };
+    let (loaded, outcome) = ready.train(resolved, backend, &rows, &mut folder, &course)?;
     let Pretrained { config, params, .. } = &loaded;
-    pretrained::save_vocabulary(&Cpu, &folder.path().join(BEST), config, params, model_folder, true)?;
+    pretrained::save_vocabulary(backend, &folder.path().join(BEST), config, params, model_folder, true)?;
     folder.write_results(&results(&asked, &outcome))?;
     finish(&outcome, folder.path());
     Ok(())

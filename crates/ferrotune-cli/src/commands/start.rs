@@ -3,17 +3,17 @@
 
 use super::find_model;
 use crate::args::Precision;
-use crate::device::{self, device};
+use crate::device::{Device, device};
 use crate::exit::{Failure, usage};
 use crate::hub;
 use crate::settings::Resolved;
+use crate::task::shown;
 use ferrotune_bert::{EncoderConfig, freeze};
-use ferrotune_tensor::Cpu;
 
 /// The ground of a run.
 pub struct Start {
     /// Where products are computed.
-    pub backend: Cpu,
+    pub device: Device,
     /// The pretrained model.
     pub model: hub::Resolved,
     /// Its configuration, as the folder has it.
@@ -28,10 +28,11 @@ impl Start {
     /// # Errors
     /// No such model or precision, and what this model cannot do: rows so long, parts to freeze that it does not have.
     pub fn of(resolved: &mut Resolved) -> Result<Start, Failure> {
-        let backend = device(resolved.precision)?;
-        resolved.settings.precision = Some(device::resolved(backend));
+        let device = device(resolved.precision)?;
+        let precision = device.precision();
+        resolved.settings.precision = Some(precision);
         if resolved.precision != Precision::F32 {
-            eprintln!("precision  {} in matrix products", backend.precision().name());
+            eprintln!("precision  {} in matrix products", shown(precision));
         }
         let model = find_model(&resolved.model)?;
         eprintln!("model      {} ({})", model.folder.display(), model.source);
@@ -42,6 +43,6 @@ impl Start {
             return Err(usage(format!("--max-length is {asked}; this model reads at most {most} tokens")));
         }
         let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
-        Ok(Start { backend, model, config, frozen: frozen.unwrap_or_default() })
+        Ok(Start { device, model, config, frozen: frozen.unwrap_or_default() })
     }
 }

@@ -6,6 +6,7 @@ use super::start::Start;
 use super::{on_pool, use_threads};
 use crate::args::TrainArgs;
 use crate::data::Data;
+use crate::device::{Machine, Work};
 use crate::exit::{Failure, usage};
 use crate::model::{BertClassifier, head_kind};
 use crate::notes::Notes;
@@ -15,7 +16,7 @@ use crate::settings::{Resolved, resolve, said};
 use crate::{fingerprint, memory, report, task};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
-use ferrotune_tensor::{Cpu, Pool};
+use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::advice::{Advice, Facts, advise};
 use ferrotune_train::evaluate::{evaluate, logits};
 use ferrotune_train::metrics::{Report, Summary};
@@ -66,18 +67,41 @@ pub(super) fn one(
     stop: &AtomicBool,
 ) -> Result<Finished, Failure> {
     let start = Start::of(&mut resolved)?;
-    let (backend, model_folder) = (start.backend, &start.model.folder);
+    let device = start.device.clone();
+    device.run(One { resolved, start, resume, overwrite, stop })
+}
+
+/// A run whose device and model are known.
+struct One<'a> {
+    resolved: Resolved,
+    start: Start,
+    resume: bool,
+    overwrite: bool,
+    stop: &'a AtomicBool,
+}
+
+impl Work for One<'_> {
+    type Output = Result<Finished, Failure>;
+
+    fn on<B: Machine>(self, backend: B) -> Result<Finished, Failure> {
+        run_on(&backend, self)
+    }
+}
+
+fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
+    let One { mut resolved, start, resume, overwrite, stop } = one;
+    let model_folder = &start.model.folder;
     let mut data = Data::read(&resolved, model_folder, &start.config)?;
     resolved.numbers.metric = task::metric(data.task.name(), data.task.metrics(), resolved.settings.metric)?;
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
     check_restarts(&resolved, &data)?;
-    let fingerprint = fingerprint::of(&resolved, model_folder)?;
+    let fingerprint = fingerprint::of(&resolved, model_folder, &backend.processor())?;
 
     let kind = head_kind(data.task.unit());
-    let ready = |resolved: &Resolved, data: &Data| {
+    let ready = |resolved: &Resolved, data: &Data<B>| {
         let head = Head::For { labels: data.task.labels(), kind, seed: resolved.numbers.seed };
-        let loaded = pretrained::load_with_adapters(&Cpu, model_folder, head, resolved.lora.as_ref())?;
-        Ready::of(resolved, &start, loaded)
+        let loaded = pretrained::load_with_adapters(backend, model_folder, head, resolved.lora.as_ref())?;
+        Ready::of(backend, resolved, &start, loaded)
     };
     let seed = resolved.numbers.seed;
     let restarts = if resume { restarts_of(&resolved.output).unwrap_or(0) } else { 0 };
@@ -111,25 +135,25 @@ pub(super) fn one(
 
     let Pretrained { config, model, params, .. } = &mut loaded;
     let classifier = BertClassifier { model, config, frozen_layers: None };
-    let mut pool = Pool::new(backend);
+    let mut pool = Pool::new(backend.clone());
     let best = folder.path().join(BEST);
     if let Some(spec) = &resolved.lora {
         folder.clear_adapter()?;
-        lora::save(&Cpu, &folder.path().join(ADAPTER), params, config, model.kind(), spec, &resolved.model)?;
-        lora::merge(&Cpu, params, spec);
+        lora::save(backend, &folder.path().join(ADAPTER), params, config, model.kind(), spec, &resolved.model)?;
+        lora::merge(backend, params, spec);
     }
     let mut fitted = None;
     if let (Some(split), true) = (&data.validation, data.task.fits()) {
-        let scores = on_pool(|| logits(&backend, &classifier, params, &mut pool, &split.encoded, None))?;
+        let scores = on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None))?;
         let targets = split.row_targets();
         data.task.fit(&scores, &targets);
         fitted = Some(data.task.report(&scores, &targets));
     }
     let task = data.task.as_ref();
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
-    pretrained::save(&Cpu, &best, &saved_config, model.kind(), task.labels(), params, Some(model_folder), true)?;
+    pretrained::save(backend, &best, &saved_config, model.kind(), task.labels(), params, Some(model_folder), true)?;
     Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
-    let measure = |split| on_pool(|| evaluate(&backend, &classifier, params, &mut pool, split, task, None));
+    let measure = |split| on_pool(|| evaluate(backend, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
     let reports =
         Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
@@ -142,7 +166,7 @@ pub(super) fn one(
 }
 
 /// `--on-degenerate restart` must have something that it can go by.
-fn check_restarts(resolved: &Resolved, data: &Data) -> Result<(), Failure> {
+fn check_restarts<B: Backend>(resolved: &Resolved, data: &Data<B>) -> Result<(), Failure> {
     let by_loss = !resolved.numbers.balanced && data.task.constant_loss(&data.train.targets).is_some();
     if resolved.numbers.leave_degenerate && data.validation.is_none() && !by_loss {
         return Err(usage(
@@ -180,7 +204,7 @@ struct Reports<'a> {
 }
 
 /// What the curves of the run say.
-fn advice(resolved: &Resolved, data: &Data, outcome: &Outcome) -> Vec<Advice> {
+fn advice<B: Backend>(resolved: &Resolved, data: &Data<B>, outcome: &Outcome) -> Vec<Advice> {
     let constant_loss = data.task.constant_loss(&data.train.targets).filter(|_| !resolved.numbers.balanced);
     advise(&Facts {
         epochs: &outcome.epochs,
