@@ -459,13 +459,14 @@ fn a_cache_of_the_frozen_prefix_changes_no_bit() {
     for freeze_spec in ["embeddings", "embeddings,layers.0", "encoder", "encoder,pooler"] {
         let plain = run(&short, freeze_spec, None, None).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        // In memory; in a file that fills; in a file that is full from the start.
-        for place in [None, Some(folder.path()), Some(folder.path())] {
+        // In the device's memory; in memory; in a file that fills; in a file that is full from the start.
+        for place in [None, Some(None), Some(Some(folder.path())), Some(Some(folder.path()))] {
             let mut caches = |model: &BertClassifier<'_>, params: &Params<Cpu>, split: &Split| {
                 let lengths = lengths::<Cpu>(model, &split.encoded);
                 let cache = || match place {
-                    None => PrefixCache::in_memory(lengths.clone()),
-                    Some(folder) => {
+                    None => PrefixCache::on_device(&Cpu, lengths.clone(), model.config.hidden_size),
+                    Some(None) => PrefixCache::in_memory(lengths.clone()),
+                    Some(Some(folder)) => {
                         let key = key(&Cpu, params, freeze_spec, &split.encoded);
                         PrefixCache::in_file(folder, &key, lengths.clone()).unwrap()
                     }

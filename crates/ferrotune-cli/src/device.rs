@@ -18,6 +18,10 @@ pub trait Machine: Backend + Clone {
     fn processor(&self) -> String;
     /// What `--precision` came to.
     fn precision(&self) -> Precision;
+    /// Bytes that are free in the device's own memory; none if its memory is the host's.
+    fn free_memory(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Machine for Cpu {

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 const SPILL: &str = "prefix-cache";
 
 /// The caches of a run, and what to clear away after it.
-pub struct Prefix {
+pub struct Prefix<B: Machine> {
     /// None if nothing is frozen from the bottom, or the cache is off.
-    pub caches: Option<PrefixCaches>,
+    pub caches: Option<PrefixCaches<B>>,
     /// Bytes that the caches will take in memory.
     pub memory: u64,
     spill: Option<PathBuf>,
@@ -33,7 +33,7 @@ pub fn open<B: Machine>(
     params: &Params<B>,
     train: &Split,
     validation: Option<&Split>,
-) -> Result<Prefix, Failure> {
+) -> Result<Prefix<B>, Failure> {
     let none = Prefix::none();
     let Some(layers) = model.frozen_layers else {
         if settings.prefix_cache_dir.is_some() {
@@ -62,29 +62,35 @@ pub fn open<B: Machine>(
     let lengths = |split: &Split| lengths(frozen, &split.encoded);
     let total = bytes(&lengths(train)) + validation.map_or(0, |split| bytes(&lengths(split)));
     let limit = settings.prefix_cache_memory.unwrap_or_default() << 20;
+    // Where the device has memory of its own, half of what is free; the other half is for the steps.
+    let own = backend.free_memory().map_or(0, |free| free / 2);
+    let kept_there = settings.prefix_cache_dir.is_none() && total <= own;
     let spill = run.join(SPILL);
     let folder = settings.prefix_cache_dir.as_deref().or((total > limit).then_some(spill.as_path()));
-    let place = folder.map_or("memory".to_string(), |folder| folder.display().to_string());
+    let folder = folder.filter(|_| !kept_there);
+    let memory = if kept_there { "the device's memory" } else { "memory" };
+    let place = folder.map_or(memory.to_string(), |folder| folder.display().to_string());
     eprintln!("computed once, {:.0} MiB in {place}", total as f64 / f64::from(1 << 20));
     let rows = if frozen.first_token_only() { "first tokens" } else { "all tokens" };
     let (config, version) = (model.config, env!("CARGO_PKG_VERSION"));
     let processor = format!("{} in {}", backend.processor(), shown(backend.precision()));
     let identity = format!("{config:?}\n{layers} layers, {rows}\n{processor}\n{version}");
-    let cache = |split: &Split| -> Result<PrefixCache, Failure> {
+    let cache = |split: &Split| -> Result<PrefixCache<B>, Failure> {
         let encoded: &Encoded = &split.encoded;
         Ok(match folder {
+            None if kept_there => PrefixCache::on_device(backend, lengths(split), frozen.width()),
             None => PrefixCache::in_memory(lengths(split)),
             Some(folder) => PrefixCache::in_file(folder, &key(backend, params, &identity, encoded), lengths(split))?,
         })
     };
     let caches = PrefixCaches { train: cache(train)?, validation: validation.map(cache).transpose()? };
-    let memory = if folder.is_none() { total } else { 0 };
+    let memory = if folder.is_none() && !kept_there { total } else { 0 };
     Ok(Prefix { caches: Some(caches), memory, spill: (folder == Some(&spill)).then_some(spill) })
 }
 
-impl Prefix {
+impl<B: Machine> Prefix<B> {
     /// Nothing is kept.
-    pub fn none() -> Prefix {
+    pub fn none() -> Prefix<B> {
         Prefix { caches: None, memory: 0, spill: None }
     }
 

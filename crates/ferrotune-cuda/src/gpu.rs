@@ -171,22 +171,63 @@ impl<D: Device> Backend for Gpu<D> {
     fn sum_backward(&self, dx: Target<'_, Gpu<D>>, k: f32, dy: Ref<'_>) {
         launch::elementwise::sum_backward(self, dx, k, dy);
     }
-    fn linear(&self, pool: &mut Pool<Gpu<D>>, y: Mut<'_>, pre: Option<Mut<'_>>, x: Ref<'_>, w: Ref<'_>, b: Ref<'_>, dims: LinearDims) {
+    fn linear(
+        &self,
+        pool: &mut Pool<Gpu<D>>,
+        y: Mut<'_>,
+        pre: Option<Mut<'_>>,
+        x: Ref<'_>,
+        w: Ref<'_>,
+        b: Ref<'_>,
+        dims: LinearDims,
+    ) {
         launch::linear::linear(self, pool, y, pre, x, w, b, dims);
     }
-    fn linear_backward(&self, pool: &mut Pool<Gpu<D>>, grads: LinearGrads<'_, Gpu<D>>, dy: Ref<'_>, x: Ref<'_>, w: Ref<'_>, dims: LinearDims) {
+    fn linear_backward(
+        &self,
+        pool: &mut Pool<Gpu<D>>,
+        grads: LinearGrads<'_, Gpu<D>>,
+        dy: Ref<'_>,
+        x: Ref<'_>,
+        w: Ref<'_>,
+        dims: LinearDims,
+    ) {
         launch::linear::linear_backward(self, pool, grads, dy, x, w, dims);
     }
-    fn add_norm(&self, y: Mut<'_>, mean: Mut<'_>, rstd: Mut<'_>, input: AddNorm<'_, '_, Gpu<D>>, bias: Ref<'_>, eps: f32) {
+    fn add_norm(
+        &self,
+        y: Mut<'_>,
+        mean: Mut<'_>,
+        rstd: Mut<'_>,
+        input: AddNorm<'_, '_, Gpu<D>>,
+        bias: Ref<'_>,
+        eps: f32,
+    ) {
         launch::add_norm::add_norm(self, y, mean, rstd, input, bias, eps);
     }
-    fn add_norm_backward(&self, pool: &mut Pool<Gpu<D>>, grads: AddNormGrads<'_, Gpu<D>>, dy: Ref<'_>, input: AddNorm<'_, '_, Gpu<D>>, mean: Ref<'_>, rstd: Ref<'_>) {
+    fn add_norm_backward(
+        &self,
+        pool: &mut Pool<Gpu<D>>,
+        grads: AddNormGrads<'_, Gpu<D>>,
+        dy: Ref<'_>,
+        input: AddNorm<'_, '_, Gpu<D>>,
+        mean: Ref<'_>,
+        rstd: Ref<'_>,
+    ) {
         launch::add_norm::add_norm_backward(self, pool, grads, dy, input, mean, rstd);
     }
     fn attention(&self, ctx: Mut<'_>, lse: Mut<'_>, input: Attention<'_, '_, Gpu<D>>) {
         launch::attention::attention(self, ctx, lse, input);
     }
-    fn attention_backward(&self, pool: &mut Pool<Gpu<D>>, grads: &mut [Target<'_, Gpu<D>>], dctx: Ref<'_>, ctx: Ref<'_>, lse: Ref<'_>, input: Attention<'_, '_, Gpu<D>>) {
+    fn attention_backward(
+        &self,
+        pool: &mut Pool<Gpu<D>>,
+        grads: &mut [Target<'_, Gpu<D>>],
+        dctx: Ref<'_>,
+        ctx: Ref<'_>,
+        lse: Ref<'_>,
+        input: Attention<'_, '_, Gpu<D>>,
+    ) {
         launch::attention::attention_backward(self, pool, grads, dctx, ctx, lse, input);
     }
     fn embedding(&self, y: Mut<'_>, tables: &[(Ref<'_>, &[u32])], width: usize) {
@@ -231,34 +272,91 @@ impl<D: Device> Backend for Gpu<D> {
     fn softmax_backward(&self, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, y: Ref<'_>, cols: usize) {
         launch::softmax::softmax_backward(self, dx, dy, y, cols);
     }
-    fn cross_entropy(&self, loss: Mut<'_>, probabilities: Mut<'_>, logits: Ref<'_>, labels: &[u32], classes: usize, k: f32) {
+    fn cross_entropy(
+        &self,
+        loss: Mut<'_>,
+        probabilities: Mut<'_>,
+        logits: Ref<'_>,
+        labels: &[u32],
+        classes: usize,
+        k: f32,
+    ) {
         launch::losses::cross_entropy(self, loss, probabilities, logits, labels, classes, k);
     }
-    fn cross_entropy_backward(&self, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, probabilities: Ref<'_>, labels: &[u32], classes: usize, k: f32) {
+    fn cross_entropy_backward(
+        &self,
+        dlogits: Target<'_, Gpu<D>>,
+        dloss: Ref<'_>,
+        probabilities: Ref<'_>,
+        labels: &[u32],
+        classes: usize,
+        k: f32,
+    ) {
         launch::losses::cross_entropy_backward(self, dlogits, dloss, probabilities, labels, classes, k);
     }
     fn binary_cross_entropy(&self, loss: Mut<'_>, logits: Ref<'_>, targets: &[f32], k: f32) {
         launch::losses::binary_cross_entropy(self, loss, logits, targets, k);
     }
-    fn binary_cross_entropy_backward(&self, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, logits: Ref<'_>, targets: &[f32], k: f32) {
+    fn binary_cross_entropy_backward(
+        &self,
+        dlogits: Target<'_, Gpu<D>>,
+        dloss: Ref<'_>,
+        logits: Ref<'_>,
+        targets: &[f32],
+        k: f32,
+    ) {
         launch::losses::binary_cross_entropy_backward(self, dlogits, dloss, logits, targets, k);
     }
-    fn weighted_cross_entropy(&self, loss: Mut<'_>, logits: Ref<'_>, labels: &[u32], weights: &[f32], smoothing: f32, k: f32) {
+    fn weighted_cross_entropy(
+        &self,
+        loss: Mut<'_>,
+        logits: Ref<'_>,
+        labels: &[u32],
+        weights: &[f32],
+        smoothing: f32,
+        k: f32,
+    ) {
         launch::losses::weighted_cross_entropy(self, loss, logits, labels, weights, smoothing, k);
     }
-    fn weighted_cross_entropy_backward(&self, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, logits: Ref<'_>, labels: &[u32], weights: &[f32], smoothing: f32, k: f32) {
+    fn weighted_cross_entropy_backward(
+        &self,
+        dlogits: Target<'_, Gpu<D>>,
+        dloss: Ref<'_>,
+        logits: Ref<'_>,
+        labels: &[u32],
+        weights: &[f32],
+        smoothing: f32,
+        k: f32,
+    ) {
         launch::losses::weighted_cross_entropy_backward(self, dlogits, dloss, logits, labels, weights, smoothing, k);
     }
     fn focal(&self, loss: Mut<'_>, logits: Ref<'_>, labels: &[u32], weights: &[f32], gamma: f32, k: f32) {
         launch::losses::focal(self, loss, logits, labels, weights, gamma, k);
     }
-    fn focal_backward(&self, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, logits: Ref<'_>, labels: &[u32], weights: &[f32], gamma: f32, k: f32) {
+    fn focal_backward(
+        &self,
+        dlogits: Target<'_, Gpu<D>>,
+        dloss: Ref<'_>,
+        logits: Ref<'_>,
+        labels: &[u32],
+        weights: &[f32],
+        gamma: f32,
+        k: f32,
+    ) {
         launch::losses::focal_backward(self, dlogits, dloss, logits, labels, weights, gamma, k);
     }
     fn binary_focal(&self, loss: Mut<'_>, logits: Ref<'_>, targets: &[f32], gamma: f32, k: f32) {
         launch::losses::binary_focal(self, loss, logits, targets, gamma, k);
     }
-    fn binary_focal_backward(&self, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, logits: Ref<'_>, targets: &[f32], gamma: f32, k: f32) {
+    fn binary_focal_backward(
+        &self,
+        dlogits: Target<'_, Gpu<D>>,
+        dloss: Ref<'_>,
+        logits: Ref<'_>,
+        targets: &[f32],
+        gamma: f32,
+        k: f32,
+    ) {
         launch::losses::binary_focal_backward(self, dlogits, dloss, logits, targets, gamma, k);
     }
     fn squared_error(&self, loss: Mut<'_>, x: Ref<'_>, targets: &[f32], k: f32) {
@@ -273,13 +371,30 @@ impl<D: Device> Backend for Gpu<D> {
     fn huber_backward(&self, dx: Target<'_, Gpu<D>>, dloss: Ref<'_>, x: Ref<'_>, targets: &[f32], delta: f32, k: f32) {
         launch::losses::huber_backward(self, dx, dloss, x, targets, delta, k);
     }
-    fn adamw(&self, p: Mut<'_>, m: Mut<'_>, v: Mut<'_>, g: Ref<'_>, parts: &[(Range<usize>, AdamW)], grad_scale: &Scalar<D>) {
+    fn adamw(
+        &self,
+        p: Mut<'_>,
+        m: Mut<'_>,
+        v: Mut<'_>,
+        g: Ref<'_>,
+        parts: &[(Range<usize>, AdamW)],
+        grad_scale: &Scalar<D>,
+    ) {
         launch::optimizer::adamw(self, p, m, v, g, parts, grad_scale);
     }
     fn adamw_idle(&self, p: Mut<'_>, m: Mut<'_>, v: Mut<'_>, width: usize, rows: &[(u32, u32)], steps: &[AdamW]) {
         launch::optimizer::adamw_idle(self, p, m, v, width, rows, steps);
     }
-    fn sgd(&self, p: Mut<'_>, velocity: Mut<'_>, g: Ref<'_>, lr: f32, momentum: f32, weight_decay: f32, grad_scale: &Scalar<D>) {
+    fn sgd(
+        &self,
+        p: Mut<'_>,
+        velocity: Mut<'_>,
+        g: Ref<'_>,
+        lr: f32,
+        momentum: f32,
+        weight_decay: f32,
+        grad_scale: &Scalar<D>,
+    ) {
         launch::optimizer::sgd(self, p, velocity, g, lr, momentum, weight_decay, grad_scale);
     }
     fn penalty_add(&self, g: Mut<'_>, p: Ref<'_>, l1: f32, l2: f32) {

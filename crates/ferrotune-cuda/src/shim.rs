@@ -96,12 +96,24 @@ impl Device for Shim {
         // SAFETY: the name ends with a zero byte, and `size` outlives the call.
         let body = unsafe { ferrotune_shim_find(name.as_ptr(), &mut size) };
         let Some(body) = body else { DeviceError::throw(format!("launch `{kernel}`"), "there is no such kernel") };
-        assert!(size as usize == size_of::<P>(), "{kernel}: parameters of {} bytes, its twin has {size}", size_of::<P>());
+        assert!(
+            size as usize == size_of::<P>(),
+            "{kernel}: parameters of {} bytes, its twin has {size}",
+            size_of::<P>()
+        );
         let [x, y] = grid.blocks;
         let shared = c_ulong::from(grid.shared);
         // SAFETY: the parameters have the size of their twin; what they point to was checked by the launch that filled them.
         unsafe {
-            ferrotune_shim_run(body, std::ptr::from_ref(params).cast(), x, y, grid.threads, shared, self.descending.into());
+            ferrotune_shim_run(
+                body,
+                std::ptr::from_ref(params).cast(),
+                x,
+                y,
+                grid.threads,
+                shared,
+                self.descending.into(),
+            );
         }
     }
 
@@ -111,7 +123,8 @@ impl Device for Shim {
         assert!(a.kind == b.kind && !c.transposed, "{product:?}");
         for row in 0..m {
             for column in 0..n {
-                let sum = (0..k).map(|i| round(at(a, [row, i], [m, k])) * round(at(b, [i, column], [k, n]))).sum::<f64>();
+                let sum =
+                    (0..k).map(|i| round(at(a, [row, i], [m, k])) * round(at(b, [i, column], [k, n]))).sum::<f64>();
                 let old = if beta == 0.0 { 0.0 } else { f64::from(beta) * at(c, [row, column], [m, n]) };
                 let bias = bias.map_or(0.0, |bias| {
                     let bias = Matrix { address: bias, kind: Kind::F32, transposed: false };

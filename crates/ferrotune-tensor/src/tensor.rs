@@ -27,6 +27,12 @@ impl<B: Backend> Clone for View<'_, B> {
 impl<B: Backend> Copy for View<'_, B> {}
 
 impl<B: Backend> Tensor<B> {
+    /// An activation outside of any pool, contents unspecified.
+    pub fn on(backend: &B, shape: impl Into<Shape>) -> Tensor<B> {
+        let shape = shape.into();
+        Tensor { shape, role: Role::Activation, buf: backend.alloc(shape.len(), Role::Activation) }
+    }
+
     /// The tensor, borrowed.
     pub fn view(&self) -> View<'_, B> {
         View { shape: self.shape, data: self.data() }
@@ -58,10 +64,6 @@ impl<B: Backend> Tensor<B> {
 }
 
 impl Tensor<Cpu> {
-    fn of(shape: Shape) -> Tensor<Cpu> {
-        Tensor { shape, role: Role::Activation, buf: Cpu.alloc(shape.len(), Role::Activation) }
-    }
-
     /// A tensor of this shape holding a copy of `data`.
     #[track_caller]
     pub fn from_slice(shape: impl Into<Shape>, data: &[f32]) -> Tensor<Cpu> {
@@ -72,7 +74,7 @@ impl Tensor<Cpu> {
             shape.len(),
             data.len()
         );
-        let mut tensor = Tensor::<Cpu>::of(shape);
+        let mut tensor = Tensor::on(&Cpu, shape);
         tensor.data_mut().copy_from_slice(data);
         tensor
     }
@@ -99,7 +101,7 @@ impl<'a> View<'a, Cpu> {
 impl From<ArrayViewD<'_, f32>> for Tensor<Cpu> {
     /// Copies an array of any memory order into row-major order.
     fn from(array: ArrayViewD<'_, f32>) -> Tensor<Cpu> {
-        let mut tensor = Tensor::<Cpu>::of(Shape::new(array.shape()));
+        let mut tensor = Tensor::on(&Cpu, Shape::new(array.shape()));
         tensor.array_mut().assign(&array);
         tensor
     }

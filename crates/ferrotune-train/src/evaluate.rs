@@ -22,7 +22,7 @@ pub fn logits<B: Backend>(
     params: &Params<B>,
     pool: &mut Pool<B>,
     encoded: &Encoded,
-    cache: Option<&mut PrefixCache>,
+    cache: Option<&mut PrefixCache<B>>,
 ) -> Result<Vec<f32>, TrainError> {
     let all = over_rows(backend, model, params, pool, encoded, cache, |tape, logits, _| tape.download(logits))?;
     Ok(means_of_windows(all, encoded))
@@ -35,7 +35,7 @@ fn over_rows<B: Backend>(
     params: &Params<B>,
     pool: &mut Pool<B>,
     encoded: &Encoded,
-    mut cache: Option<&mut PrefixCache>,
+    mut cache: Option<&mut PrefixCache<B>>,
     read: impl Fn(&mut Tape<'_, B>, Var, &[usize]) -> Vec<f32>,
 ) -> Result<Vec<f32>, TrainError> {
     let rows: Vec<usize> = (0..encoded.len()).collect();
@@ -101,7 +101,7 @@ pub fn evaluate<B: Backend>(
     pool: &mut Pool<B>,
     split: &Split,
     task: &dyn Objective<B>,
-    cache: Option<&mut PrefixCache>,
+    cache: Option<&mut PrefixCache<B>>,
 ) -> Result<Report, TrainError> {
     let measured = over_rows(backend, model, params, pool, &split.encoded, cache, |tape, logits, rows| {
         task.measure(tape, logits, &split.targets, rows)

@@ -107,7 +107,7 @@ pub struct Run<'a, B: Backend> {
     /// Validation rows, if there are any.
     pub validation: Option<&'a Split>,
     /// What the model's frozen prefix gave; without it, it is computed in each epoch.
-    pub prefix: Option<&'a mut PrefixCaches>,
+    pub prefix: Option<&'a mut PrefixCaches<B>>,
     /// What is learned.
     pub task: &'a dyn Objective<B>,
     /// Pulls pretrained weights back to where they came from.
@@ -240,8 +240,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         let clip_factor = clip::clip_factor(backend, &norm, settings.clip);
         let learning_rate = settings.learning_rate * schedule.factor(step);
         let (epoch, rows_of_step) = (epoch + 1, batch_rows.len());
-        let issued =
-            Issued { epoch, before: step, losses, penalties, norm, learning_rate, rows: rows_of_step, tokens };
+        let issued = Issued { epoch, before: step, losses, penalties, norm, learning_rate, rows: rows_of_step, tokens };
         flight.add(backend, issued)?;
         optimizer.step(backend, params, &grads, learning_rate, &clip_factor);
         if let Some(average) = &mut average {

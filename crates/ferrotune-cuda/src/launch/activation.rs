@@ -3,8 +3,8 @@
 use crate::device::Device;
 use crate::gpu::Gpu;
 use crate::memory::{Mut, Ref};
-use ferrotune_tensor::backend::*;
 use ferrotune_tensor::Mask;
+use ferrotune_tensor::backend::*;
 
 /// `y = dropout(x)`.
 pub(crate) fn dropout<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, x: Ref<'_>, mask: Mask) {

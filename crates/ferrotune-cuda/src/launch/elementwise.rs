@@ -93,7 +93,6 @@ pub(crate) fn sum_backward<D: Device>(gpu: &Gpu<D>, dx: Option<(Mut<'_>, f32)>, 
     map_backward(gpu, "sum_backward", dx, dy, None, k);
 }
 
-
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct PenaltyParams {

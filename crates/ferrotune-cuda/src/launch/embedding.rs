@@ -11,7 +11,13 @@ pub(crate) fn embedding<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, tables: &[(Ref<'_>,
 }
 
 /// Gradient of one embedding table.
-pub(crate) fn embedding_backward<D: Device>(gpu: &Gpu<D>, dtable: Target<'_, Gpu<D>>, dy: Ref<'_>, ids: &[u32], width: usize) {
+pub(crate) fn embedding_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dtable: Target<'_, Gpu<D>>,
+    dy: Ref<'_>,
+    ids: &[u32],
+    width: usize,
+) {
     todo!()
 }
 
@@ -21,6 +27,12 @@ pub(crate) fn gather_rows<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, x: Ref<'_>, rows:
 }
 
 /// Gradient of `gather_rows`; `rows` are distinct.
-pub(crate) fn gather_rows_backward<D: Device>(gpu: &Gpu<D>, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, rows: &[u32], width: usize) {
+pub(crate) fn gather_rows_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dx: Target<'_, Gpu<D>>,
+    dy: Ref<'_>,
+    rows: &[u32],
+    width: usize,
+) {
     todo!()
 }

@@ -6,12 +6,28 @@ use crate::memory::{Mut, Ref};
 use ferrotune_tensor::backend::*;
 
 /// `loss[0] = k·Σ −log softmax(logits)[label]`, saving the probabilities.
-pub(crate) fn cross_entropy<D: Device>(gpu: &Gpu<D>, loss: Mut<'_>, probabilities: Mut<'_>, logits: Ref<'_>, labels: &[u32], classes: usize, k: f32) {
+pub(crate) fn cross_entropy<D: Device>(
+    gpu: &Gpu<D>,
+    loss: Mut<'_>,
+    probabilities: Mut<'_>,
+    logits: Ref<'_>,
+    labels: &[u32],
+    classes: usize,
+    k: f32,
+) {
     todo!()
 }
 
 /// Gradient of cross-entropy.
-pub(crate) fn cross_entropy_backward<D: Device>(gpu: &Gpu<D>, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, probabilities: Ref<'_>, labels: &[u32], classes: usize, k: f32) {
+pub(crate) fn cross_entropy_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dlogits: Target<'_, Gpu<D>>,
+    dloss: Ref<'_>,
+    probabilities: Ref<'_>,
+    labels: &[u32],
+    classes: usize,
+    k: f32,
+) {
     todo!()
 }
 
@@ -21,37 +37,93 @@ pub(crate) fn binary_cross_entropy<D: Device>(gpu: &Gpu<D>, loss: Mut<'_>, logit
 }
 
 /// Gradient of binary cross-entropy.
-pub(crate) fn binary_cross_entropy_backward<D: Device>(gpu: &Gpu<D>, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, logits: Ref<'_>, targets: &[f32], k: f32) {
+pub(crate) fn binary_cross_entropy_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dlogits: Target<'_, Gpu<D>>,
+    dloss: Ref<'_>,
+    logits: Ref<'_>,
+    targets: &[f32],
+    k: f32,
+) {
     todo!()
 }
 
 /// `loss[0] = k·Σ` cross-entropy with a weight for each class and label smoothing.
-pub(crate) fn weighted_cross_entropy<D: Device>(gpu: &Gpu<D>, loss: Mut<'_>, logits: Ref<'_>, labels: &[u32], weights: &[f32], smoothing: f32, k: f32) {
+pub(crate) fn weighted_cross_entropy<D: Device>(
+    gpu: &Gpu<D>,
+    loss: Mut<'_>,
+    logits: Ref<'_>,
+    labels: &[u32],
+    weights: &[f32],
+    smoothing: f32,
+    k: f32,
+) {
     todo!()
 }
 
 /// Gradient of weighted cross-entropy.
-pub(crate) fn weighted_cross_entropy_backward<D: Device>(gpu: &Gpu<D>, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, logits: Ref<'_>, labels: &[u32], weights: &[f32], smoothing: f32, k: f32) {
+pub(crate) fn weighted_cross_entropy_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dlogits: Target<'_, Gpu<D>>,
+    dloss: Ref<'_>,
+    logits: Ref<'_>,
+    labels: &[u32],
+    weights: &[f32],
+    smoothing: f32,
+    k: f32,
+) {
     todo!()
 }
 
 /// `loss[0] = k·Σ weight·(1 − p)^gamma·(−log p)` with `p = softmax(logits)[label]`.
-pub(crate) fn focal<D: Device>(gpu: &Gpu<D>, loss: Mut<'_>, logits: Ref<'_>, labels: &[u32], weights: &[f32], gamma: f32, k: f32) {
+pub(crate) fn focal<D: Device>(
+    gpu: &Gpu<D>,
+    loss: Mut<'_>,
+    logits: Ref<'_>,
+    labels: &[u32],
+    weights: &[f32],
+    gamma: f32,
+    k: f32,
+) {
     todo!()
 }
 
 /// Gradient of the focal loss.
-pub(crate) fn focal_backward<D: Device>(gpu: &Gpu<D>, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, logits: Ref<'_>, labels: &[u32], weights: &[f32], gamma: f32, k: f32) {
+pub(crate) fn focal_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dlogits: Target<'_, Gpu<D>>,
+    dloss: Ref<'_>,
+    logits: Ref<'_>,
+    labels: &[u32],
+    weights: &[f32],
+    gamma: f32,
+    k: f32,
+) {
     todo!()
 }
 
 /// `loss[0] = k·Σ (1 − p)^gamma·(−log p)` with `p` the probability of each target, 0 or 1, from one logit.
-pub(crate) fn binary_focal<D: Device>(gpu: &Gpu<D>, loss: Mut<'_>, logits: Ref<'_>, targets: &[f32], gamma: f32, k: f32) {
+pub(crate) fn binary_focal<D: Device>(
+    gpu: &Gpu<D>,
+    loss: Mut<'_>,
+    logits: Ref<'_>,
+    targets: &[f32],
+    gamma: f32,
+    k: f32,
+) {
     todo!()
 }
 
 /// Gradient of the binary focal loss.
-pub(crate) fn binary_focal_backward<D: Device>(gpu: &Gpu<D>, dlogits: Target<'_, Gpu<D>>, dloss: Ref<'_>, logits: Ref<'_>, targets: &[f32], gamma: f32, k: f32) {
+pub(crate) fn binary_focal_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dlogits: Target<'_, Gpu<D>>,
+    dloss: Ref<'_>,
+    logits: Ref<'_>,
+    targets: &[f32],
+    gamma: f32,
+    k: f32,
+) {
     todo!()
 }
 
@@ -61,7 +133,14 @@ pub(crate) fn squared_error<D: Device>(gpu: &Gpu<D>, loss: Mut<'_>, x: Ref<'_>, 
 }
 
 /// Gradient of the squared error.
-pub(crate) fn squared_error_backward<D: Device>(gpu: &Gpu<D>, dx: Target<'_, Gpu<D>>, dloss: Ref<'_>, x: Ref<'_>, targets: &[f32], k: f32) {
+pub(crate) fn squared_error_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dx: Target<'_, Gpu<D>>,
+    dloss: Ref<'_>,
+    x: Ref<'_>,
+    targets: &[f32],
+    k: f32,
+) {
     todo!()
 }
 
@@ -71,6 +150,14 @@ pub(crate) fn huber<D: Device>(gpu: &Gpu<D>, loss: Mut<'_>, x: Ref<'_>, targets:
 }
 
 /// Gradient of Huber's error.
-pub(crate) fn huber_backward<D: Device>(gpu: &Gpu<D>, dx: Target<'_, Gpu<D>>, dloss: Ref<'_>, x: Ref<'_>, targets: &[f32], delta: f32, k: f32) {
+pub(crate) fn huber_backward<D: Device>(
+    gpu: &Gpu<D>,
+    dx: Target<'_, Gpu<D>>,
+    dloss: Ref<'_>,
+    x: Ref<'_>,
+    targets: &[f32],
+    delta: f32,
+    k: f32,
+) {
     todo!()
 }

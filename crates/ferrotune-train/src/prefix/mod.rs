@@ -1,6 +1,7 @@
 //! What the frozen bottom of a model gave for each row, kept for later epochs and runs: it never changes, so computing it once is
 //! enough. Must not know which layers those are, and never changes a result: what is missing or damaged is computed again.
 
+mod device;
 mod file;
 #[cfg(test)]
 mod tests;
@@ -8,29 +9,31 @@ mod tests;
 use crate::error::TrainError;
 use crate::fingerprint::hex;
 use crate::model::{Classifier, FrozenPrefix, Mode};
+use device::OnDevice;
 use ferrotune_data::{Batch, Encoded};
-use ferrotune_tensor::{Backend, Params, Pool, Tape, Var};
+use ferrotune_tensor::{Backend, Cpu, Params, Pool, Tape, Tensor, Var};
 use file::RowFile;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// The caches of a run, one for each split that is read more than once.
-pub struct PrefixCaches {
+pub struct PrefixCaches<B: Backend = Cpu> {
     /// Of the training rows.
-    pub train: PrefixCache,
+    pub train: PrefixCache<B>,
     /// Of the validation rows.
-    pub validation: Option<PrefixCache>,
+    pub validation: Option<PrefixCache<B>>,
 }
 
 /// Hidden states of the rows of one split, as far as they have been computed.
-pub struct PrefixCache {
+pub struct PrefixCache<B: Backend = Cpu> {
     lengths: Vec<usize>,
-    rows: Rows,
+    rows: Rows<B>,
 }
 
-enum Rows {
+enum Rows<B: Backend> {
     Memory(Vec<Option<Box<[f32]>>>),
     File(RowFile),
+    Device(OnDevice<B>),
 }
 
 /// Numbers that the prefix gives for each row.
@@ -64,9 +67,9 @@ pub fn key<B: Backend>(backend: &B, params: &Params<B>, model: &str, encoded: &E
     hex(&hash.finalize())
 }
 
-impl PrefixCache {
+impl<B: Backend> PrefixCache<B> {
     /// An empty cache that grows in memory up to [`bytes`].
-    pub fn in_memory(lengths: Vec<usize>) -> PrefixCache {
+    pub fn in_memory(lengths: Vec<usize>) -> PrefixCache<B> {
         let rows = Rows::Memory(vec![None; lengths.len()]);
         PrefixCache { lengths, rows }
     }
@@ -75,9 +78,16 @@ impl PrefixCache {
     ///
     /// # Errors
     /// The folder or the file cannot be made or read.
-    pub fn in_file(folder: &Path, key: &str, lengths: Vec<usize>) -> Result<PrefixCache, TrainError> {
+    pub fn in_file(folder: &Path, key: &str, lengths: Vec<usize>) -> Result<PrefixCache<B>, TrainError> {
         let rows = Rows::File(RowFile::open(folder, key, &lengths)?);
         Ok(PrefixCache { lengths, rows })
+    }
+
+    /// An empty cache in the device's own memory, whole from the start, stored as activations are: for devices that would have to copy from the host.
+    /// `width` is that of hidden states.
+    pub fn on_device(backend: &B, lengths: Vec<usize>, width: usize) -> PrefixCache<B> {
+        let rows = Rows::Device(OnDevice::new(backend, &lengths, width));
+        PrefixCache { lengths, rows }
     }
 
     /// Copies a row to `out` and says whether it is there.
@@ -88,6 +98,7 @@ impl PrefixCache {
                 true
             })),
             Rows::File(file) => file.read(row, out),
+            Rows::Device(_) => unreachable!("its rows do not come to the host"),
         }
     }
 
@@ -98,6 +109,7 @@ impl PrefixCache {
                 Ok(())
             }
             Rows::File(file) => file.write(row, values),
+            Rows::Device(_) => unreachable!("its rows do not come from the host"),
         }
     }
 
@@ -105,7 +117,7 @@ impl PrefixCache {
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub fn hidden<B: Backend>(
+    pub fn hidden(
         &mut self,
         backend: &B,
         prefix: &dyn FrozenPrefix<B>,
@@ -113,7 +125,10 @@ impl PrefixCache {
         pool: &mut Pool<B>,
         encoded: &Encoded,
         rows: &[usize],
-    ) -> Result<Vec<f32>, TrainError> {
+    ) -> Result<Hidden<B>, TrainError> {
+        if let Rows::Device(device) = &mut self.rows {
+            return Ok(Hidden::There(device.hidden(backend, prefix, params, pool, encoded, rows)));
+        }
         let mut hidden = vec![0.0; rows.iter().map(|&row| self.lengths[row]).sum()];
         let (mut missing, mut places) = (Vec::new(), Vec::new());
         let mut at = 0;
@@ -126,7 +141,7 @@ impl PrefixCache {
             }
         }
         if missing.is_empty() {
-            return Ok(hidden);
+            return Ok(Hidden::Here(hidden));
         }
         let mut tape = Tape::inference(backend, params, pool);
         let computed = prefix.hidden(&mut tape, &Batch::gather(encoded, &[], &missing));
@@ -137,32 +152,40 @@ impl PrefixCache {
             hidden[place].copy_from_slice(values);
             computed = rest;
         }
-        Ok(hidden)
+        Ok(Hidden::Here(hidden))
     }
 }
 
+/// What the frozen prefix gave for some rows.
+pub enum Hidden<B: Backend> {
+    /// In host memory.
+    Here(Vec<f32>),
+    /// On the device, `(positions, width)`.
+    There(Tensor<B>),
+}
+
 /// What a forward pass starts from.
-pub enum Start {
+pub enum Start<B: Backend> {
     /// The tokens.
     Tokens,
     /// What the frozen prefix gave for the batch's rows.
-    Hidden(Vec<f32>),
+    Hidden(Hidden<B>),
 }
 
-impl Start {
+impl<B: Backend> Start<B> {
     /// From the cache, if there is one and the model has a frozen prefix.
     ///
     /// # Errors
     /// As [`PrefixCache::hidden`].
-    pub fn of<B: Backend>(
-        cache: Option<&mut PrefixCache>,
+    pub fn of(
+        cache: Option<&mut PrefixCache<B>>,
         backend: &B,
         model: &dyn Classifier<B>,
         params: &Params<B>,
         pool: &mut Pool<B>,
         encoded: &Encoded,
         rows: &[usize],
-    ) -> Result<Start, TrainError> {
+    ) -> Result<Start<B>, TrainError> {
         match (cache, model.frozen_prefix()) {
             (Some(cache), Some(prefix)) => {
                 cache.hidden(backend, prefix, params, pool, encoded, rows).map(Start::Hidden)
@@ -172,17 +195,15 @@ impl Start {
     }
 
     /// The logits of the batch; the same bits from either start.
-    pub fn logits<B: Backend>(
-        self,
-        tape: &mut Tape<'_, B>,
-        model: &dyn Classifier<B>,
-        batch: &Batch,
-        mode: Mode,
-    ) -> Var {
+    pub fn logits(self, tape: &mut Tape<'_, B>, model: &dyn Classifier<B>, batch: &Batch, mode: Mode) -> Var {
         match (self, model.frozen_prefix()) {
             (Start::Hidden(hidden), Some(prefix)) => {
-                let positions = hidden.len() / prefix.width();
-                let hidden = tape.constant_from([positions, prefix.width()], &hidden);
+                let hidden = match hidden {
+                    Hidden::Here(hidden) => {
+                        tape.constant_from([hidden.len() / prefix.width(), prefix.width()], &hidden)
+                    }
+                    Hidden::There(hidden) => tape.constant(hidden),
+                };
                 prefix.logits_from(tape, hidden, batch, mode)
             }
             _ => model.logits(tape, batch, mode),

@@ -25,23 +25,23 @@ fn there(cache: &mut PrefixCache) -> Vec<usize> {
 #[test]
 fn rows_come_back_from_memory_and_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    let in_file = PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap();
+    let in_file: PrefixCache = PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap();
     for mut cache in [PrefixCache::in_memory(LENGTHS.to_vec()), in_file] {
         assert!(there(&mut cache).is_empty());
         cache.write(2, &values(2)).unwrap();
         cache.write(0, &values(0)).unwrap();
         assert_eq!(there(&mut cache), [0, 2]);
     }
-    let mut again = PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap();
+    let mut again: PrefixCache = PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap();
     assert_eq!(there(&mut again), [0, 2]);
-    let mut other = PrefixCache::in_file(folder.path(), "another key", LENGTHS.to_vec()).unwrap();
+    let mut other: PrefixCache = PrefixCache::in_file(folder.path(), "another key", LENGTHS.to_vec()).unwrap();
     assert!(there(&mut other).is_empty());
 }
 
 #[test]
 fn a_damaged_row_is_missing_and_a_damaged_file_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap();
+    let open = || -> PrefixCache { PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap() };
     let path = folder.path().join("key.prefix");
     let write_all = |cache: &mut PrefixCache| (0..4).for_each(|row| cache.write(row, &values(row)).unwrap());
     let spoil = |at: u64| {
@@ -66,7 +66,7 @@ fn a_damaged_row_is_missing_and_a_damaged_file_is_replaced() {
 #[test]
 fn zeros_are_not_taken_for_a_row() {
     let folder = tempfile::tempdir().unwrap();
-    let mut cache = PrefixCache::in_file(folder.path(), "key", vec![4; 1000]).unwrap();
+    let mut cache: PrefixCache = PrefixCache::in_file(folder.path(), "key", vec![4; 1000]).unwrap();
     let mut out = [0.0; 4];
     for row in 0..1000 {
         assert!(!cache.read(row, &mut out).unwrap());
