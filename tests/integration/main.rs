@@ -3,6 +3,8 @@
 
 mod families;
 mod golden;
+#[cfg(any(feature = "shim", feature = "driver"))]
+mod gpu;
 mod harness;
 mod kept;
 mod long_texts;
