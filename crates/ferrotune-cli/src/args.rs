@@ -1,12 +1,14 @@
 //! What was typed: the clap definitions, nothing resolved. Flags of `train` are also the keys of `ferrotune.toml`.
 
 mod choices;
+mod device;
 mod settings;
 mod split;
 
 pub use choices::*;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+pub use device::*;
 use ferrotune_bert::presets::{self, Preset};
 pub use settings::*;
 pub use split::SplitArgs;
@@ -48,6 +50,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Show what a model folder holds: architecture, sizes, labels.
     Info(InfoArgs),
+    /// List what this machine can compute on.
+    Devices,
     /// Bring a pretrained model to this machine and say where it is.
     Fetch(FetchArgs),
     /// Make a BERT of a known size with random weights, to pretrain from nothing or to measure speed with.
@@ -150,9 +154,9 @@ pub struct EvaluateArgs {
     /// Threads [default: all cores].
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// What matrix products are computed in.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub precision: Precision,
+    /// What it is computed on.
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// `ferrotune predict`.
@@ -185,9 +189,9 @@ pub struct PredictArgs {
     /// Threads [default: all cores].
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// What matrix products are computed in.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub precision: Precision,
+    /// What it is computed on.
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// `ferrotune info`.

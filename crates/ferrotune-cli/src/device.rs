@@ -1,6 +1,9 @@
 //! What a run computes on: the processor or a GPU, in the precision that was asked for. It must not know models or data.
 
-use crate::args::Precision;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+
+use crate::args::{DeviceName, Precision};
 use crate::exit::{Failure, usage};
 use ferrotune_kernels::isa;
 use ferrotune_tensor::{Backend, Cpu, Precision as Products};
@@ -10,6 +13,9 @@ use ferrotune_tensor::{Backend, Cpu, Precision as Products};
 pub enum Device {
     /// The processor.
     Cpu(Cpu),
+    /// A GPU.
+    #[cfg(feature = "cuda")]
+    Cuda(cuda::CudaGpu),
 }
 
 /// A backend that can say what it is.
@@ -51,6 +57,8 @@ impl Device {
     pub fn precision(&self) -> Precision {
         match self {
             Device::Cpu(cpu) => Machine::precision(cpu),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => Machine::precision(gpu),
         }
     }
 
@@ -58,6 +66,8 @@ impl Device {
     pub fn run<W: Work>(self, work: W) -> W::Output {
         match self {
             Device::Cpu(cpu) => work.on(cpu),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => work.on(gpu),
         }
     }
 }
@@ -65,11 +75,30 @@ impl Device {
 /// The device that was asked for, in this precision.
 ///
 /// # Errors
-/// bf16 on a processor that has no instructions for it (code 2).
-pub fn device(precision: Precision) -> Result<Device, Failure> {
+/// A precision that the device does not have (code 2), a GPU that cannot be used.
+pub fn device(name: DeviceName, precision: Precision) -> Result<Device, Failure> {
+    match name {
+        DeviceName::Cpu => processor(precision),
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(number) => cuda::open(number, precision),
+        #[cfg(feature = "cuda")]
+        DeviceName::Auto => match ferrotune_cuda::driver::devices() {
+            Ok(devices) if !devices.is_empty() => cuda::open(0, precision),
+            other => {
+                let why = other.err().map_or("the driver knows no device".to_string(), |error| error.to_string());
+                eprintln!("device     cpu: {why}");
+                processor(precision)
+            }
+        },
+    }
+}
+
+fn processor(precision: Precision) -> Result<Device, Failure> {
     let bf16 = Cpu::with(Products::Bf16);
     match precision {
         Precision::F32 => Ok(Cpu),
+        #[cfg(feature = "cuda")]
+        Precision::Tf32 => Err(usage("--precision tf32 is a format of GPUs: use --device cuda, or f32")),
         Precision::Auto => Ok(bf16.unwrap_or(Cpu)),
         Precision::Bf16 => bf16.ok_or_else(|| {
             let set = isa::current().name();

@@ -6,7 +6,8 @@ use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
 use std::path::Path;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
-const FREE: [&str; 7] = [
+const FREE: [&str; 8] = [
+    "device",
     "threads",
     "log-every",
     "checkpoint-every",
@@ -44,7 +45,7 @@ pub fn of(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerpr
             fingerprint.fix(&format!("sha256 of the model's {name}"), sha256_file(&model.join(name))?);
         }
     }
-    fingerprint.note("instruction set", processor);
+    fingerprint.note("processor", processor);
     fingerprint.fix("ferrotune", env!("CARGO_PKG_VERSION"));
     Ok(fingerprint)
 }

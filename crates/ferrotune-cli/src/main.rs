@@ -24,24 +24,39 @@ mod task;
 mod tuning;
 
 use args::{Cli, Command};
+use exit::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let result = match Cli::read().command {
-        Command::Train(args) => commands::train::run(*args),
-        Command::Pretrain(args) => commands::pretrain::run(*args),
-        Command::Evaluate(args) => commands::evaluate::run(&args),
-        Command::Predict(args) => commands::predict::run(&args),
-        Command::Info(args) => commands::info::run(&args),
-        Command::Fetch(args) => commands::fetch::run(&args),
-        Command::Init(args) => commands::init::run(&args),
-        Command::Split(args) => commands::split::run(&args),
-    };
-    match result {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {}", failure.message);
             ExitCode::from(failure.code)
         }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn run() -> Result<(), Failure> {
+    device::cuda::catch(command)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn run() -> Result<(), Failure> {
+    command()
+}
+
+fn command() -> Result<(), Failure> {
+    match Cli::read().command {
+        Command::Train(args) => commands::train::run(*args),
+        Command::Pretrain(args) => commands::pretrain::run(*args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Devices => commands::devices::run(),
+        Command::Fetch(args) => commands::fetch::run(&args),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Split(args) => commands::split::run(&args),
     }
 }

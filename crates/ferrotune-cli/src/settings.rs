@@ -1,7 +1,9 @@
 //! From what was typed to what will be run: flags over ferrotune.toml over defaults, every value checked.
 //! It must not train, and opens no file but the settings file.
 
-use crate::args::{LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch, TrainSettings};
+use crate::args::{
+    DeviceName, LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch, TrainSettings,
+};
 use crate::exit::{Failure, usage};
 use ferrotune_bert::lora::LoraSpec;
 use ferrotune_data::{Columns, Need};
@@ -38,6 +40,8 @@ pub struct Resolved {
     pub long_texts: LongTextsName,
     /// What was asked for; the device says what it came to.
     pub precision: Precision,
+    /// What the run computes on.
+    pub device: DeviceName,
     /// Optimizer.
     pub optimizer: OptimizerName,
     /// Weight decay.
@@ -239,6 +243,10 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         max_length,
         long_texts: s.long_texts.unwrap_or(LongTextsName::Head),
         precision: s.precision.unwrap_or(Precision::F32),
+        #[cfg(feature = "cuda")]
+        device: s.device.unwrap_or_default(),
+        #[cfg(not(feature = "cuda"))]
+        device: DeviceName::Cpu,
         optimizer: chosen_optimizer(&s)?,
         weight_decay,
         momentum: momentum as f32,

@@ -1,5 +1,7 @@
 //! The settings of a run: flags, and keys of `ferrotune.toml`. It must not know what their values do.
 
+#[cfg(feature = "cuda")]
+use super::DeviceName;
 use super::choices::*;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -58,6 +60,8 @@ pub const SHARED: [&str; 37] = [
     "patience",
     "seed",
     "threads",
+    #[cfg(feature = "cuda")]
+    "device",
     "precision",
     "log-every",
     "checkpoint-every",
@@ -255,6 +259,10 @@ pub struct TrainSettings {
     /// Threads; results do not depend on it [default: all cores].
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub threads: Option<usize>,
+    /// What to compute on: cpu, cuda (the first GPU), cuda:N, or auto (the first GPU, where there is one) [default: cpu].
+    #[cfg(feature = "cuda")]
+    #[arg(long, value_name = "DEVICE", help_heading = "Run")]
+    pub device: Option<DeviceName>,
     /// What matrix products are computed in [default: f32].
     #[arg(long, value_enum, help_heading = "Run")]
     pub precision: Option<Precision>,

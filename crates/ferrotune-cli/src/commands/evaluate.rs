@@ -29,7 +29,7 @@ struct Evaluation<'a> {
 /// Runs the command.
 pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
-    device(args.precision)?.run(args)
+    device(args.device.device(), args.device.precision)?.run(args)
 }
 
 impl Work for &EvaluateArgs {

@@ -24,7 +24,7 @@ const BLOCK: usize = 256;
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
-    device(args.precision)?.run(args)
+    device(args.device.device(), args.device.precision)?.run(args)
 }
 
 impl Work for &PredictArgs {

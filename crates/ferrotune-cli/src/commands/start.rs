@@ -28,7 +28,7 @@ impl Start {
     /// # Errors
     /// No such model or precision, and what this model cannot do: rows so long, parts to freeze that it does not have.
     pub fn of(resolved: &mut Resolved) -> Result<Start, Failure> {
-        let device = device(resolved.precision)?;
+        let device = device(resolved.device, resolved.precision)?;
         let precision = device.precision();
         resolved.settings.precision = Some(precision);
         if resolved.precision != Precision::F32 {
