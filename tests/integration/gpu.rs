@@ -115,3 +115,27 @@ mod on_the_shim {
         super::a_run_beside_the_processor(open);
     }
 }
+
+/// On the first GPU of this machine.
+#[cfg(feature = "driver")]
+mod on_the_gpu {
+    use super::*;
+    use ferrotune_cuda::driver::Cuda;
+
+    fn open(precision: Precision) -> Gpu<Cuda> {
+        let kernels = std::env::temp_dir().join("ferrotune-kernels");
+        Gpu::new(Cuda::open(0, &kernels).unwrap_or_else(|error| panic!("{error}")), precision)
+    }
+
+    #[test]
+    #[ignore = "needs a GPU: cargo xtask gpu"]
+    fn golden_numbers() {
+        super::golden_numbers(open);
+    }
+
+    #[test]
+    #[ignore = "needs a GPU: cargo xtask gpu"]
+    fn a_run_beside_the_processor() {
+        super::a_run_beside_the_processor(open);
+    }
+}

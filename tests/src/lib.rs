@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 mod model;
 pub use model::{BertClassifier, head_kind};
 
-/// A path below `tests/golden`.
+/// A path below `tests/golden`. A binary that was carried to another machine finds the fixtures where `FERROTUNE_GOLDEN` says.
 pub fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
+    let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    std::env::var_os("FERROTUNE_GOLDEN").map_or_else(here, PathBuf::from).join(name)
 }
 
 /// The tensors of a fixture.
