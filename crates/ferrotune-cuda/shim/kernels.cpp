@@ -3,6 +3,10 @@
 
 #include "copy.cu"
 #include "elementwise.cu"
+#include "activation.cu"
+#include "losses.cu"
+#include "reduce.cu"
+#include "softmax.cu"
 
 namespace shim {
 const Kernel* find(const char* name);

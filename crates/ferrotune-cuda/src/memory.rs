@@ -110,6 +110,11 @@ impl View {
         if self.is_bf16 == 1 { Kind::Bf16 } else { Kind::F32 }
     }
 
+    /// Whether it begins at a multiple of four numbers: `four.cuh` then takes four at a time.
+    pub fn begins_at_four(&self) -> bool {
+        self.data.is_multiple_of(4 * self.kind().bytes() as u64)
+    }
+
     /// The view without its first numbers.
     pub fn skip(self, numbers: usize) -> View {
         let shadow = if self.shadow == 0 { 0 } else { self.shadow + (numbers * Kind::Bf16.bytes()) as u64 };

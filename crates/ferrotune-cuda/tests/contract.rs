@@ -21,3 +21,31 @@ fn elementwise() {
     check("mul_backward");
     check("penalty_add");
 }
+
+#[test]
+fn activation() {
+    check("dropout");
+    check("gelu, tanh, relu");
+    check("gelu_backward");
+}
+
+#[test]
+fn softmax() {
+    check("softmax");
+}
+
+#[test]
+fn losses() {
+    check("cross_entropy");
+    check("focal");
+    check("losses of");
+}
+
+#[test]
+fn reduce() {
+    check("sum");
+    check("norm");
+    check("scalar, total");
+    check("clip_factor");
+    check("penalty, anchor");
+}

@@ -12,3 +12,4 @@ pub(crate) mod losses;
 pub(crate) mod optimizer;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+mod teams;

@@ -1,0 +1,74 @@
+// Dropout and activations, element by element. Twins: src/launch/activation.rs.
+#include "common.cuh"
+#include "four.cuh"
+
+struct ActivationParams {
+    Target to;
+    View a;
+    // None for functions of one number.
+    View b;
+    Mask mask;
+    u64 len;
+    // All memory begins at a multiple of four numbers.
+    u32 aligned;
+    u32 unused;
+};
+
+// to = beta·to + f(a, b, element), four elements a thread.
+template <class F> __device__ inline void activate(const ActivationParams& p, F f) {
+    u64 i = 4 * global_index();
+    if (p.aligned && i + 4 <= p.len) {
+        Four a = load_four(p.a, i);
+        Four b = p.b.data ? load_four(p.b, i) : a;
+        Four y;
+        UNROLL
+        for (int j = 0; j < 4; j++) y.x[j] = f(a.x[j], b.x[j], i + j);
+        put_four(p.to, i, y);
+        return;
+    }
+    for (u64 end = i + 4; i < end && i < p.len; i++) {
+        float a = load(p.a, i);
+        put(p.to, i, f(a, p.b.data ? load(p.b, i) : a, i));
+    }
+}
+
+// a·keep_scale, which is its own gradient.
+KERNEL(dropout_apply, ActivationParams) {
+    activate(p, [&](float a, float, u64 element) { return a * keep_scale(p.mask, element); });
+}
+
+// Φ(x), the distribution of the standard normal; relatively exact also where it is small.
+__device__ inline float normal_distribution(float x) { return 0.5f * erfcf(-0.70710678118654752f * x); }
+
+// a·Φ(a)
+KERNEL(gelu_forward, ActivationParams) {
+    activate(p, [](float x, float, u64) { return x * normal_distribution(x); });
+}
+
+// a·(Φ(b) + b·φ(b))
+KERNEL(gelu_backward, ActivationParams) {
+    activate(p, [](float dy, float x, u64) {
+        float density = 0.39894228040143268f * expf(-0.5f * x * x);
+        return dy * fmaf(x, density, normal_distribution(x));
+    });
+}
+
+// tanh(a)
+KERNEL(tanh_forward, ActivationParams) {
+    activate(p, [](float x, float, u64) { return tanhf(x); });
+}
+
+// a·(1 - b²)
+KERNEL(tanh_backward, ActivationParams) {
+    activate(p, [](float dy, float y, u64) { return dy * fmaf(-y, y, 1.0f); });
+}
+
+// max(a, 0), where not-a-number stays what it is
+KERNEL(relu_forward, ActivationParams) {
+    activate(p, [](float x, float, u64) { return x < 0.0f ? 0.0f : x; });
+}
+
+// a where b > 0
+KERNEL(relu_backward, ActivationParams) {
+    activate(p, [](float dy, float y, u64) { return y > 0.0f ? dy : 0.0f; });
+}
