@@ -21,3 +21,20 @@ fn elementwise() {
     check("mul_backward");
     check("penalty_add");
 }
+
+#[test]
+fn add_norm() {
+    check("add_norm");
+}
+
+#[test]
+fn embedding() {
+    check("embedding");
+    check("gather_rows");
+}
+
+#[test]
+fn optimizer() {
+    check("adamw");
+    check("sgd");
+}
