@@ -113,8 +113,7 @@ pub(crate) fn values(len: usize, seed: u64) -> Vec<f32> {
 
 /// All cases.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    let families =
-        [add_norm::cases(), elementwise::cases(), embedding::cases(), linear::cases(), optimizer::cases()];
+    let families = [add_norm::cases(), elementwise::cases(), embedding::cases(), linear::cases(), optimizer::cases()];
     families.into_iter().flatten().collect()
 }
 
