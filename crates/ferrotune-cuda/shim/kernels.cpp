@@ -1,10 +1,14 @@
 // All kernels as one C++ file over the shim. What finds them stands here too, so that a linker which wants it takes them all.
 #include "shim.h"
 
+#include "activation.cu"
+#include "add_norm.cu"
+#include "column_sums.cu"
 #include "copy.cu"
 #include "elementwise.cu"
-#include "activation.cu"
+#include "embedding.cu"
 #include "losses.cu"
+#include "optimizer.cu"
 #include "reduce.cu"
 #include "softmax.cu"
 

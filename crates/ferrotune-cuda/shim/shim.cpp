@@ -103,7 +103,8 @@ void run_block(bool descending) {
 void run(Body body, const void* params, Dim grid, unsigned int block, unsigned long shared, bool descending) {
     std::vector<unsigned char> memory(shared + 16);
     team.fibers.resize(block);
-    team.stacks.resize(block * STACK);
+    // It only grows: what a vector takes anew it fills with zeros.
+    if (team.stacks.size() < block * STACK) team.stacks.resize(block * STACK);
     team.slots.resize(block * 64);
     team.body = body;
     team.params = params;

@@ -80,6 +80,8 @@ template <class T> static inline T __shfl_down_sync(unsigned int, T value, int d
     return shim::shuffle(value, source < 32 ? source : shim::current->lane);
 }
 
+static inline float __fmul_rn(float a, float b) { return a * b; }
+
 static inline float __uint_as_float(unsigned int bits) {
     float x;
     memcpy(&x, &bits, 4);

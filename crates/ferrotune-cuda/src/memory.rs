@@ -2,7 +2,7 @@
 //! `kernels/common.cuh`. It must not know kernels.
 
 use crate::device::{Device, Kind};
-use bytemuck::NoUninit;
+use bytemuck::{NoUninit, Pod, Zeroable};
 use ferrotune_tensor::Mask;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub struct Buf<D: Device> {
 impl<D: Device> Buf<D> {
     /// Room for so many numbers.
     pub fn new(device: &D, len: usize, kind: Kind, has_shadow: bool) -> Buf<D> {
-        let bytes = len * kind.bytes() + if has_shadow { len * Kind::Bf16.bytes() } else { 0 };
+        let bytes = if has_shadow { shadow_offset(len) + len * Kind::Bf16.bytes() } else { len * kind.bytes() };
         Buf { memory: device.alloc(bytes.max(1)), len, kind, has_shadow }
     }
 
@@ -31,7 +31,7 @@ impl<D: Device> Buf<D> {
     fn view(&self, range: Range<usize>) -> View {
         assert!(range.start <= range.end && range.end <= self.len, "{range:?} of a buffer of {}", self.len);
         let start = D::address(&self.memory);
-        let shadow = start + (self.len * self.kind.bytes()) as u64;
+        let shadow = start + shadow_offset(self.len) as u64;
         View {
             data: start + (range.start * self.kind.bytes()) as u64,
             shadow: if self.has_shadow { shadow + (range.start * Kind::Bf16.bytes()) as u64 } else { 0 },
@@ -49,6 +49,11 @@ impl<D: Device> Buf<D> {
     pub fn slice_mut(&mut self, range: Range<usize>) -> Mut<'_> {
         Mut { view: self.view(range.clone()), len: range.len(), life: PhantomData }
     }
+}
+
+/// Where the shadow of so many parameters begins: aligned, so that four numbers of it are one access where four parameters are.
+fn shadow_offset(len: usize) -> usize {
+    (len * Kind::F32.bytes()).next_multiple_of(256)
 }
 
 impl Kind {
@@ -93,7 +98,7 @@ impl<'a> Mut<'a> {
 }
 
 /// `View` of the kernels.
-#[derive(Clone, Copy, Debug, NoUninit, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct View {
     pub data: u64,
@@ -115,6 +120,11 @@ impl View {
         self.data.is_multiple_of(4 * self.kind().bytes() as u64)
     }
 
+    /// Whether kernels may take its rows of `width` numbers four at a time.
+    pub fn is_wide(&self, width: usize) -> bool {
+        width.is_multiple_of(4) && self.begins_at_four()
+    }
+
     /// The view without its first numbers.
     pub fn skip(self, numbers: usize) -> View {
         let shadow = if self.shadow == 0 { 0 } else { self.shadow + (numbers * Kind::Bf16.bytes()) as u64 };
@@ -123,7 +133,7 @@ impl View {
 }
 
 /// `Target` of the kernels.
-#[derive(Clone, Copy, Debug, NoUninit)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Place {
     pub to: View,

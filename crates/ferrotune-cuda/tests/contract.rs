@@ -49,3 +49,25 @@ fn reduce() {
     check("clip_factor");
     check("penalty, anchor");
 }
+
+#[test]
+fn add_norm() {
+    check("add_norm");
+}
+
+#[test]
+fn embedding() {
+    check("embedding");
+    check("gather_rows");
+}
+
+#[test]
+fn optimizer() {
+    check("adamw");
+    check("sgd");
+}
+
+#[test]
+fn linear() {
+    check("linear");
+}

@@ -38,19 +38,28 @@ pub struct AdamW {
 
 /// What the loop needs, each rounded to `f32` once.
 #[derive(Clone, Copy)]
-struct Factors {
-    decay: f32,
-    one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
-    inverse_sqrt_correction2: f32,
-    eps: f32,
-    step_size: f32,
-    grad_scale: f32,
+pub struct Factors {
+    /// `1 - lr·weight_decay`.
+    pub decay: f32,
+    /// `1 - beta1`.
+    pub one_minus_beta1: f32,
+    /// `beta2`.
+    pub beta2: f32,
+    /// `1 - beta2`.
+    pub one_minus_beta2: f32,
+    /// `1/√bias_correction2`.
+    pub inverse_sqrt_correction2: f32,
+    /// `eps`.
+    pub eps: f32,
+    /// `lr/bias_correction1`.
+    pub step_size: f32,
+    /// The clip factor.
+    pub grad_scale: f32,
 }
 
 impl Factors {
-    fn new(constants: &AdamW, grad_scale: f32) -> Self {
+    /// The factors of a step.
+    pub fn new(constants: &AdamW, grad_scale: f32) -> Self {
         Self {
             decay: (1.0 - constants.lr * constants.weight_decay) as f32,
             one_minus_beta1: (1.0 - constants.beta1) as f32,

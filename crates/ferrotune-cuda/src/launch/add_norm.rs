@@ -1,10 +1,103 @@
 //! Residual + dropout + layer norm. Twins: `kernels/add_norm.cu`.
 
-use crate::device::Device;
+use crate::device::{Device, Grid, THREADS};
 use crate::gpu::Gpu;
-use crate::memory::{Mut, Ref};
+use crate::launch::column_sums::column_totals;
+use crate::memory::{Dropout, Mut, Place, Ref, View};
+use bytemuck::NoUninit;
 use ferrotune_tensor::Pool;
 use ferrotune_tensor::backend::*;
+
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct AddNormParams {
+    y: View,
+    mean: View,
+    rstd: View,
+    x: View,
+    residual: View,
+    gamma: View,
+    bias: View,
+    mask: Dropout,
+    mask_rows: u64,
+    rows: u64,
+    width: u32,
+    eps: f32,
+}
+
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct AddNormBackwardParams {
+    dx: Place,
+    dresidual: Place,
+    dy: View,
+    x: View,
+    residual: View,
+    gamma: View,
+    mean: View,
+    rstd: View,
+    mask: Dropout,
+    mask_rows: u64,
+    sums: u64,
+    rows: u64,
+    width: u32,
+    unused: u32,
+}
+
+/// Lanes of a warp.
+const WARP: usize = 32;
+/// Blocks of the backward whose warps keep rows in registers: about two for each multiprocessor, so that few sums are left to add.
+const BLOCKS: usize = 256;
+/// Blocks of one warp, of the backward whose rows lie in shared memory.
+const SINGLE_BLOCKS: usize = 1024;
+
+/// Where a warp keeps a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Row {
+    Registers512,
+    Registers1024,
+    Shared,
+}
+
+impl Row {
+    /// Registers, if all of these can be read four numbers at a time.
+    fn of(width: usize, views: &[View]) -> Row {
+        match width {
+            _ if !views.iter().all(|view| view.is_wide(width)) => Row::Shared,
+            0..=512 => Row::Registers512,
+            513..=1024 => Row::Registers1024,
+            _ => Row::Shared,
+        }
+    }
+
+    fn warps(self) -> usize {
+        if self == Row::Shared { 1 } else { THREADS as usize / WARP }
+    }
+
+    /// A launch with so many floats of shared memory a block.
+    fn grid(self, blocks: usize, shared: usize) -> Grid {
+        Grid {
+            threads: (self.warps() * WARP) as u32,
+            shared: (shared * size_of::<f32>()) as u32,
+            ..Grid::blocks(blocks)
+        }
+    }
+}
+
+fn check<D: Device>(what: &str, input: &AddNorm<'_, '_, Gpu<D>>, others: [(&str, usize); 3]) {
+    let NormDims { rows, width } = input.dims;
+    let matrices = [("x", input.x.len), ("residual", input.residual.map_or(input.x.len, |residual| residual.len))];
+    let statistics = [("mask_rows", input.mask_rows.map_or(rows, <[u32]>::len)), others[1], others[2]];
+    let sized = matrices.into_iter().chain([others[0]]).map(|(name, len)| (name, len, rows * width));
+    for (name, len, expected) in sized.chain(statistics.map(|(name, len)| (name, len, rows))) {
+        assert!(len == expected, "{what}: {name}: expected {expected} elements, got {len}");
+    }
+    assert!(input.gamma.len == width, "{what}: gamma: expected {width} elements, got {}", input.gamma.len);
+}
+
+fn words_of<D: Device>(gpu: &Gpu<D>, rows: Option<&[u32]>) -> u64 {
+    rows.map_or(0, |rows| gpu.words(rows))
+}
 
 /// `y = LN(residual + dropout(x))·gamma + bias`, saving mean and 1/σ of each row.
 pub(crate) fn add_norm<D: Device>(
@@ -16,10 +109,38 @@ pub(crate) fn add_norm<D: Device>(
     bias: Ref<'_>,
     eps: f32,
 ) {
-    todo!()
+    let NormDims { rows, width } = input.dims;
+    check("add_norm", &input, [("y", y.len), ("mean", mean.len), ("rstd", rstd.len)]);
+    assert!(bias.len == width, "add_norm: bias: expected {width} elements, got {}", bias.len);
+    if rows * width == 0 {
+        return;
+    }
+    let AddNorm { x, residual, gamma, mask, mask_rows, .. } = input;
+    let residual = residual.map_or(View::NONE, |residual| residual.view);
+    let row = Row::of(width, &[y.view, x.view, residual, gamma.view, bias.view]);
+    let (kernel, shared) = match row {
+        Row::Registers512 => ("add_norm_512", 0),
+        Row::Registers1024 => ("add_norm_1024", 0),
+        Row::Shared => ("add_norm_any", width.next_multiple_of(WARP)),
+    };
+    let params = AddNormParams {
+        y: y.view,
+        mean: mean.view,
+        rstd: rstd.view,
+        x: x.view,
+        residual,
+        gamma: gamma.view,
+        bias: bias.view,
+        mask: mask.into(),
+        mask_rows: words_of(gpu, mask_rows),
+        rows: rows as u64,
+        width: width as u32,
+        eps,
+    };
+    gpu.device().launch(kernel, row.grid(rows.div_ceil(row.warps()), shared), &params);
 }
 
-/// Gradients of `add_norm`.
+/// Gradients of `add_norm`: one kernel for rows, which leaves sums of its blocks, and one that adds these for gamma and the bias.
 pub(crate) fn add_norm_backward<D: Device>(
     gpu: &Gpu<D>,
     pool: &mut Pool<Gpu<D>>,
@@ -29,5 +150,50 @@ pub(crate) fn add_norm_backward<D: Device>(
     mean: Ref<'_>,
     rstd: Ref<'_>,
 ) {
-    todo!()
+    let what = "add_norm backward";
+    let NormDims { rows, width } = input.dims;
+    check(what, &input, [("dy", dy.len), ("mean", mean.len), ("rstd", rstd.len)]);
+    let AddNormGrads { dx, dresidual, dgamma, dbias } = grads;
+    let sized = [("dx", &dx, rows * width), ("dresidual", &dresidual, rows * width)];
+    for (name, target, expected) in sized.into_iter().chain([("dgamma", &dgamma, width), ("dbias", &dbias, width)]) {
+        let len = target.as_ref().map_or(expected, |(to, _)| to.len);
+        assert!(len == expected, "{what}: {name}: expected {expected} elements, got {len}");
+    }
+    let AddNorm { x, residual, gamma, mask, mask_rows, .. } = input;
+    let residual = residual.map_or(View::NONE, |residual| residual.view);
+    let [dx, dresidual, dgamma, dbias] = [dx, dresidual, dgamma, dbias].map(Place::of);
+    let row = Row::of(width, &[dx.to, dresidual.to, dy.view, x.view, residual, gamma.view]);
+    let (kernel, shared, most) = match row {
+        Row::Registers512 => ("add_norm_backward_512", row.warps() * width, BLOCKS),
+        Row::Registers1024 => ("add_norm_backward_1024", row.warps() * width, BLOCKS),
+        // The row, the sums of both parameters, and the room where sums of warps are added.
+        Row::Shared => ("add_norm_backward_any", 4 * width.next_multiple_of(WARP), SINGLE_BLOCKS),
+    };
+    let blocks = rows.div_ceil(row.warps()).min(most);
+    let wants_sums = dgamma.wanted == 1 || dbias.wanted == 1;
+    let scratch = wants_sums.then(|| pool.scratch(2 * blocks * width));
+    let sums = scratch.as_ref().map_or(View::NONE, |scratch| scratch.data().view);
+    let params = AddNormBackwardParams {
+        dx,
+        dresidual,
+        dy: dy.view,
+        x: x.view,
+        residual,
+        gamma: gamma.view,
+        mean: mean.view,
+        rstd: rstd.view,
+        mask: mask.into(),
+        mask_rows: words_of(gpu, mask_rows),
+        sums: sums.data,
+        rows: rows as u64,
+        width: width as u32,
+        unused: 0,
+    };
+    if blocks * width > 0 {
+        gpu.device().launch(kernel, row.grid(blocks, shared), &params);
+    }
+    column_totals(gpu, [(sums, dgamma), (sums.skip(blocks * width), dbias)], blocks, width);
+    if let Some(scratch) = scratch {
+        pool.give(scratch);
+    }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod activation;
 pub(crate) mod add_norm;
 pub(crate) mod attention;
+pub(crate) mod column_sums;
 pub(crate) mod copy;
 pub(crate) mod elementwise;
 pub(crate) mod embedding;

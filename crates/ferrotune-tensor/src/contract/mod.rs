@@ -5,9 +5,12 @@
 //! one out. It must not know which device it runs on.
 
 mod activation;
+mod add_norm;
 mod elementwise;
+mod embedding;
 mod linear;
 mod losses;
+mod optimizer;
 mod reduce;
 mod softmax;
 
@@ -116,9 +119,12 @@ pub(crate) fn values(len: usize, seed: u64) -> Vec<f32> {
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
     let families = [
         activation::cases(),
+        add_norm::cases(),
         elementwise::cases(),
+        embedding::cases(),
         linear::cases(),
         losses::cases(),
+        optimizer::cases(),
         reduce::cases(),
         softmax::cases(),
     ];
