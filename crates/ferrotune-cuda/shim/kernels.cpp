@@ -1,8 +1,12 @@
 // All kernels as one C++ file over the shim. What finds them stands here too, so that a linker which wants it takes them all.
+#include "mma.h"
 #include "shim.h"
 
+#include "attention.cu"
+#include "attention_backward.cu"
 #include "copy.cu"
 #include "elementwise.cu"
+#include "mma_check.cu"
 
 namespace shim {
 const Kernel* find(const char* name);

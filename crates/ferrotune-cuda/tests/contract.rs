@@ -21,3 +21,8 @@ fn elementwise() {
     check("mul_backward");
     check("penalty_add");
 }
+
+#[test]
+fn attention() {
+    check("attention");
+}

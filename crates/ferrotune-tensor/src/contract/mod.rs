@@ -4,6 +4,7 @@
 //! One file a family of functions. A case writes to memory full of not-a-numbers where it overwrites, asks for gradients with beta 0 and 1, and leaves
 //! one out. It must not know which device it runs on.
 
+mod attention;
 mod elementwise;
 mod linear;
 
@@ -110,7 +111,7 @@ pub(crate) fn values(len: usize, seed: u64) -> Vec<f32> {
 
 /// All cases.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [elementwise::cases(), linear::cases()].into_iter().flatten().collect()
+    [attention::cases(), elementwise::cases(), linear::cases()].into_iter().flatten().collect()
 }
 
 /// Runs the cases whose names contain `only` on a backend, and compares with [`Cpu`] in f32: no number may differ by more than `tolerance` times the largest
