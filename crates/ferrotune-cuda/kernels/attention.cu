@@ -12,7 +12,7 @@ struct AttentionParams {
 // Takes the scores of some more keys into the softmax of two rows: they become exp2(score - most) with dropout, in units of 1/log2(e).
 template <class Tiles>
 __device__ inline void soften(float (*scores)[4], float (*out)[4], float most[2], float sum[2], const AttentionInput& in,
-                              const AttentionTile& tile, u32 start, u32 columns) {
+                              const MaskRow masks[2], u32 start, u32 columns) {
     UNROLL
     for (int half = 0; half < 2; half++) {
         float top = most[half];
@@ -34,13 +34,12 @@ __device__ inline void soften(float (*scores)[4], float (*out)[4], float most[2]
             out[n][2 * half] *= rescale;
             out[n][2 * half + 1] *= rescale;
         }
-        u64 element = mask_element(tile, in, tile.first + threadIdx.x / WARP * 16 + patch_row() + 8 * half) + start;
         UNROLL
         for (int i = 0; i < Tiles::COLUMNS / 4; i++) {
             float& score = scores[i / 2][2 * half + i % 2];
             float power = exp2f(score - top);
             sum[half] += power;
-            score = power * keep_scale(in.mask, element + 8 * (i / 2) + patch_column() + i % 2);
+            score = power * keep_scale(in.mask, masks[half], start + 8 * (i / 2) + patch_column() + i % 2);
         }
     }
 }
@@ -56,6 +55,8 @@ template <class Tiles> __device__ inline void attention_forward(const AttentionP
     u32 rows = tile.queries - tile.first;
     bool busy = threadIdx.x / WARP * 16 < rows;
     load_tile<Tiles, Tiles::ROWS>(q, p.in.q, (u64)tile.query + tile.first, rows, p.in);
+    u32 query = tile.first + threadIdx.x / WARP * 16 + patch_row();
+    const MaskRow masks[2] = {mask_row(tile, p.in, query), mask_row(tile, p.in, query + 8)};
     float out[Tiles::WIDTH / 8][4] = {};
     float most[2] = {NO_SCORE, NO_SCORE}, sum[2] = {0.0f, 0.0f};
     for (u32 start = 0; start < tile.keys; start += Tiles::COLUMNS) {
@@ -69,7 +70,7 @@ template <class Tiles> __device__ inline void attention_forward(const AttentionP
         if (columns > Tiles::COLUMNS) columns = Tiles::COLUMNS;
         float scores[Tiles::COLUMNS / 8][4] = {};
         Tiles::scores(scores, q, k, columns);
-        soften<Tiles>(scores, out, most, sum, p.in, tile, start, columns);
+        soften<Tiles>(scores, out, most, sum, p.in, masks, start, columns);
         Tiles::mix(out, scores, v, columns, scratch);
     }
     if (!busy) return;

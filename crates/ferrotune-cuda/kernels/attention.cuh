@@ -65,15 +65,27 @@ __device__ inline void load_tile(typename Tiles::Number* to, const HeadColumns& 
     typedef typename Tiles::Number Number;
     const Number* data = (const Number*)from.data + first * from.stride + blockIdx.y * in.head_dim;
     if (in.wide) {
-        const u32 CHUNK = 16 / sizeof(Number), CHUNKS = Tiles::WIDTH / CHUNK;
-        for (u32 i = threadIdx.x; i < ROWS * CHUNKS; i += blockDim.x) {
-            u32 row = i / CHUNKS, column = i % CHUNKS * CHUNK;
-            uint4 x = {0u, 0u, 0u, 0u};
-            if (row < count && column < in.head_dim) x = *(const uint4*)(data + row * from.stride + column);
-            *(uint4*)(to + row * Tiles::PITCH + column) = x;
+        // Several loads are under way before the first is stored.
+        constexpr u32 CHUNK = 16 / sizeof(Number), CHUNKS = Tiles::WIDTH / CHUNK, STEPS = ROWS * CHUNKS / Tiles::THREADS;
+        constexpr u32 BATCH = STEPS < 4 ? STEPS : 4;
+        static_assert(ROWS * CHUNKS % Tiles::THREADS == 0 && STEPS % BATCH == 0, "whole batches");
+        UNROLL
+        for (u32 batch = 0; batch < STEPS; batch += BATCH) {
+            uint4 x[BATCH];
+            UNROLL
+            for (u32 j = 0; j < BATCH; j++) {
+                u32 i = threadIdx.x + (batch + j) * Tiles::THREADS, row = i / CHUNKS, column = i % CHUNKS * CHUNK;
+                x[j] = uint4{0u, 0u, 0u, 0u};
+                if (row < count && column < in.head_dim) x[j] = *(const uint4*)(data + row * from.stride + column);
+            }
+            UNROLL
+            for (u32 j = 0; j < BATCH; j++) {
+                u32 i = threadIdx.x + (batch + j) * Tiles::THREADS;
+                *(uint4*)(to + i / CHUNKS * Tiles::PITCH + i % CHUNKS * CHUNK) = x[j];
+            }
         }
     } else {
-        for (u32 i = threadIdx.x; i < ROWS * Tiles::WIDTH; i += blockDim.x) {
+        for (u32 i = threadIdx.x; i < ROWS * Tiles::WIDTH; i += Tiles::THREADS) {
             u32 row = i / Tiles::WIDTH, column = i % Tiles::WIDTH;
             bool inside = row < count && column < in.head_dim;
             to[row * Tiles::PITCH + column] = inside ? data[row * from.stride + column] : (Number)0;
@@ -121,7 +133,26 @@ __device__ inline void put_rows(const HeadTarget& target, const float (*sums)[4]
     }
 }
 
-// The mask's element of a query, counted within its sequence, and the sequence's first key: ferrotune-kernels/src/attention/mod.rs.
-__device__ inline u64 mask_element(const AttentionTile& tile, const AttentionInput& in, u32 query) {
-    return (((u64)tile.key + query) * in.heads + blockIdx.y) << 17;
+// The dropout of one query's row of probabilities: keep_scale with the hash of the element's upper word taken out of the loop over keys.
+struct MaskRow {
+    // The lower word of the row's first element, and the hashes of the upper word before and after the lower one overflows.
+    u32 low;
+    u32 high;
+    u32 next;
+};
+
+// Of a query counted within its sequence. Its elements: ferrotune-kernels/src/attention/mod.rs.
+__device__ inline MaskRow mask_row(const AttentionTile& tile, const AttentionInput& in, u32 query) {
+    u64 element = in.mask.start + ((((u64)tile.key + query) * in.heads + blockIdx.y) << 17);
+    u32 high = (u32)(element >> 32);
+    MaskRow row = {(u32)element, finalize(high ^ in.mask.high_key), finalize((high + 1u) ^ in.mask.high_key)};
+    return row;
+}
+
+// The key is counted within the sequence, and less than 2^17.
+__device__ inline float keep_scale(const Mask& mask, const MaskRow& row, u32 key) {
+    if (mask.threshold == 0u) return 1.0f;
+    u32 low = row.low + key;
+    u32 bits = finalize(finalize(low ^ mask.low_key) + (low < row.low ? row.next : row.high));
+    return bits >= mask.threshold ? mask.scale : 0.0f;
 }

@@ -56,23 +56,38 @@ struct AttentionBackwardParams {
     HeadTarget dv;
 };
 
-// From q·k and g of some of the block's rows and columns to ds, and z·p in the place of g. lse and delta are those of the lane's queries: two rows, or
-// where the block owns keys all columns.
+// What is known of a query and head; lse in units of 1/log2(e).
+struct QueryStatistics {
+    float lse;
+    float delta;
+    MaskRow mask;
+};
+
+// Of a query counted within its sequence.
+__device__ inline QueryStatistics query_statistics(const AttentionBackwardParams& p, const AttentionTile& tile, u32 query) {
+    u64 at = blockIdx.y * p.in.queries + tile.query + query;
+    QueryStatistics known = {((const float*)p.lse)[at] * LOG2_E, ((const float*)p.delta)[at], mask_row(tile, p.in, query)};
+    return known;
+}
+
+// From q·k and g of the warp's rows and some columns to ds, and z·p in the place of g. The statistics are those of the lane's queries: of its two rows,
+// or where the block owns keys of all columns.
 template <class Tiles, bool OWNS_QUERIES>
-__device__ inline void score_gradients(float (*scores)[4], float (*g)[4], const float* lse, const float* delta, const AttentionInput& in,
-                                       const AttentionTile& tile, u32 start, u32 columns) {
-    u32 own = tile.first + threadIdx.x / WARP * 16 + patch_row();
+__device__ inline void score_gradients(float (*scores)[4], float (*g)[4], const QueryStatistics* statistics, const AttentionInput& in,
+                                       u32 first, u32 start, u32 columns) {
     UNROLL
     for (int n = 0; n < Tiles::COLUMNS / 8; n++) {
         UNROLL
         for (int i = 0; i < 4; i++) {
-            u32 column = 8 * n + patch_column() + i % 2, row = own + i / 2 * 8;
-            u32 query = OWNS_QUERIES ? row : start + column, key = OWNS_QUERIES ? start + column : row;
-            bool inside = column < columns;
-            u32 at = OWNS_QUERIES ? i / 2 : (inside ? column : 0);
-            float p = inside ? exp2f((scores[n][i] * in.scale - lse[at]) * LOG2_E) : 0.0f;
-            float z = keep_scale(in.mask, mask_element(tile, in, query) + key);
-            scores[n][i] = p * (z * g[n][i] - delta[at]);
+            u32 row = threadIdx.x / WARP * 16 + patch_row() + i / 2 * 8, column = 8 * n + patch_column() + i % 2;
+            if (column >= columns) {
+                scores[n][i] = g[n][i] = 0.0f;
+                continue;
+            }
+            const QueryStatistics& query = statistics[OWNS_QUERIES ? i / 2 : column];
+            float p = exp2f(fmaf(scores[n][i], in.scale * LOG2_E, -query.lse));
+            float z = keep_scale(in.mask, query.mask, OWNS_QUERIES ? start + column : first + row);
+            scores[n][i] = p * (z * g[n][i] - query.delta);
             g[n][i] = z * p;
         }
     }
@@ -85,24 +100,19 @@ template <class Tiles, bool OWNS_QUERIES> __device__ inline void attention_backw
     Number* own[2] = {attention_shared, attention_shared + Tiles::ROWS * Tiles::PITCH};
     Number* other[2] = {own[1] + Tiles::ROWS * Tiles::PITCH, own[1] + (Tiles::ROWS + Tiles::COLUMNS) * Tiles::PITCH};
     float* scratch = (float*)(other[1] + Tiles::COLUMNS * Tiles::PITCH);
-    float* shared_lse = scratch + Tiles::SCRATCH;
-    float* shared_delta = shared_lse + Tiles::COLUMNS;
+    QueryStatistics* of_columns = (QueryStatistics*)(scratch + Tiles::SCRATCH);
     const AttentionTile tile = ((const AttentionTile*)p.in.tiles)[blockIdx.x];
     u32 rows = (OWNS_QUERIES ? tile.queries : tile.keys) - tile.first, others = OWNS_QUERIES ? tile.keys : tile.queries;
     u64 first = (u64)(OWNS_QUERIES ? tile.query : tile.key) + tile.first, first_other = OWNS_QUERIES ? tile.key : tile.query;
-    const float* lse = (const float*)p.lse + blockIdx.y * p.in.queries + tile.query;
-    const float* delta = (const float*)p.delta + blockIdx.y * p.in.queries + tile.query;
     bool busy = threadIdx.x / WARP * 16 < rows;
     load_tile<Tiles, Tiles::ROWS>(own[0], OWNS_QUERIES ? p.in.q : p.in.k, first, rows, p.in);
     load_tile<Tiles, Tiles::ROWS>(own[1], OWNS_QUERIES ? p.dctx : p.in.v, first, rows, p.in);
-    float row_lse[2] = {0.0f, 0.0f}, row_delta[2] = {0.0f, 0.0f};
+    QueryStatistics of_rows[2] = {};
     if (OWNS_QUERIES) {
         UNROLL
         for (int half = 0; half < 2; half++) {
             u32 row = threadIdx.x / WARP * 16 + patch_row() + 8 * half;
-            if (row >= rows) continue;
-            row_lse[half] = lse[tile.first + row];
-            row_delta[half] = delta[tile.first + row];
+            if (row < rows) of_rows[half] = query_statistics(p, tile, tile.first + row);
         }
     }
     // ds times the other's first matrix: dq or dk. Weights times its second: dv.
@@ -114,17 +124,13 @@ template <class Tiles, bool OWNS_QUERIES> __device__ inline void attention_backw
         load_tile<Tiles, Tiles::COLUMNS>(other[0], OWNS_QUERIES ? p.in.k : p.in.q, first_other + start, columns, p.in);
         load_tile<Tiles, Tiles::COLUMNS>(other[1], OWNS_QUERIES ? p.in.v : p.dctx, first_other + start, columns, p.in);
         if (columns > Tiles::COLUMNS) columns = Tiles::COLUMNS;
-        if (!OWNS_QUERIES && threadIdx.x < columns) {
-            shared_lse[threadIdx.x] = lse[start + threadIdx.x];
-            shared_delta[threadIdx.x] = delta[start + threadIdx.x];
-        }
+        if (!OWNS_QUERIES && threadIdx.x < columns) of_columns[threadIdx.x] = query_statistics(p, tile, start + threadIdx.x);
         __syncthreads();
         if (!busy) continue;
         float scores[Tiles::COLUMNS / 8][4] = {}, g[Tiles::COLUMNS / 8][4] = {};
         Tiles::scores(scores, own[0], other[0], columns);
         Tiles::scores(g, own[1], other[1], columns);
-        score_gradients<Tiles, OWNS_QUERIES>(scores, g, OWNS_QUERIES ? row_lse : shared_lse, OWNS_QUERIES ? row_delta : shared_delta, p.in,
-                                             tile, start, columns);
+        score_gradients<Tiles, OWNS_QUERIES>(scores, g, OWNS_QUERIES ? of_rows : of_columns, p.in, tile.first, start, columns);
         if (OWNS_QUERIES || p.dk.wanted) Tiles::mix(by_scores, scores, other[0], columns, scratch);
         if (!OWNS_QUERIES && p.dv.wanted) Tiles::mix(by_weights, g, other[1], columns, scratch);
     }

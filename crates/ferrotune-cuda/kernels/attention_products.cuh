@@ -7,7 +7,7 @@
 // f32, every product exact to rounding.
 template <int D> struct PlainTiles {
     typedef float Number;
-    static constexpr int WIDTH = D, ROWS = 32, COLUMNS = D <= 64 ? 32 : 8, PITCH = D + 4;
+    static constexpr int WIDTH = D, ROWS = 32, THREADS = 2 * ROWS, COLUMNS = D <= 64 ? 32 : 8, PITCH = D + 4;
     // Weights are exchanged between lanes in shared memory.
     static constexpr int WEIGHTS = COLUMNS + 4, SCRATCH = ROWS * WEIGHTS;
 
@@ -62,7 +62,7 @@ template <int D> struct PlainTiles {
 // bf16 with sums in f32; the weights of the second product are rounded to bf16 too.
 template <int D> struct TensorTiles {
     typedef u16 Number;
-    static constexpr int WIDTH = D, ROWS = 64, COLUMNS = D <= 64 ? 64 : 16, PITCH = D + 8;
+    static constexpr int WIDTH = D, ROWS = 64, THREADS = 2 * ROWS, COLUMNS = D <= 64 ? 64 : 16, PITCH = D + 8;
     static constexpr int SCRATCH = 0;
 
     static __device__ inline void scores(float (*sums)[4], const u16* a, const u16* b, u32 columns) {

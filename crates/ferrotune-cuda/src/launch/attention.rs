@@ -122,9 +122,9 @@ impl Tiling {
     fn grid(&self, blocks: usize, heads: usize, own: usize) -> Grid {
         let pitch = self.width + 16 / self.kind.bytes();
         let tiles = (own * self.rows + 2 * self.columns) * pitch * self.kind.bytes();
-        // f32 exchanges weights there; the backward keeps the statistics of its columns.
+        // f32 exchanges weights there; the backward keeps the statistics of its columns, 5 words each.
         let weights = if self.kind == Kind::F32 { self.rows * (self.columns + 4) } else { 0 };
-        let shared = tiles + (weights + 2 * self.columns) * size_of::<f32>();
+        let shared = tiles + (weights + 5 * self.columns) * size_of::<f32>();
         let count = |n: usize| u32::try_from(n).expect("a launch of less than 2³² blocks");
         Grid { blocks: [count(blocks), count(heads)], threads: 2 * self.rows as u32, shared: count(shared) }
     }
