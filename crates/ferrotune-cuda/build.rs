@@ -15,6 +15,8 @@ fn shim() {
         .std("c++17")
         // The same sums as on a device: products are fused only where a kernel says fmaf.
         .flag("-ffp-contract=off")
+        // Kernels read and write numbers several at a time, as vectors, which CUDA allows.
+        .flag("-fno-strict-aliasing")
         .opt_level(2)
         .include("shim")
         .include("kernels")

@@ -1,13 +1,17 @@
 // All kernels as one C++ file over the shim. What finds them stands here too, so that a linker which wants it takes them all.
+#include "mma.h"
 #include "shim.h"
 
 #include "activation.cu"
 #include "add_norm.cu"
+#include "attention.cu"
+#include "attention_backward.cu"
 #include "column_sums.cu"
 #include "copy.cu"
 #include "elementwise.cu"
 #include "embedding.cu"
 #include "losses.cu"
+#include "mma_check.cu"
 #include "optimizer.cu"
 #include "reduce.cu"
 #include "softmax.cu"

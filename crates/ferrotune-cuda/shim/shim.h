@@ -11,6 +11,16 @@ struct Dim {
     unsigned int x, y, z;
 };
 
+struct __attribute__((aligned(8))) float2 {
+    float x, y;
+};
+struct __attribute__((aligned(16))) float4 {
+    float x, y, z, w;
+};
+struct __attribute__((aligned(16))) uint4 {
+    unsigned int x, y, z, w;
+};
+
 namespace shim {
 struct Thread {
     Dim thread;
@@ -57,7 +67,7 @@ template <class T> T shuffle(T value, unsigned int source) {
 #define __device__
 #define __shared__ static thread_local
 #define __restrict__
-#define __align__(n) alignas(n)
+#define __align__(n) __attribute__((aligned(n)))
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define DYNAMIC_SHARED(Type, name) Type* name = (Type*)shim::now.dynamic_shared

@@ -71,3 +71,8 @@ fn optimizer() {
 fn linear() {
     check("linear");
 }
+
+#[test]
+fn attention() {
+    check("attention");
+}

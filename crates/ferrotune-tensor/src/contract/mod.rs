@@ -6,6 +6,7 @@
 
 mod activation;
 mod add_norm;
+mod attention;
 mod elementwise;
 mod embedding;
 mod linear;
@@ -120,6 +121,7 @@ pub fn cases<B: Backend>() -> Vec<Case<B>> {
     let families = [
         activation::cases(),
         add_norm::cases(),
+        attention::cases(),
         elementwise::cases(),
         embedding::cases(),
         linear::cases(),
