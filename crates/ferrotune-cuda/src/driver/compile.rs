@@ -28,6 +28,15 @@ pub fn ptx(architecture: &str) -> Result<String, OpenError> {
     Ok(String::from_utf8_lossy(&code).into_owned())
 }
 
+/// All kernels as machine code for a real architecture such as `sm_80`. Needs libnvrtc and no device.
+///
+/// # Errors
+/// There is no libnvrtc, or the kernels do not compile.
+pub fn machine_code(architecture: &str) -> Result<Vec<u8>, OpenError> {
+    libraries::nvrtc()?;
+    compile(&source::text(), architecture, sys::nvrtcGetCUBINSize, sys::nvrtcGetCUBIN)
+}
+
 /// All kernels as machine code for a device, from the folder if they are kept there.
 ///
 /// # Errors
@@ -40,13 +49,13 @@ pub(super) fn cubin(folder: &Path, capability: Capability) -> Result<Vec<u8>, Op
         return Err(OpenError::UnknownDevice { version, capability });
     }
     let architecture = format!("sm_{number}");
-    let source = source::text();
-    let path = folder.join(format!("kernels-{}-{architecture}.cubin", key(&source, &architecture, version)));
+    let key = key(&source::text(), &architecture, version);
+    let path = folder.join(format!("kernels-{key}-{architecture}.cubin"));
     // A file that cannot be read or is damaged is written anew.
     if let Some(code) = std::fs::read(&path).ok().and_then(unsealed) {
         return Ok(code);
     }
-    let code = compile(&source, &architecture, sys::nvrtcGetCUBINSize, sys::nvrtcGetCUBIN)?;
+    let code = machine_code(&architecture)?;
     keep(folder, &path, &code).map_err(|error| OpenError::Cache { path, why: error.to_string() })?;
     Ok(code)
 }
