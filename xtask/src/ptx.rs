@@ -23,7 +23,8 @@ pub fn run(_: &[String]) -> Outcome {
     let mut folders = vec![library()?];
     folders.extend(std::env::var_os(LIBRARIES).iter().flat_map(std::env::split_paths));
     let path = std::env::join_paths(folders).map_err(|error| format!("{LIBRARIES}: {error}"))?;
-    let arguments = ["test", "-p", "ferrotune-cuda", "--features", "driver", "--test", "ptx", "--", "--include-ignored"];
+    let arguments =
+        ["test", "-p", "ferrotune-cuda", "--features", "driver", "--test", "ptx", "--", "--include-ignored"];
     process::run(process::cargo(&arguments).env(LIBRARIES, path).current_dir(process::root()))
 }
 
@@ -39,7 +40,10 @@ fn library() -> Result<PathBuf, String> {
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade"]);
         let code = process::run(command.arg("--target").arg(&target).arg(PACKAGE))?;
         if code != 0 || !file.is_file() {
-            return Err(format!("{PACKAGE} could not be installed by pip (exit code {code}): {} is missing", file.display()));
+            return Err(format!(
+                "{PACKAGE} could not be installed by pip (exit code {code}): {} is missing",
+                file.display()
+            ));
         }
     }
     Ok(folder)

@@ -21,7 +21,10 @@ fn opening_a_device_that_is_not_there_says_what_is_missing() {
             assert!(text.contains("no NVIDIA driver") && text.contains("libcuda.so.1"), "{text}");
         }
         OpenError::OldDriver { found, needed } => {
-            assert!(found < needed && text.contains(&found.to_string()) && text.contains(&needed.to_string()), "{text}");
+            assert!(
+                found < needed && text.contains(&found.to_string()) && text.contains(&needed.to_string()),
+                "{text}"
+            );
         }
         OpenError::NoSuchDevice { number, count } => {
             assert_eq!((number, count), (NUMBER, devices().expect("a list").len()));

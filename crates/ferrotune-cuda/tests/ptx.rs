@@ -14,7 +14,6 @@ fn every_kernel_is_an_entry_of_the_ptx() {
         }
         let entries = ptx.matches(".visible .entry ").count();
         assert_eq!(entries, kernels.len(), "{architecture}: entries beside those that the sources name by KERNEL");
-        println!("{architecture}: {entries} kernels, {} bytes of PTX", ptx.len());
     }
 }
 
@@ -29,6 +28,5 @@ fn every_kernel_becomes_machine_code() {
             let section = format!(".text.{kernel}\0");
             assert!(code.windows(section.len()).any(|bytes| bytes == section.as_bytes()), "{architecture}: `{kernel}`");
         }
-        println!("{architecture}: {} bytes", code.len());
     }
 }

@@ -93,7 +93,9 @@ fn architectures() -> Result<Vec<u32>, OpenError> {
     unsafe { sys::nvrtcGetNumSupportedArchs(&mut count) }.result().or_error("ask libnvrtc for its architectures")?;
     let mut numbers = vec![0; usize::try_from(count).unwrap_or(0)];
     // SAFETY: there is room for as many numbers as libnvrtc said.
-    unsafe { sys::nvrtcGetSupportedArchs(numbers.as_mut_ptr()) }.result().or_error("ask libnvrtc for its architectures")?;
+    unsafe { sys::nvrtcGetSupportedArchs(numbers.as_mut_ptr()) }
+        .result()
+        .or_error("ask libnvrtc for its architectures")?;
     Ok(numbers.into_iter().map(i32::unsigned_abs).collect())
 }
 

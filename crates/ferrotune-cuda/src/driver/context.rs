@@ -3,7 +3,9 @@
 use super::error::{OpenError, OrError};
 use crate::device::DeviceError;
 use cudarc::driver::result::stream::StreamKind;
-use cudarc::driver::result::{DriverError, ctx, device, event, free_async, malloc_async, mem_get_info, mem_pool, primary_ctx, stream};
+use cudarc::driver::result::{
+    DriverError, ctx, device, event, free_async, malloc_async, mem_get_info, mem_pool, primary_ctx, stream,
+};
 use cudarc::driver::sys;
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct Context {
     device: sys::CUdevice,
     context: sys::CUcontext,
+    /// Where memory comes from; the device's own, which lives as long as the device.
+    pool: sys::CUmemoryPool,
     /// The queue of all work.
     pub compute: sys::CUstream,
     /// The queue of copies that need not wait for work.
@@ -28,19 +32,20 @@ impl Context {
         // SAFETY: the driver gave the device.
         let context = unsafe { primary_ctx::retain(device) }.or_error("open the device")?;
         // Owned from here on, so that an error gives back what there is: streams that are null have not been made.
-        let null = std::ptr::null_mut();
-        let mut this = Context { device, context, compute: null, copies: null };
+        let (pool, stream) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let mut this = Context { device, context, pool, compute: stream, copies: stream };
         // SAFETY: the context has been retained.
         unsafe { ctx::set_current(context) }.or_error("use the device")?;
         this.compute = stream::create(StreamKind::NonBlocking).or_error("make a stream")?;
         this.copies = stream::create(StreamKind::NonBlocking).or_error("make a stream")?;
         // SAFETY: the driver gave the device.
-        let pool = unsafe { device::get_default_mem_pool(device) }.or_error("find the device's memory pool")?;
+        this.pool = unsafe { device::get_default_mem_pool(device) }.or_error("find the device's memory pool")?;
         // What has been freed stays in the pool for the next allocation, instead of going back at the next synchronisation.
         let mut threshold = u64::MAX;
         let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         // SAFETY: the attribute is a u64, which outlives the call.
-        unsafe { mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast()) }.or_error("set up the memory pool")?;
+        unsafe { mem_pool::set_attribute(this.pool, attribute, (&raw mut threshold).cast()) }
+            .or_error("set up the memory pool")?;
         Ok(Arc::new(this))
     }
 
@@ -87,14 +92,28 @@ impl Context {
             let what = format!("allocate {}", mebibytes(bytes));
             if error.0 != sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
                 Err(error).or_throw(|| what)
-            } else if let Ok((free, total)) = mem_get_info() {
-                // What the pool holds counts as taken, though parts of it may be free.
-                let (free, total) = (mebibytes(free), mebibytes(total));
-                DeviceError::throw(what, format!("out of memory, {free} of {total} are outside of its pool"))
             } else {
-                DeviceError::throw(what, "out of memory")
+                DeviceError::throw(what, format!("out of memory, {} are free in pieces", mebibytes(self.free_memory())))
             }
         })
+    }
+
+    /// Bytes that the driver has left, and those in the pool that are not in use.
+    pub fn free_memory(&self) -> usize {
+        self.enter();
+        let (outside, _) = mem_get_info().or_throw(|| "ask for its free memory".to_owned());
+        let [held, used] = [
+            sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT,
+            sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT,
+        ]
+        .map(|attribute| {
+            let mut bytes = 0u64;
+            // SAFETY: both attributes are a u64, which outlives the call.
+            unsafe { mem_pool::get_attribute(self.pool, attribute, (&raw mut bytes).cast()) }
+                .or_throw(|| "ask for its free memory".to_owned());
+            bytes as usize
+        });
+        outside + held.saturating_sub(used)
     }
 }
 

@@ -185,16 +185,17 @@ mod tests {
                 OpenError::OldDriver { found: version(11, 4), needed: version(12, 0) },
                 "the NVIDIA driver is too old: it runs CUDA 11.4, and CUDA 12.0 is needed; install a newer driver",
             ),
-            (
-                OpenError::NoSuchDevice { number: 2, count: 0 },
-                "there is no CUDA device 2: this machine has none",
-            ),
+            (OpenError::NoSuchDevice { number: 2, count: 0 }, "there is no CUDA device 2: this machine has none"),
             (
                 OpenError::NoSuchDevice { number: 2, count: 2 },
                 "there is no CUDA device 2: this machine has 2, numbered from 0 to 1",
             ),
             (
-                OpenError::NoLibrary { library: "libnvrtc", looked_for: ["libnvrtc.so", "libnvrtc.so.12"], package: "some-package" },
+                OpenError::NoLibrary {
+                    library: "libnvrtc",
+                    looked_for: ["libnvrtc.so", "libnvrtc.so.12"],
+                    package: "some-package",
+                },
                 "there is no libnvrtc: neither libnvrtc.so nor libnvrtc.so.12 can be loaded; install the CUDA toolkit 12, or \
                  `pip install some-package` and add the folder of libnvrtc to LD_LIBRARY_PATH",
             ),

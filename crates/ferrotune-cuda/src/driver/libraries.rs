@@ -31,7 +31,9 @@ pub(super) fn driver() -> Result<(), OpenError> {
 fn driver_version() -> Result<Version, OpenError> {
     let mut number = 0;
     // SAFETY: the number outlives the call, which may come before the driver's start.
-    unsafe { driver::sys::cuDriverGetVersion(&mut number) }.result().or_error("ask the NVIDIA driver for its version")?;
+    unsafe { driver::sys::cuDriverGetVersion(&mut number) }
+        .result()
+        .or_error("ask the NVIDIA driver for its version")?;
     let number = number.unsigned_abs();
     Ok(Version { major: number / 1000, minor: number % 1000 / 10 })
 }

@@ -92,6 +92,11 @@ impl Cuda {
         self.launches.load(Ordering::Relaxed)
     }
 
+    /// Bytes that may be allocated now: what the driver has left, and what its pool holds for us and nobody uses.
+    pub fn free_memory(&self) -> usize {
+        self.context.free_memory()
+    }
+
     /// Waits for all work that was queued.
     pub fn wait(&self) {
         self.context.wait();
@@ -109,7 +114,8 @@ impl Kernels {
         let kernel = self.known.entry(name).or_insert_with(|| {
             let symbol = CString::new(name).expect("kernel names have no zero byte");
             // SAFETY: the module is live.
-            let function = unsafe { module::get_function(self.module, symbol) }.or_throw(|| format!("find the kernel `{name}`"));
+            let function =
+                unsafe { module::get_function(self.module, symbol) }.or_throw(|| format!("find the kernel `{name}`"));
             Kernel { function, shared: 0 }
         });
         // Above 48 KiB a kernel has to be given leave, and below it does no harm.
@@ -161,7 +167,8 @@ impl Device for Cuda {
         }
         self.context.enter();
         // SAFETY: the trait's caller gives memory of this device with room for the bytes, which stay until the wait below.
-        unsafe { memcpy_htod_async(to, bytes, self.context.compute) }.or_throw(|| format!("copy {} bytes to it", bytes.len()));
+        unsafe { memcpy_htod_async(to, bytes, self.context.compute) }
+            .or_throw(|| format!("copy {} bytes to it", bytes.len()));
         self.context.wait();
     }
 
@@ -172,7 +179,8 @@ impl Device for Cuda {
         self.context.enter();
         let len = bytes.len();
         // SAFETY: the trait's caller gives memory of this device of at least so many bytes; nobody reads the host's until the wait below.
-        unsafe { memcpy_dtoh_async(bytes, from, self.context.compute) }.or_throw(|| format!("copy {len} bytes from it"));
+        unsafe { memcpy_dtoh_async(bytes, from, self.context.compute) }
+            .or_throw(|| format!("copy {len} bytes from it"));
         self.context.wait();
     }
 

@@ -166,7 +166,8 @@ impl Call {
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, operation(b))?;
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, operation(a))?;
         if let Some(bias) = bias {
-            description.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS)?;
+            description
+                .set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS)?;
             // Of the result's type unless said otherwise.
             description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias)?;
         }
@@ -293,7 +294,9 @@ mod tests {
 
     #[test]
     fn sizes_fall_into_few_classes_that_are_little_larger() {
-        for (size, expected) in [(1, 1), (15, 15), (16, 16), (17, 18), (100, 104), (384, 384), (1536, 1536), (4097, 4608)] {
+        for (size, expected) in
+            [(1, 1), (15, 15), (16, 16), (17, 18), (100, 104), (384, 384), (1536, 1536), (4097, 4608)]
+        {
             assert_eq!(class(size), expected, "{size}");
         }
         let classes: std::collections::BTreeSet<usize> = (1025..=2048).map(class).collect();
