@@ -6,12 +6,12 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::{Outcome, fetch, process, tidy, train};
+use crate::{Outcome, fetch, process, ptx, tidy, train};
 
 /// For `cargo xtask help`.
 pub const HELP: &str = "\
-Format, clippy, tidy, documentation, tests with doctests, benches (built), and the real fine-tune, whose
-test accuracy must be at least 0.90. Each step is timed; the first that fails ends the run.";
+Format, clippy, tidy, documentation, tests with doctests, the CUDA kernels played on the CPU and compiled,
+benches (built), and the real fine-tune, whose test accuracy must be at least 0.90. Each step is timed; the first that fails ends the run.";
 
 /// Below this, the real fine-tune has learned too little.
 const LEAST_ACCURACY: f64 = 0.90;
@@ -21,12 +21,15 @@ const PROXIES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_prox
 
 type Step = (&'static str, fn() -> Outcome);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 10] = [
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+    ("clippy of CUDA", clippy_of_cuda),
     ("tidy", || tidy::run(&[])),
     ("documentation", documentation),
     ("tests", tests),
+    ("kernels on the CPU", || cargo(&["test", "-p", "ferrotune-cuda", "--features", "driver,shim"])),
+    ("kernels for GPUs", || ptx::run(&[])),
     ("benches", || cargo(&["bench", "--workspace", "--no-run"])),
     ("fine-tune", fine_tune),
 ];
@@ -57,6 +60,18 @@ pub fn run(_: &[String]) -> Outcome {
 
 fn cargo(arguments: &[&str]) -> Outcome {
     process::run(process::cargo(arguments).current_dir(process::root()))
+}
+
+/// The code behind features, which the step before leaves out; and the command line alone, which may use no feature that another crate turns on.
+fn clippy_of_cuda() -> Outcome {
+    for package in [["ferrotune-cuda", "driver,shim"], ["ferrotune-cuda", "driver"], ["ferrotune-cli", "cuda"]] {
+        let [name, features] = package;
+        let code = cargo(&["clippy", "-p", name, "--features", features, "--all-targets", "--", "-D", "warnings"])?;
+        if code != 0 {
+            return Ok(code);
+        }
+    }
+    cargo(&["clippy", "-p", "ferrotune-cli", "--all-targets", "--", "-D", "warnings"])
 }
 
 fn documentation() -> Outcome {

@@ -10,6 +10,7 @@ mod fetch;
 mod golden;
 mod gpu;
 mod process;
+mod ptx;
 mod tidy;
 mod train;
 
@@ -26,12 +27,13 @@ struct Task {
 /// The exit code of a task that ran, or the reason why it could not.
 type Outcome = Result<u8, String>;
 
-const TASKS: [Task; 7] = [
+const TASKS: [Task; 8] = [
     Task { name: "train", arguments: "[ARGS]", help: train::HELP, run: train::run },
     Task { name: "fetch", arguments: "[ARGS]", help: fetch::HELP, run: fetch::run },
     Task { name: "golden", arguments: "[ARGS]", help: golden::HELP, run: golden::run },
     Task { name: "bench", arguments: "[ARGS]", help: bench::HELP, run: bench::run },
     Task { name: "gpu", arguments: "[ROWS]", help: gpu::HELP, run: gpu::run },
+    Task { name: "ptx", arguments: "", help: ptx::HELP, run: ptx::run },
     Task { name: "tidy", arguments: "", help: tidy::HELP, run: tidy::run },
     Task { name: "ci", arguments: "", help: ci::HELP, run: ci::run },
 ];

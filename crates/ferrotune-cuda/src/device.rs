@@ -87,7 +87,7 @@ pub struct Product {
     pub c: Matrix,
     /// 0 overwrites and never reads, 1 adds.
     pub beta: f32,
-    /// `(n)`, f32.
+    /// `(n)`, of the kind of c.
     pub bias: Option<u64>,
     /// Rows of the result.
     pub m: usize,

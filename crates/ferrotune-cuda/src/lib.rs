@@ -9,6 +9,8 @@
 //! It must not know models, data or training.
 
 pub mod device;
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod gpu;
 mod launch;
 pub mod memory;

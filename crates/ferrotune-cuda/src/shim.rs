@@ -127,7 +127,7 @@ impl Device for Shim {
                     (0..k).map(|i| round(at(a, [row, i], [m, k])) * round(at(b, [i, column], [k, n]))).sum::<f64>();
                 let old = if beta == 0.0 { 0.0 } else { f64::from(beta) * at(c, [row, column], [m, n]) };
                 let bias = bias.map_or(0.0, |bias| {
-                    let bias = Matrix { address: bias, kind: Kind::F32, transposed: false };
+                    let bias = Matrix { address: bias, kind: c.kind, transposed: false };
                     at(bias, [0, column], [1, n])
                 });
                 set(c, row * n + column, (sum + old + bias) as f32);

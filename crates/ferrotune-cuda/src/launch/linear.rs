@@ -77,11 +77,15 @@ pub(crate) fn linear<D: Device>(
     }
     let (x, w) = (Factor::of(gpu, pool, x), Factor::of(gpu, pool, w));
     let c = result(pre.as_ref().map_or(y.view, |pre| pre.view));
-    let (a, b, bias) = (x.read(false), w.read(true), Some(b.view.data));
+    // A bias in bf16 for a result in bf16: cuBLASLt adds no other.
+    let short = (c.kind == Kind::Bf16).then(|| Factor::of(gpu, pool, b));
+    let bias = Some(short.as_ref().map_or(b.view.data, |short| short.address));
+    let (a, b) = (x.read(false), w.read(true));
     let tf32 = gpu.precision() == Precision::Tf32;
     gpu.device().product(&Product { a, b, c, beta: 0.0, bias, m: rows, n: o, k: i, tf32 });
-    x.give(pool);
-    w.give(pool);
+    for factor in [x, w].into_iter().chain(short) {
+        factor.give(pool);
+    }
     if let Some(pre) = pre {
         activation::gelu(gpu, y, pre.read());
     }

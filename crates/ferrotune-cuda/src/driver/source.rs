@@ -1,0 +1,60 @@
+//! The CUDA sources as one text, which is what the compiler gets. It must not know any kernel.
+
+/// The files of `kernels/`, in an order in which each may use those before it.
+const FILES: [(&str, &str); 3] = [
+    ("common.cuh", include_str!("../../kernels/common.cuh")),
+    ("copy.cu", include_str!("../../kernels/copy.cu")),
+    ("elementwise.cu", include_str!("../../kernels/elementwise.cu")),
+];
+
+/// All kernels. Every file stands in it once, so its includes of other files are left out; `#line` keeps the compiler's messages true.
+pub fn text() -> String {
+    let mut text = String::new();
+    for (name, file) in FILES {
+        text += &format!("#line 1 \"kernels/{name}\"\n");
+        for line in file.lines() {
+            let is_resolved = line.starts_with("#include \"") || line.trim() == "#pragma once";
+            text += if is_resolved { "" } else { line };
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The names of all kernels: what stands in `KERNEL(name, Params)` outside of macros.
+pub fn kernels() -> Vec<String> {
+    let text = text();
+    let named = text.lines().filter_map(|line| line.strip_prefix("KERNEL(")?.split(',').next());
+    named.map(|name| name.trim().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_file_is_part_of_the_text_after_what_it_includes() {
+        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/kernels")).expect("the folder of kernels");
+        let there: BTreeSet<String> =
+            folder.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")).collect();
+        assert_eq!(there, FILES.iter().map(|(name, _)| (*name).to_owned()).collect());
+        for (index, (name, file)) in FILES.iter().enumerate() {
+            for included in file.lines().filter_map(|line| line.strip_prefix("#include \"")?.split('"').next()) {
+                assert!(FILES[..index].iter().any(|(before, _)| *before == included), "{name} includes {included}");
+            }
+        }
+    }
+
+    #[test]
+    fn includes_are_resolved_and_lines_keep_their_numbers() {
+        let text = text();
+        assert!(!text.contains("#include"));
+        for (name, file) in FILES {
+            let start = text.find(&format!("#line 1 \"kernels/{name}\"\n")).expect("each file is announced");
+            let last = file.lines().count();
+            assert_eq!(text[start..].lines().nth(last), file.lines().last(), "{name}");
+        }
+        assert!(kernels().contains(&"convert".to_owned()));
+    }
+}
