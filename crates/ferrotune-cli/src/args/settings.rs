@@ -25,7 +25,7 @@ pub struct PretrainSettings {
 }
 
 /// The settings of `train` that `pretrain` has too.
-pub const SHARED: [&str; 37] = [
+pub const SHARED: &[&str] = &[
     "model",
     "validation",
     "output",

@@ -39,7 +39,7 @@ pub fn resolve_pretraining(
 }
 
 fn known() -> Vec<String> {
-    PretrainSettings::keys().into_iter().chain(SHARED.map(str::to_string)).collect()
+    PretrainSettings::keys().into_iter().chain(SHARED.iter().map(|key| key.to_string())).collect()
 }
 
 fn check_pretraining(own: PretrainSettings, shared: TrainSettings, file: toml::Table) -> Result<Pretraining, Failure> {

@@ -1,10 +1,27 @@
 //! The CUDA sources as one text, which is what the compiler gets. It must not know any kernel.
 
 /// The files of `kernels/`, in an order in which each may use those before it.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 20] = [
     ("common.cuh", include_str!("../../kernels/common.cuh")),
+    ("four.cuh", include_str!("../../kernels/four.cuh")),
+    ("vector.cuh", include_str!("../../kernels/vector.cuh")),
+    ("teams.cuh", include_str!("../../kernels/teams.cuh")),
+    ("mma.cuh", include_str!("../../kernels/mma.cuh")),
+    ("attention.cuh", include_str!("../../kernels/attention.cuh")),
+    ("attention_products.cuh", include_str!("../../kernels/attention_products.cuh")),
+    ("activation.cu", include_str!("../../kernels/activation.cu")),
+    ("add_norm.cu", include_str!("../../kernels/add_norm.cu")),
+    ("attention.cu", include_str!("../../kernels/attention.cu")),
+    ("attention_backward.cu", include_str!("../../kernels/attention_backward.cu")),
+    ("column_sums.cu", include_str!("../../kernels/column_sums.cu")),
     ("copy.cu", include_str!("../../kernels/copy.cu")),
     ("elementwise.cu", include_str!("../../kernels/elementwise.cu")),
+    ("embedding.cu", include_str!("../../kernels/embedding.cu")),
+    ("losses.cu", include_str!("../../kernels/losses.cu")),
+    ("mma_check.cu", include_str!("../../kernels/mma_check.cu")),
+    ("optimizer.cu", include_str!("../../kernels/optimizer.cu")),
+    ("reduce.cu", include_str!("../../kernels/reduce.cu")),
+    ("softmax.cu", include_str!("../../kernels/softmax.cu")),
 ];
 
 /// All kernels. Every file stands in it once, so its includes of other files are left out; `#line` keeps the compiler's messages true.
