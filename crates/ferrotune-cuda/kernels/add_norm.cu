@@ -115,8 +115,8 @@ template <class Row> __device__ inline void add_norm(const AddNormParams& p, flo
     }
 }
 
-KERNEL(add_norm_512, AddNormParams) { add_norm<InRegisters<4, 4> >(p, 0); }
-KERNEL(add_norm_1024, AddNormParams) { add_norm<InRegisters<4, 8> >(p, 0); }
+KERNEL(add_norm_512, AddNormParams) { add_norm<InRegisters<4, 4>>(p, 0); }
+KERNEL(add_norm_1024, AddNormParams) { add_norm<InRegisters<4, 8>>(p, 0); }
 KERNEL(add_norm_any, AddNormParams) {
     DYNAMIC_SHARED(float, shared);
     add_norm<InShared>(p, shared);
@@ -222,11 +222,11 @@ template <class Row> __device__ inline void add_norm_backward(const AddNormBackw
 
 KERNEL(add_norm_backward_512, AddNormBackwardParams) {
     DYNAMIC_SHARED(float, shared);
-    add_norm_backward<InRegisters<4, 4> >(p, shared, shared);
+    add_norm_backward<InRegisters<4, 4>>(p, shared, shared);
 }
 KERNEL(add_norm_backward_1024, AddNormBackwardParams) {
     DYNAMIC_SHARED(float, shared);
-    add_norm_backward<InRegisters<4, 8> >(p, shared, shared);
+    add_norm_backward<InRegisters<4, 8>>(p, shared, shared);
 }
 KERNEL(add_norm_backward_any, AddNormBackwardParams) {
     DYNAMIC_SHARED(float, shared);

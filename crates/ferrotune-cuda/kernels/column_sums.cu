@@ -15,7 +15,7 @@ struct ColumnPartsParams {
 // First stage: blockIdx.y takes rows_of_block rows, blockIdx.x the columns of a warp, W a lane; sums: one row a blockIdx.y. Each warp adds every
 // eighth row, and the eight sums are added in order.
 template <int W> __device__ inline void column_parts(const ColumnPartsParams& p) {
-    __shared__ float partial[SUM_WARPS][WARP * 4];
+    __shared__ float partial[SUM_WARPS][WARP * W];
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     u32 column = (blockIdx.x * WARP + lane) * W;
     u64 from = (u64)blockIdx.y * p.rows_of_block, end = from + p.rows_of_block;
@@ -55,7 +55,9 @@ KERNEL(column_totals, ColumnTotalsParams) {
     __shared__ float partial[SUM_WARPS][WARP];
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     u32 column = blockIdx.x * WARP + lane;
-    const View& x = p.x[blockIdx.y];
+    // Not indexed: that would copy the parameters to each thread's memory.
+    View x = blockIdx.y == 0 ? p.x[0] : p.x[1];
+    Target to = blockIdx.y == 0 ? p.to[0] : p.to[1];
     float sum = 0.0f;
     if (column < p.columns) {
         for (u32 row = warp; row < p.rows; row += SUM_WARPS) sum += load(x, (u64)row * p.columns + column);
@@ -65,6 +67,6 @@ KERNEL(column_totals, ColumnTotalsParams) {
     if (warp == 0 && column < p.columns) {
         float total = 0.0f;
         for (int w = 0; w < SUM_WARPS; w++) total += partial[w][lane];
-        put(p.to[blockIdx.y], column, total);
+        put(to, column, total);
     }
 }

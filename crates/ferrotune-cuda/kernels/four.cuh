@@ -1,4 +1,4 @@
-// Numbers four at a time, for memory that begins at a multiple of four: 16 bytes of f32, 8 of bf16. It must not know any kernel.
+// Numbers four at a time, for memory that begins at a multiple of four (so does its shadow): 16 bytes of f32, 8 of bf16. It must not know any kernel.
 #pragma once
 #include "common.cuh"
 
@@ -30,11 +30,7 @@ __device__ inline void store_four(const View& v, u64 i, const Four& y) {
         return;
     }
     *(Four*)((float*)v.data + i) = y;
-    if (v.shadow) {
-        // A shadow begins wherever its parameters end.
-        UNROLL
-        for (int j = 0; j < 4; j++) ((u16*)v.shadow)[i + j] = bits.x[j];
-    }
+    if (v.shadow) *(FourBf16*)((u16*)v.shadow + i) = bits;
 }
 
 __device__ inline void put_four(const Target& t, u64 i, Four y) {
