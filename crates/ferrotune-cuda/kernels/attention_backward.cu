@@ -1,6 +1,7 @@
 // Backward of ragged attention: probabilities are computed again from lse. With g = dctx·vᵀ, the dropout z and delta = rowsum(dctx·ctx):
-// ds = p·(z·g - delta), dq = scale·ds·k, dk = scale·dsᵀ·q, dv = (z·p)ᵀ·dctx (ferrotune-kernels/src/attention/backward.rs). One kernel's blocks own
-// queries and give dq, the other's own keys and give dk and dv: every number is one block's sum in a fixed order. Twins: src/launch/attention.rs.
+// ds = p·(z·g - delta), dq = scale·ds·k, dk = scale·dsᵀ·q, dv = (z·p)ᵀ·dctx (ferrotune-kernels/src/attention/backward.rs). One kernel's
+// blocks own queries and give dq, the other's own keys and give dk and dv: every number is one block's sum in a fixed order. Twins:
+// src/launch/attention.rs.
 #include "attention_products.cuh"
 
 struct AttentionDeltaParams {
@@ -70,8 +71,8 @@ __device__ inline QueryStatistics query_statistics(const AttentionBackwardParams
     return known;
 }
 
-// From q·k and g of the warp's rows and some columns to ds, and z·p in the place of g. The statistics are those of the lane's queries: of its two rows,
-// or where the block owns keys of all columns.
+// From q·k and g of the warp's rows and some columns to ds, and z·p in the place of g. The statistics are those of the lane's queries: of
+// its two rows, or where the block owns keys of all columns.
 template <class Tiles, bool OWNS_QUERIES>
 __device__ inline void score_gradients(float (*scores)[4], float (*g)[4], const QueryStatistics* statistics, const AttentionInput& in,
                                        u32 first, u32 start, u32 columns) {

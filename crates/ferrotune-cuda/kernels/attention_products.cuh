@@ -1,6 +1,6 @@
-// The two products of attention, in f32 by multiply-adds and in bf16 on tensor cores, behind the same names: a warp's 16 rows of A·Bᵀ from two tiles in
-// shared memory, and its rows of (numbers it holds)·B. Both leave sums as attention.cuh describes. A tile's pitch keeps its rows on different banks.
-// The sizes have twins in src/launch/attention.rs.
+// The two products of attention, in f32 by multiply-adds and in bf16 on tensor cores, behind the same names: a warp's 16 rows of A·Bᵀ from
+// two tiles in shared memory, and its rows of (numbers it holds)·B. Both leave sums as attention.cuh describes. A tile's pitch keeps its rows
+// on different banks. The tiles of a block fit 48 KiB, which needs no asking. The sizes have twins in src/launch/attention.rs.
 #pragma once
 #include "attention.cuh"
 

@@ -1,6 +1,7 @@
-// Products of bf16 fragments on tensor cores, and what brings fragments from shared memory. The layouts of fragments are those of the PTX ISA, section
-// "Matrix Fragments for mma.m16n8k16": lane l holds of the 16x8 sums c[0..2] row l/4, columns 2(l%4) and the next, and c[2..4] the same of row l/4 + 8.
-// All lanes of the warp call these together. The shim computes the same from the same layouts (shim/mma.h).
+// Products of bf16 fragments on tensor cores, and what brings fragments from shared memory. The layouts of fragments are those of the PTX
+// ISA, section "Matrix Fragments for mma.m16n8k16": lane l holds of the 16x8 sums in c[0] and c[1] row l/4, columns 2(l%4) and the next, and
+// in c[2] and c[3] the same of row l/4 + 8. All lanes of the warp call these together. The shim computes the same from the same layouts
+// (shim/mma.h).
 #pragma once
 #include "common.cuh"
 

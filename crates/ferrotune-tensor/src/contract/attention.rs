@@ -131,8 +131,10 @@ fn widths<B: Backend>(bench: &mut Bench<'_, B>) {
     for head_dim in [1, 7, 12, 20, 48, 64, 72, 128] {
         let dims = AttentionDims { heads: 2, head_dim };
         let betas = [Some(0.0), Some(1.0), Some(0.0)];
-        let batch =
-            Batch { lengths: &[9, 70], queries: u32::MAX, dims, mask: dropout(dims), sources: 3, betas: &betas };
+        // The elements of the 10th token's row pass 2³² at its sixth key.
+        let before = ferrotune_kernels::attention::first_mask_element(9, dims.heads) + 5;
+        let mask = Mask::new(0.1, 5, 6, 7, 8).starting_at((1 << 32) - before);
+        let batch = Batch { lengths: &[9, 70], queries: u32::MAX, dims, mask, sources: 3, betas: &betas };
         batch.run(bench, &format!("head_dim {head_dim}"));
     }
 }
