@@ -5,8 +5,11 @@
 // W numbers at columns (part·32 + lane)·W for each part: a lane's share of a row of up to 32·W·PARTS numbers.
 template <int WIDE, int PARTS> struct InRegisters {
     static const int W = WIDE;
+    static const bool KEEPS_MASK = true;
     typedef float Part[WIDE];
     Part held[PARTS];
+    // A bit for each number that the mask kept.
+    u32 kept;
     __device__ InRegisters(float*, u32, u32) {}
     __device__ u32 parts() const { return PARTS; }
     __device__ Part& operator[](u32 part) { return held[part]; }
@@ -15,7 +18,9 @@ template <int WIDE, int PARTS> struct InRegisters {
 // The same for a row of any width, number `slot` of those that a block of one warp keeps in shared memory. Each lane reads what it wrote.
 struct InShared {
     static const int W = 1;
+    static const bool KEEPS_MASK = false;
     typedef float Part[1];
+    u32 kept;
     float* row;
     u32 count;
     __device__ InShared(float* shared, u32 width, u32 slot) : count((width + WARP - 1) / WARP) { row = shared + slot * count * WARP; }
@@ -34,6 +39,7 @@ __device__ inline u64 first_element(u64 mask_rows, u64 row, u32 width) {
 template <class Row>
 __device__ inline void join(Row& z, const View& x, const View& residual, const Mask& mask, u64 at, u64 element, u32 width) {
     const int W = Row::W;
+    z.kept = mask.threshold == 0u ? 0xffffffffu : 0u;
     UNROLL
     for (u32 i = 0; i < z.parts(); i++) {
         u32 column = column_of<W>(i);
@@ -41,7 +47,11 @@ __device__ inline void join(Row& z, const View& x, const View& residual, const M
             load_some<W>(z[i], x, at + column);
             if (mask.threshold != 0u) {
                 UNROLL
-                for (int k = 0; k < W; k++) z[i][k] *= keep_scale(mask, element + column + k);
+                for (int k = 0; k < W; k++) {
+                    float scale = keep_scale(mask, element + column + k);
+                    if (Row::KEEPS_MASK && scale != 0.0f) z.kept |= 1u << (i * W + k) % 32;
+                    z[i][k] *= scale;
+                }
             }
             if (residual.data) {
                 float other[W];
@@ -207,7 +217,10 @@ template <class Row> __device__ inline void add_norm_backward(const AddNormBackw
                 if (p.dresidual.wanted) put_some<W>(p.dresidual, at + column, dz);
                 if (p.dx.wanted) {
                     UNROLL
-                    for (int k = 0; k < W; k++) dz[k] *= keep_scale(p.mask, element + column + k);
+                    for (int k = 0; k < W; k++) {
+                        bool is_kept = z.kept >> (i * W + k) % 32 & 1u;
+                        dz[k] *= Row::KEEPS_MASK ? (is_kept ? p.mask.scale : 0.0f) : keep_scale(p.mask, element + column + k);
+                    }
                     put_some<W>(p.dx, at + column, dz);
                 }
             }
@@ -220,9 +233,17 @@ template <class Row> __device__ inline void add_norm_backward(const AddNormBackw
     }
 }
 
+KERNEL(add_norm_backward_384, AddNormBackwardParams) {
+    DYNAMIC_SHARED(float, shared);
+    add_norm_backward<InRegisters<4, 3>>(p, shared, shared);
+}
 KERNEL(add_norm_backward_512, AddNormBackwardParams) {
     DYNAMIC_SHARED(float, shared);
     add_norm_backward<InRegisters<4, 4>>(p, shared, shared);
+}
+KERNEL(add_norm_backward_768, AddNormBackwardParams) {
+    DYNAMIC_SHARED(float, shared);
+    add_norm_backward<InRegisters<4, 6>>(p, shared, shared);
 }
 KERNEL(add_norm_backward_1024, AddNormBackwardParams) {
     DYNAMIC_SHARED(float, shared);

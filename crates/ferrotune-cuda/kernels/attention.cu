@@ -9,10 +9,12 @@ struct AttentionParams {
     u64 lse;
 };
 
-// Takes the scores of some more keys into the softmax of two rows: they become exp2(score - most) with dropout, in units of 1/log2(e).
+// Takes the scores of some more keys into the softmax of two rows: they become exp2(score - most) with dropout, in units of 1/log2(e). Returns a bit for each
+// that was kept, of up to 32.
 template <class Tiles>
-__device__ inline void soften(float (*scores)[4], float (*out)[4], float most[2], float sum[2], const AttentionInput& in,
+__device__ inline u32 soften(float (*scores)[4], float (*out)[4], float most[2], float sum[2], const AttentionInput& in,
                               const MaskRow masks[2], u32 start, u32 columns) {
+    u32 kept = 0u;
     UNROLL
     for (int half = 0; half < 2; half++) {
         float top = most[half];
@@ -39,9 +41,12 @@ __device__ inline void soften(float (*scores)[4], float (*out)[4], float most[2]
             float& score = scores[i / 2][2 * half + i % 2];
             float power = exp2f(score - top);
             sum[half] += power;
-            score = power * keep_scale(in.mask, masks[half], start + 8 * (i / 2) + patch_column() + i % 2);
+            float scale = keep_scale(in.mask, masks[half], start + 8 * (i / 2) + patch_column() + i % 2);
+            if (scale != 0.0f) kept |= 1u << (i / 2 * 4 + 2 * half + i % 2) % 32;
+            score = power * scale;
         }
     }
+    return kept;
 }
 
 template <class Tiles> __device__ inline void attention_forward(const AttentionParams& p) {
@@ -70,7 +75,8 @@ template <class Tiles> __device__ inline void attention_forward(const AttentionP
         if (columns > Tiles::COLUMNS) columns = Tiles::COLUMNS;
         float scores[Tiles::COLUMNS / 8][4] = {};
         Tiles::scores(scores, q, k, columns);
-        soften<Tiles>(scores, out, most, sum, p.in, masks, start, columns);
+        u32 kept = soften<Tiles>(scores, out, most, sum, p.in, masks, start, columns);
+        if (p.in.words) mask_words<Tiles>(p.in, tile, tile.first, start)[threadIdx.x] = kept;
         Tiles::mix(out, scores, v, columns, scratch);
     }
     if (!busy) return;

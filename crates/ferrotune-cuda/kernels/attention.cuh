@@ -25,13 +25,15 @@ struct HeadTarget {
     u32 wanted;
 };
 
-// A tile of a sequence: its rows of q and ctx, its rows of k and v, and the first of its own rows of this block, counted within the sequence.
+// A tile of a sequence: its rows of q and ctx, its rows of k and v, and the first of its own rows of this block, counted within the sequence. Behind them the
+// number of words' blocks before those of this sequence (below).
 struct AttentionTile {
     u32 query;
     u32 queries;
     u32 key;
     u32 keys;
     u32 first;
+    u32 words;
 };
 
 struct AttentionInput {
@@ -43,11 +45,16 @@ struct AttentionInput {
     HeadColumns v;
     // R, rows of q.
     u64 queries;
+    // Which probabilities the forward kept, a bit each, so that the backward need not hash again: (heads, word_blocks, THREADS) words. A block of words is
+    // one tile of queries by one of keys, and word t holds what thread t of the forward has of it: bit 4n + i for sums[n][i]. 0 where nothing is kept.
+    u64 words;
     u32 heads;
     u32 head_dim;
     float scale;
     // Whether every row of every matrix begins at 16 bytes and is a multiple of them.
     u32 wide;
+    u32 word_blocks;
+    u32 unused;
 };
 
 // The two numbers that a lane holds of a row: the first is in column 8n + column() of the head.
@@ -156,3 +163,13 @@ __device__ inline float keep_scale(const Mask& mask, const MaskRow& row, u32 key
     u32 bits = finalize(finalize(low ^ mask.low_key) + (low < row.low ? row.next : row.high));
     return bits >= mask.threshold ? mask.scale : 0.0f;
 }
+
+// The words of the tile of queries from `query` on by the tile of keys from `key` on, both counted within the sequence.
+template <class Tiles>
+__device__ inline u32* mask_words(const AttentionInput& in, const AttentionTile& tile, u32 query, u32 key) {
+    u32 tiles_of_keys = (tile.keys + Tiles::COLUMNS - 1) / Tiles::COLUMNS;
+    u64 block = tile.words + query / Tiles::ROWS * tiles_of_keys + key / Tiles::COLUMNS;
+    return (u32*)in.words + ((u64)blockIdx.y * in.word_blocks + block) * Tiles::THREADS;
+}
+
+__device__ inline float scale_of_bit(const Mask& mask, u32 word, u32 bit) { return word >> bit & 1u ? mask.scale : 0.0f; }

@@ -71,11 +71,25 @@ __device__ inline QueryStatistics query_statistics(const AttentionBackwardParams
     return known;
 }
 
+// The words of a tile, as a lane needs them: its own where the block owns queries, and all of the tile in shared memory where it owns keys.
+struct KeptBits {
+    u32 own;
+    const u32* all;
+};
+
+// The mask of sums[n][i]. Where the block owns keys, the roles of rows and columns are exchanged: the lane's column is a query, of which the forward held
+// 16 a warp, eight a step of four lanes, and its row is a key, of which it held two a lane.
+template <bool OWNS_QUERIES> __device__ inline float kept_scale(const Mask& mask, const KeptBits& kept, int n, int i) {
+    if (OWNS_QUERIES) return scale_of_bit(mask, kept.own, 4 * n + i);
+    u32 word = kept.all[n / 2 * WARP + (patch_column() + i % 2) * 4 + patch_row() / 2];
+    return scale_of_bit(mask, word, (threadIdx.x / WARP * 2 + i / 2) * 4 + n % 2 * 2 + patch_row() % 2);
+}
+
 // From q·k and g of the warp's rows and some columns to ds, and z·p in the place of g. The statistics are those of the lane's queries: of
 // its two rows, or where the block owns keys of all columns.
 template <class Tiles, bool OWNS_QUERIES>
 __device__ inline void score_gradients(float (*scores)[4], float (*g)[4], const QueryStatistics* statistics, const AttentionInput& in,
-                                       u32 first, u32 start, u32 columns) {
+                                       const KeptBits& kept, u32 first, u32 start, u32 columns) {
     UNROLL
     for (int n = 0; n < Tiles::COLUMNS / 8; n++) {
         UNROLL
@@ -87,7 +101,8 @@ __device__ inline void score_gradients(float (*scores)[4], float (*g)[4], const 
             }
             const QueryStatistics& query = statistics[OWNS_QUERIES ? i / 2 : column];
             float p = exp2f(fmaf(scores[n][i], in.scale * LOG2_E, -query.lse));
-            float z = keep_scale(in.mask, query.mask, OWNS_QUERIES ? start + column : first + row);
+            float z = in.words ? kept_scale<OWNS_QUERIES>(in.mask, kept, n, i)
+                               : keep_scale(in.mask, query.mask, OWNS_QUERIES ? start + column : first + row);
             scores[n][i] = p * (z * g[n][i] - query.delta);
             g[n][i] = z * p;
         }
@@ -102,6 +117,7 @@ template <class Tiles, bool OWNS_QUERIES> __device__ inline void attention_backw
     Number* other[2] = {own[1] + Tiles::ROWS * Tiles::PITCH, own[1] + (Tiles::ROWS + Tiles::COLUMNS) * Tiles::PITCH};
     float* scratch = (float*)(other[1] + Tiles::COLUMNS * Tiles::PITCH);
     QueryStatistics* of_columns = (QueryStatistics*)(scratch + Tiles::SCRATCH);
+    u32* of_tile = (u32*)(of_columns + Tiles::COLUMNS);
     const AttentionTile tile = ((const AttentionTile*)p.in.tiles)[blockIdx.x];
     u32 rows = (OWNS_QUERIES ? tile.queries : tile.keys) - tile.first, others = OWNS_QUERIES ? tile.keys : tile.queries;
     u64 first = (u64)(OWNS_QUERIES ? tile.query : tile.key) + tile.first, first_other = OWNS_QUERIES ? tile.key : tile.query;
@@ -125,13 +141,20 @@ template <class Tiles, bool OWNS_QUERIES> __device__ inline void attention_backw
         load_tile<Tiles, Tiles::COLUMNS>(other[0], OWNS_QUERIES ? p.in.k : p.in.q, first_other + start, columns, p.in);
         load_tile<Tiles, Tiles::COLUMNS>(other[1], OWNS_QUERIES ? p.in.v : p.dctx, first_other + start, columns, p.in);
         if (columns > Tiles::COLUMNS) columns = Tiles::COLUMNS;
+        KeptBits kept = {0u, of_tile};
+        if (p.in.words) {
+            u32 word = mask_words<Tiles>(p.in, tile, OWNS_QUERIES ? tile.first : start, OWNS_QUERIES ? start : tile.first)[threadIdx.x];
+            if (OWNS_QUERIES) kept.own = word;
+            else of_tile[threadIdx.x] = word;
+        }
         if (!OWNS_QUERIES && threadIdx.x < columns) of_columns[threadIdx.x] = query_statistics(p, tile, start + threadIdx.x);
         __syncthreads();
         if (!busy) continue;
         float scores[Tiles::COLUMNS / 8][4] = {}, g[Tiles::COLUMNS / 8][4] = {};
         Tiles::scores(scores, own[0], other[0], columns);
         Tiles::scores(g, own[1], other[1], columns);
-        score_gradients<Tiles, OWNS_QUERIES>(scores, g, OWNS_QUERIES ? of_rows : of_columns, p.in, tile.first, start, columns);
+        score_gradients<Tiles, OWNS_QUERIES>(scores, g, OWNS_QUERIES ? of_rows : of_columns, p.in, kept, tile.first, start,
+                                             columns);
         if (OWNS_QUERIES || p.dk.wanted) Tiles::mix(by_scores, scores, other[0], columns, scratch);
         if (!OWNS_QUERIES && p.dv.wanted) Tiles::mix(by_weights, g, other[1], columns, scratch);
     }

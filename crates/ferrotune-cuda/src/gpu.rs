@@ -216,6 +216,9 @@ impl<D: Device> Backend for Gpu<D> {
     ) {
         launch::add_norm::add_norm_backward(self, pool, grads, dy, input, mean, rstd);
     }
+    fn attention_saved(&self, input: Attention<'_, '_, Gpu<D>>) -> usize {
+        launch::attention::attention_saved(input)
+    }
     fn attention(&self, ctx: Mut<'_>, lse: Mut<'_>, input: Attention<'_, '_, Gpu<D>>) {
         launch::attention::attention(self, ctx, lse, input);
     }

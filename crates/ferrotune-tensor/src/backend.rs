@@ -210,7 +210,12 @@ pub trait Backend: Send + Sync + Sized + 'static {
         rstd: Self::Ref<'_>,
     );
 
-    /// Ragged multi-head attention; saves the log-sum-exp of each score row.
+    /// How many numbers attention keeps for its backward: the log-sum-exp of each row of scores, `(heads·queries)`, and behind them whatever the device
+    /// would have to compute again.
+    fn attention_saved(&self, input: Attention<'_, '_, Self>) -> usize {
+        input.dims.heads * input.query_offsets.last().map_or(0, |&end| end as usize)
+    }
+    /// Ragged multi-head attention; saves in `lse` what [`Backend::attention_saved`] says. Backward gets it as it is.
     fn attention(&self, ctx: Self::Mut<'_>, lse: Self::Mut<'_>, input: Attention<'_, '_, Self>);
     /// Gradients of attention by recomputation, one target for each source.
     fn attention_backward(

@@ -46,8 +46,11 @@ struct AddNormBackwardParams {
 
 /// Lanes of a warp.
 const WARP: usize = 32;
-/// Blocks of the backward whose warps keep rows in registers: about two for each multiprocessor, so that few sums are left to add.
-const BLOCKS: usize = 256;
+/// Blocks of the backward whose warps keep rows in registers, and their warps: eight small ones for each of the 132 multiprocessors of the largest devices,
+/// which hide each other's waiting as far as registers let them.
+const BLOCKS: usize = 1056;
+/// See [`BLOCKS`].
+const BACKWARD_WARPS: usize = 4;
 /// Blocks of one warp, of the backward whose rows lie in shared memory.
 const SINGLE_BLOCKS: usize = 1024;
 
@@ -74,13 +77,14 @@ impl Row {
         if self == Row::Shared { 1 } else { THREADS as usize / WARP }
     }
 
-    /// A launch with so many floats of shared memory a block.
-    fn grid(self, blocks: usize, shared: usize) -> Grid {
-        Grid {
-            threads: (self.warps() * WARP) as u32,
-            shared: (shared * size_of::<f32>()) as u32,
-            ..Grid::blocks(blocks)
-        }
+    /// The same for the backward.
+    fn backward_warps(self) -> usize {
+        if self == Row::Shared { 1 } else { BACKWARD_WARPS }
+    }
+
+    /// A launch of blocks of so many warps, with so many floats of shared memory a block.
+    fn grid(self, warps: usize, blocks: usize, shared: usize) -> Grid {
+        Grid { threads: (warps * WARP) as u32, shared: (shared * size_of::<f32>()) as u32, ..Grid::blocks(blocks) }
     }
 }
 
@@ -137,7 +141,7 @@ pub(crate) fn add_norm<D: Device>(
         width: width as u32,
         eps,
     };
-    gpu.device().launch(kernel, row.grid(rows.div_ceil(row.warps()), shared), &params);
+    gpu.device().launch(kernel, row.grid(row.warps(), rows.div_ceil(row.warps()), shared), &params);
 }
 
 /// Gradients of `add_norm`: one kernel for rows, which leaves sums of its blocks, and one that adds these for gamma and the bias.
@@ -164,12 +168,19 @@ pub(crate) fn add_norm_backward<D: Device>(
     let [dx, dresidual, dgamma, dbias] = [dx, dresidual, dgamma, dbias].map(Place::of);
     let row = Row::of(width, &[dx.to, dresidual.to, dy.view, x.view, residual, gamma.view]);
     let (kernel, shared, most) = match row {
-        Row::Registers512 => ("add_norm_backward_512", row.warps() * width, BLOCKS),
-        Row::Registers1024 => ("add_norm_backward_1024", row.warps() * width, BLOCKS),
+        Row::Registers512 | Row::Registers1024 => {
+            let kernel = match width {
+                0..=384 => "add_norm_backward_384",
+                385..=512 => "add_norm_backward_512",
+                513..=768 => "add_norm_backward_768",
+                _ => "add_norm_backward_1024",
+            };
+            (kernel, row.backward_warps() * width, BLOCKS)
+        }
         // The row, the sums of both parameters, and the room where sums of warps are added.
         Row::Shared => ("add_norm_backward_any", 4 * width.next_multiple_of(WARP), SINGLE_BLOCKS),
     };
-    let blocks = rows.div_ceil(row.warps()).min(most);
+    let blocks = rows.div_ceil(row.backward_warps()).min(most);
     let wants_sums = dgamma.wanted == 1 || dbias.wanted == 1;
     let scratch = wants_sums.then(|| pool.scratch(2 * blocks * width));
     let sums = scratch.as_ref().map_or(View::NONE, |scratch| scratch.data().view);
@@ -190,7 +201,7 @@ pub(crate) fn add_norm_backward<D: Device>(
         unused: 0,
     };
     if blocks * width > 0 {
-        gpu.device().launch(kernel, row.grid(blocks, shared), &params);
+        gpu.device().launch(kernel, row.grid(row.backward_warps(), blocks, shared), &params);
     }
     column_totals(gpu, [(sums, dgamma), (sums.skip(blocks * width), dbias)], blocks, width);
     if let Some(scratch) = scratch {

@@ -37,6 +37,7 @@ struct Tile {
     key: u32,
     keys: u32,
     first: u32,
+    words: u32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -48,10 +49,13 @@ struct InputParams {
     k: Columns,
     v: Columns,
     queries: u64,
+    words: u64,
     heads: u32,
     head_dim: u32,
     scale: f32,
     wide: u32,
+    word_blocks: u32,
+    unused: u32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -122,9 +126,9 @@ impl Tiling {
     fn grid(&self, blocks: usize, heads: usize, own: usize) -> Grid {
         let pitch = self.width + 16 / self.kind.bytes();
         let tiles = (own * self.rows + 2 * self.columns) * pitch * self.kind.bytes();
-        // f32 exchanges weights there; the backward keeps the statistics of its columns, 5 words each.
+        // f32 exchanges weights there; the backward keeps the statistics of its columns, 5 words each, and a word a thread of the mask.
         let weights = if self.kind == Kind::F32 { self.rows * (self.columns + 4) } else { 0 };
-        let shared = tiles + (weights + 5 * self.columns) * size_of::<f32>();
+        let shared = tiles + (weights + 5 * self.columns + 2 * self.rows) * size_of::<f32>();
         let count = |n: usize| u32::try_from(n).expect("a launch of less than 2³² blocks");
         Grid { blocks: [count(blocks), count(heads)], threads: 2 * self.rows as u32, shared: count(shared) }
     }
@@ -166,8 +170,44 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
             );
         }
         assert!(ctx == queries * heads * head_dim, "attention: ctx of {ctx} for {queries} queries");
-        assert!(lse == queries * heads, "attention: lse of {lse} for {queries} queries");
+        assert!(lse >= queries * heads, "attention: lse of {lse} for {queries} queries");
         job
+    }
+
+    /// Numbers of lse alone.
+    fn rows(&self) -> usize {
+        self.queries * self.input.dims.heads
+    }
+
+    /// Blocks of the mask's words of each head; none where the backward computes the mask again: without dropout, and where a thread's share of a tile is
+    /// no word of 32 bits.
+    fn word_blocks(&self) -> usize {
+        if self.input.mask.is_none() || self.tiling.rows * self.tiling.columns != 32 * self.threads() {
+            return 0;
+        }
+        let sequences = self.input.query_offsets.windows(2).zip(self.input.offsets.windows(2));
+        sequences.map(|(queries, keys)| self.word_blocks_of(queries[1] - queries[0], keys[1] - keys[0])).sum()
+    }
+
+    /// Those of a sequence.
+    fn word_blocks_of(&self, queries: u32, keys: u32) -> usize {
+        (queries as usize).div_ceil(self.tiling.rows) * (keys as usize).div_ceil(self.tiling.columns)
+    }
+
+    /// Threads of a block.
+    fn threads(&self) -> usize {
+        2 * self.tiling.rows
+    }
+
+    /// Numbers that the forward saves: lse, and the words of the mask.
+    fn saved(&self) -> usize {
+        self.rows() + self.input.dims.heads * self.word_blocks() * self.threads()
+    }
+
+    /// Where the words begin in what was saved; 0 if there are none, or no room for them.
+    fn words(&self, saved: View, len: usize) -> u64 {
+        let has_room = self.word_blocks() > 0 && len >= self.saved();
+        if has_room { saved.skip(self.rows()).data } else { 0 }
     }
 
     fn width(&self) -> usize {
@@ -216,34 +256,46 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
         u32::from(row.is_multiple_of(16) && views.into_iter().all(fits))
     }
 
-    fn params(&self, tiles: u64, wide: u32) -> InputParams {
+    fn params(&self, tiles: u64, words: u64, wide: u32) -> InputParams {
         let Attention { sources, dims, scale, mask, .. } = self.input;
         let [q, k, v] = self.places().map(|place| self.columns(sources[place.0].view, place));
         let (heads, head_dim) = (dims.heads as u32, dims.head_dim as u32);
-        InputParams { mask: mask.into(), tiles, q, k, v, queries: self.queries as u64, heads, head_dim, scale, wide }
+        let (queries, word_blocks) = (self.queries as u64, self.word_blocks() as u32);
+        let mask = mask.into();
+        InputParams { mask, tiles, q, k, v, queries, words, heads, head_dim, scale, wide, word_blocks, unused: 0 }
     }
 
     /// The tiles of all sequences: of their queries, or of their keys. All layers of a pass have the same.
     fn tiles(&self, of_queries: bool) -> Vec<Tile> {
         let sequences = self.input.query_offsets.windows(2).zip(self.input.offsets.windows(2));
+        let mut blocks = 0;
         let tiles = sequences.flat_map(|(queries, keys)| {
             let (query, key) = (queries[0], keys[0]);
             let (queries, keys) = (queries[1] - query, keys[1] - key);
+            let words = blocks as u32;
+            blocks += self.word_blocks_of(queries, keys);
             let own = if of_queries { queries } else { keys };
-            (0..own).step_by(self.tiling.rows).map(move |first| Tile { query, queries, key, keys, first })
+            (0..own).step_by(self.tiling.rows).map(move |first| Tile { query, queries, key, keys, first, words })
         });
         tiles.collect()
     }
 }
 
-/// Ragged multi-head attention; saves the log-sum-exp of each score row.
+/// Numbers that attention saves.
+pub(crate) fn attention_saved<D: Device>(input: Attention<'_, '_, Gpu<D>>) -> usize {
+    let queries = input.query_offsets.last().map_or(0, |&end| end as usize);
+    let Attention { dims, .. } = input;
+    Job::new(input, queries * dims.width(), queries * dims.heads).saved()
+}
+
+/// Ragged multi-head attention; saves the log-sum-exp of each score row, and where there is room for it which probabilities were kept.
 pub(crate) fn attention<D: Device>(gpu: &Gpu<D>, ctx: Mut<'_>, lse: Mut<'_>, input: Attention<'_, '_, Gpu<D>>) {
     let job = Job::new(input, ctx.len, lse.len);
     let tiles = job.tiles(true);
     if tiles.is_empty() {
         return;
     }
-    let input = job.params(gpu.words(&tiles), job.is_wide([ctx.view]));
+    let input = job.params(gpu.words(&tiles), job.words(lse.view, lse.len), job.is_wide([ctx.view]));
     let params = ForwardParams { input, ctx: job.by_query(ctx.view), lse: lse.view.data };
     let kernel = job.tiling.choose([
         ["attention_f32_32", "attention_f32_64", "attention_f32_128"],
@@ -276,7 +328,7 @@ pub(crate) fn attention_backward<D: Device>(
     });
     let [dq, dk, dv] = goals;
     let wide = job.is_wide(grads.iter().flatten().map(|(to, _)| to.view).chain([ctx.view, dctx.view]));
-    let mut delta = pool.scratch(lse.len);
+    let mut delta = pool.scratch(job.rows());
     let address = delta.data_mut().view.data;
     if goals.iter().any(|goal| goal.wanted == 1) && job.queries > 0 {
         sum_products(gpu, &job, ctx, dctx, address, wide);
@@ -287,7 +339,7 @@ pub(crate) fn attention_backward<D: Device>(
         if tiles.is_empty() || !is_wanted {
             continue;
         }
-        let input = job.params(gpu.words(&tiles), wide);
+        let input = job.params(gpu.words(&tiles), job.words(lse.view, lse.len), wide);
         let (dctx, lse) = (job.by_query(dctx.view), lse.view.data);
         let params = BackwardParams { input, dctx, lse, delta: address, dq, dk, dv };
         let kernel = job.tiling.choose(if of_queries { QUERIES } else { KEYS });

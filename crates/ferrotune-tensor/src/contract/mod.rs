@@ -99,6 +99,11 @@ impl<B: Backend> Bench<'_, B> {
         self.numbers.push((what.into(), self.backend.download(tensor.data())));
     }
 
+    /// Notes a part of a tensor.
+    pub fn note_part(&mut self, what: impl Into<String>, part: B::Ref<'_>) {
+        self.numbers.push((what.into(), self.backend.download(part)));
+    }
+
     /// Notes a number.
     pub fn note_scalar(&mut self, what: impl Into<String>, scalar: &B::Scalar) {
         self.numbers.push((what.into(), vec![self.backend.read(scalar) as f32]));

@@ -14,7 +14,7 @@ pub struct Attention<B: Backend> {
     query_offsets: Arc<[u32]>,
     offsets: Arc<[u32]>,
     mask: Mask,
-    /// Log-sum-exp of each row of scores, `(heads·queries)`: backward computes the probabilities again from it.
+    /// Log-sum-exp of each row of scores, `(heads·queries)`, from which backward computes the probabilities again, and what else the device keeps.
     lse: Option<Tensor<B>>,
 }
 
@@ -77,8 +77,8 @@ impl<B: Backend> Op<B> for Attention<B> {
         let head_dim = self.head_dim(cx.x);
         let queries = cx.x[0].shape.rows();
         let mut ctx = cx.pool.take([queries, self.heads * head_dim]);
-        let mut lse = cx.pool.take_statistic([self.heads * queries]);
         let sources: Vec<_> = cx.x.iter().map(|x| x.data).collect();
+        let mut lse = cx.pool.take_statistic([cx.backend.attention_saved(self.input(&sources, head_dim))]);
         cx.backend.attention(ctx.data_mut(), lse.data_mut(), self.input(&sources, head_dim));
         self.lse = Some(lse);
         ctx
