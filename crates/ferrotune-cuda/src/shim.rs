@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 type Body = unsafe extern "C" fn(*const c_void);
 
+// SAFETY: the signatures are those of `shim/kernels.cpp` and `shim/shim.cpp`, which build.rs links.
 unsafe extern "C" {
     fn ferrotune_shim_find(name: *const c_char, size: *mut c_ulong) -> Option<Body>;
     fn ferrotune_shim_run(
@@ -140,17 +141,22 @@ impl Device for Shim {
 fn at(matrix: Matrix, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> f64 {
     let i = if matrix.transposed { column * rows + row } else { row * columns + column };
     // SAFETY: the product's caller gives matrices of these sizes in memory of this device, and the index is within them.
-    match matrix.kind {
-        Kind::F32 => f64::from(unsafe { *(matrix.address as *const f32).add(i) }),
-        Kind::Bf16 => f64::from(f32::from_bits(u32::from(unsafe { *(matrix.address as *const u16).add(i) }) << 16)),
-    }
+    let number = unsafe {
+        match matrix.kind {
+            Kind::F32 => *(matrix.address as *const f32).add(i),
+            Kind::Bf16 => f32::from_bits(u32::from(*(matrix.address as *const u16).add(i)) << 16),
+        }
+    };
+    f64::from(number)
 }
 
 fn set(matrix: Matrix, i: usize, value: f32) {
     // SAFETY: as in `at`.
-    match matrix.kind {
-        Kind::F32 => unsafe { *(matrix.address as *mut f32).add(i) = value },
-        Kind::Bf16 => unsafe { *(matrix.address as *mut u16).add(i) = to_bf16(value) },
+    unsafe {
+        match matrix.kind {
+            Kind::F32 => *(matrix.address as *mut f32).add(i) = value,
+            Kind::Bf16 => *(matrix.address as *mut u16).add(i) = to_bf16(value),
+        }
     }
 }
 

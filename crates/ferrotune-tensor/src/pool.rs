@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 /// A stock of free buffers by capacity. `take` gives the smallest free buffer that fits, within twice the length.
 pub struct Pool<B: Backend = Cpu> {
     backend: B,
-    /// By storage and capacity; each with the pass in which it came back, the oldest first.
-    free: BTreeMap<(usize, usize), Vec<(u64, B::Buf)>>,
+    /// By storage and capacity.
+    free: BTreeMap<(usize, usize), Stock<B>>,
     pass: u64,
     misses: usize,
     held: usize,
 }
+
+/// Buffers, each with the pass in which it came back, the oldest first.
+type Stock<B> = Vec<(u64, <B as Backend>::Buf)>;
 
 impl<B: Backend> Pool<B> {
     /// An empty pool.

@@ -12,7 +12,7 @@ const TABLE: [(&str, u8, &[&str]); 12] = [
     ("ferrotune-tensor", 1, &["ferrotune-kernels"]),
     ("ferrotune-optim", 2, &["ferrotune-tensor"]),
     ("ferrotune-bert", 2, &["ferrotune-tensor"]),
-    ("ferrotune-cuda", 2, &["ferrotune-tensor"]),
+    ("ferrotune-cuda", 2, &["ferrotune-tensor", "ferrotune-kernels"]),
     ("ferrotune-train", 3, &["ferrotune-tensor", "ferrotune-optim", "ferrotune-data"]),
     ("ferrotune-cli", 4, &["*"]),
     ("xtask", 5, &[]),

@@ -21,7 +21,7 @@ pub(super) fn driver() -> Result<(), OpenError> {
     if !unsafe { driver::sys::is_culib_present() } {
         return Err(OpenError::NoDriver { looked_for: DRIVER });
     }
-    at_most(driver_version()?, OLDEST)?;
+    require(driver_version()?, OLDEST)?;
     match driver::result::init() {
         Err(error) if error.0 == driver::sys::CUresult::CUDA_ERROR_NO_DEVICE => Ok(()),
         result => result.or_error("start the NVIDIA driver"),
@@ -38,7 +38,7 @@ fn driver_version() -> Result<Version, OpenError> {
     Ok(Version { major: number / 1000, minor: number % 1000 / 10 })
 }
 
-fn at_most(found: Version, needed: Version) -> Result<(), OpenError> {
+fn require(found: Version, needed: Version) -> Result<(), OpenError> {
     if found < needed { Err(OpenError::OldDriver { found, needed }) } else { Ok(()) }
 }
 
@@ -84,7 +84,7 @@ fn new_enough(library: &'static str, found: Version) -> Result<Version, OpenErro
 /// # Errors
 /// It is of an older major version.
 pub(super) fn driver_runs(library: Version) -> Result<(), OpenError> {
-    at_most(driver_version()?, Version { major: library.major, minor: 0 })
+    require(driver_version()?, Version { major: library.major, minor: 0 })
 }
 
 #[cfg(test)]
