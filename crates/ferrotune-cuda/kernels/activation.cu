@@ -47,7 +47,7 @@ __device__ inline float normal_distribution(float x, float density) {
     return x < 0.0f ? tail : 1.0f - tail;
 }
 
-__device__ inline float bell(float x) { return exp2f(-0.72134752044448170f * x * x); }
+__device__ inline float bell(float x) { return power_of_two(-0.72134752044448170f * x * x); }
 
 // a·Φ(a)
 KERNEL(gelu_forward, ActivationParams) {

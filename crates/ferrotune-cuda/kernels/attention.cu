@@ -28,7 +28,7 @@ __device__ inline u32 soften(float (*scores)[4], float (*out)[4], float most[2],
         top = fmaxf(top, __shfl_xor_sync(ALL_LANES, top, 1));
         top = fmaxf(top, __shfl_xor_sync(ALL_LANES, top, 2));
         // The first tile of a sequence has a key, so top is finite or, with scores that are no numbers, everything becomes none.
-        float rescale = exp2f(most[half] - top);
+        float rescale = power_of_two(most[half] - top);
         most[half] = top;
         sum[half] *= rescale;
         UNROLL
@@ -39,7 +39,7 @@ __device__ inline u32 soften(float (*scores)[4], float (*out)[4], float most[2],
         UNROLL
         for (int i = 0; i < Tiles::COLUMNS / 4; i++) {
             float& score = scores[i / 2][2 * half + i % 2];
-            float power = exp2f(score - top);
+            float power = power_of_two(score - top);
             sum[half] += power;
             float scale = keep_scale(in.mask, masks[half], start + 8 * (i / 2) + patch_column() + i % 2);
             if (scale != 0.0f) kept |= 1u << (i / 2 * 4 + 2 * half + i % 2) % 32;

@@ -100,7 +100,7 @@ __device__ inline void score_gradients(float (*scores)[4], float (*g)[4], const 
                 continue;
             }
             const QueryStatistics& query = statistics[OWNS_QUERIES ? i / 2 : column];
-            float p = exp2f(fmaf(scores[n][i], in.scale * LOG2_E, -query.lse));
+            float p = power_of_two(fmaf(scores[n][i], in.scale * LOG2_E, -query.lse));
             float z = in.words ? kept_scale<OWNS_QUERIES>(in.mask, kept, n, i)
                                : keep_scale(in.mask, query.mask, OWNS_QUERIES ? start + column : first + row);
             scores[n][i] = p * (z * g[n][i] - query.delta);

@@ -121,4 +121,15 @@ __device__ inline double block_sum_f64(double x, double* partial) {
     return sum;
 }
 
+// 2^x in one instruction; results below the smallest normal number become 0.
+__device__ inline float power_of_two(float x) {
+#ifdef __CUDACC__
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#else
+    return exp2f(x);
+#endif
+}
+
 __device__ inline u64 global_index() { return (u64)blockIdx.x * blockDim.x + threadIdx.x; }

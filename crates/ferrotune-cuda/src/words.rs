@@ -4,7 +4,6 @@
 use crate::device::Device;
 use bytemuck::NoUninit;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What lies on the device.
 pub(crate) struct Words {
@@ -31,9 +30,7 @@ impl Words {
         let bytes: &[u8] = bytemuck::cast_slice(numbers);
         let size = bytes.len().next_multiple_of(16);
         assert!(size <= D::STAGED / 4, "{size} bytes for a kernel's table, of {} at most", D::STAGED / 4);
-        let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        let key = hasher.finish();
+        let key = hash(bytes);
         // What is handed out now must outlive a step's further tables, so only the newer half of what lies there counts.
         let oldest = self.staged.saturating_sub(D::STAGED / 2);
         if let Some(known) = self.known.get(&key).filter(|known| known.at >= oldest && *known.bytes == *bytes) {
@@ -47,4 +44,12 @@ impl Words {
         self.known.insert(key, Known { bytes: bytes.into(), address, at: self.staged });
         address
     }
+}
+
+/// A number for these bytes, eight at a time: tables are hashed in every launch, and equal ones are compared anyhow.
+fn hash(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let of_words = words.iter().fold(bytes.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    rest.iter().fold(of_words, |hash, byte| mix(hash, u64::from(*byte)))
 }

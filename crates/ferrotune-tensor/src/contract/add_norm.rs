@@ -15,8 +15,7 @@ pub(super) fn cases<B: Backend>() -> Vec<Case<B>> {
 
 /// Rows and widths: one element, less than a warp, no multiple of four, the width of small encoders with more rows than a block takes, a wide one, one
 /// beyond what registers hold, and no rows.
-const SIZES: [[usize; 2]; 9] =
-    [[1, 1], [3, 7], [9, 130], [20, 384], [2, 512], [2, 768], [2, 1000], [2, 1100], [0, 8]];
+const SIZES: [[usize; 2]; 9] = [[1, 1], [3, 7], [9, 130], [20, 384], [2, 512], [2, 768], [2, 1000], [2, 1100], [0, 8]];
 /// Of the variance, as BERT has it.
 const EPS: f32 = 1e-12;
 
