@@ -14,7 +14,8 @@ pub struct PretrainSettings {
     /// Texts to learn from: .txt with one a line, or .csv, .tsv or .jsonl with the column text. Long ones are read in pieces.
     #[arg(long, value_name = "FILE", help_heading = "Data and model")]
     pub text: Option<PathBuf>,
-    /// Share of the texts that is held out to measure loss and perplexity, where no --validation is named [default: 0.05].
+    /// Share of the texts that is held out to measure loss and perplexity, where no --validation is named: the same texts together; 0 for none
+    /// [default: 0.05].
     #[arg(long, value_name = "SHARE", help_heading = "Data and model")]
     pub held_out: Option<f64>,
     /// Mask all tokens of a word, or none [default: off].
@@ -77,6 +78,13 @@ pub struct TrainSettings {
     /// Rows that choose the best epoch.
     #[arg(long, value_name = "FILE", help_heading = "Data and model")]
     pub validation: Option<PathBuf>,
+    /// Share of the training rows that is held out for this, where no --validation is named: by class, the same texts together; 0 for none
+    /// [default: 0.1].
+    #[arg(long, value_name = "SHARE", help_heading = "Data and model")]
+    pub validation_share: Option<f64>,
+    /// Which rows that are; all runs of --seeds have the same [default: --seed].
+    #[arg(long, value_name = "N", help_heading = "Data and model")]
+    pub validation_seed: Option<u64>,
     /// Rows that are measured once, at the end.
     #[arg(long, value_name = "FILE", help_heading = "Data and model")]
     pub test: Option<PathBuf>,
