@@ -53,6 +53,8 @@ pub struct Data {
     pub task_name: TaskName,
     /// Rows that are learned from.
     pub train: Split,
+    /// How many texts they are.
+    pub train_rows: usize,
     /// Rows that choose the best epoch.
     pub validation: Option<Split>,
     /// How many training rows were held out for this, if they were.
@@ -76,7 +78,7 @@ impl Data {
         // After the task has seen the labels of all rows: one that is only in the rows held out is an output too.
         let taken = resolved.held_out.map(|asked| held_out::take(&mut train, need, asked)).transpose()?;
         let held_out = taken.as_ref().map(|table| table.rows.len());
-        let validation = validation.or(taken);
+        let (validation, train_rows) = (validation.or(taken), train.rows.len());
         let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?.with_long_texts(resolved.long_texts.into());
         check_vocabulary(&tokenizer, config, model)?;
         let audit = audit::lines(&train, validation.as_ref(), test.as_ref(), need);
@@ -96,7 +98,7 @@ impl Data {
             test.as_ref().map(|table| encode("test", table)).transpose()?,
         );
         eprintln!("outputs    {}: {}", task.labels().len(), first(task.labels(), 12));
-        Ok(Data { task, task_name, train, validation, held_out, test, audit })
+        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, audit })
     }
 }
 

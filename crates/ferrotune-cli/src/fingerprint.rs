@@ -8,9 +8,10 @@ use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
 use std::path::Path;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
-const FREE: [&str; 7] = [
+const FREE: [&str; 8] = [
     "threads",
     "log-every",
+    "tensorboard",
     "checkpoint-every",
     "activation-checkpointing",
     "prefix-cache",
@@ -31,13 +32,12 @@ pub fn of(resolved: &Resolved, model: &Path) -> Result<Fingerprint, Failure> {
         fingerprint.fix(&key, value);
     }
     let s = &resolved.settings;
-    for (part, path) in [
-        (Part::Train, Some(&resolved.train)),
-        (Part::Validation, s.validation.as_ref()),
-        (Part::Test, s.test.as_ref()),
-    ] {
+    for (part, path) in
+        [(Part::Train, Some(&resolved.train)), (Part::Validation, s.validation.as_ref()), (Part::Test, s.test.as_ref())]
+    {
         let Some(path) = path else { continue };
-        let sums = Source::find(path, part)?.files.iter().map(|file| sha256_file(file)).collect::<Result<Vec<_>, _>>()?;
+        let sums =
+            Source::find(path, part)?.files.iter().map(|file| sha256_file(file)).collect::<Result<Vec<_>, _>>()?;
         fingerprint.fix(&format!("sha256 of {}", part.name()), sums.join(" "));
     }
     let mut files: Vec<_> =

@@ -40,7 +40,10 @@ fn failure(error: SplitError, table: &Table, flag: &str) -> Failure {
     let instead = format!("name --validation, or learn from all with --{flag} 0");
     let message = match error {
         SplitError::EmptyPart { rows, .. } => {
-            format!("{file}: {rows} {} too few to hold some out; {instead}", if rows == 1 { "row is" } else { "rows are" })
+            format!(
+                "{file}: {rows} {} too few to hold some out; {instead}",
+                if rows == 1 { "row is" } else { "rows are" }
+            )
         }
         SplitError::GroupTooLarge { first, rows, .. } => {
             let line = table.rows[first].line;
@@ -74,8 +77,14 @@ mod tests {
         assert_eq!((taken.rows.len(), four.rows.len()), (1, 3));
         assert!(!four.rows.contains(&taken.rows[0]));
         for (texts, says) in [
-            (&["a"][..], "t.csv: 1 row is too few to hold some out; name --validation, or learn from all with --held-out 0"),
-            (&["a", "A", " a", "a "], "t.csv, line 2: 4 rows have the same text, so that none can be held out; name --val"),
+            (
+                &["a"][..],
+                "t.csv: 1 row is too few to hold some out; name --validation, or learn from all with --held-out 0",
+            ),
+            (
+                &["a", "A", " a", "a "],
+                "t.csv, line 2: 4 rows have the same text, so that none can be held out; name --val",
+            ),
         ] {
             let failure = take(&mut table(texts), Need::TextOnly, asked).map(|_| ()).unwrap_err();
             assert!(failure.message.starts_with(says) && failure.code == DATA, "{}", failure.message);

@@ -15,7 +15,8 @@ pub fn choose(said: &mut TrainSettings) {
     }
     for (part, path) in [(Part::Train, &said.train), (Part::Validation, &said.validation), (Part::Test, &said.test)] {
         // A part that is not there is refused where it is read.
-        if let Some(source) = path.as_ref().filter(|path| path.is_dir()).and_then(|path| Source::find(path, part).ok()) {
+        if let Some(source) = path.as_ref().filter(|path| path.is_dir()).and_then(|path| Source::find(path, part).ok())
+        {
             eprintln!("data       {}: {}", part.name(), shown(&source));
         }
     }

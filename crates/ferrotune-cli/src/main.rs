@@ -4,6 +4,7 @@
 mod args;
 mod audit;
 mod auto;
+mod card;
 mod commands;
 mod data;
 mod depth;

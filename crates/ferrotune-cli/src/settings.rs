@@ -168,6 +168,7 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         on_degenerate: Some(OnDegenerate::Warn),
         precision: Some(Precision::F32),
         log_every: Some(10),
+        tensorboard: Some(Switch::Off),
         prefix_cache: Some(Switch::On),
         prefix_cache_memory: Some(2048),
         ..TrainSettings::default()
@@ -191,7 +192,9 @@ pub fn held_out(s: &TrainSettings) -> Result<Option<HeldOut>, Failure> {
             (Some(_), _) => Err(usage(
                 "--validation-share and --validation both say which rows choose the best epoch; leave one of them out",
             )),
-            (None, Some(_)) => Err(usage("--validation-seed belongs to --validation-share; leave it or --validation out")),
+            (None, Some(_)) => {
+                Err(usage("--validation-seed belongs to --validation-share; leave it or --validation out"))
+            }
             (None, None) => Ok(None),
         };
     }

@@ -20,7 +20,8 @@ const ZSTANDARD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 /// What a Parquet file begins with.
 pub(crate) const PARQUET: &[u8] = b"PAR1";
 /// Archives and compressions that are not read.
-const FOREIGN: [(&[u8], &str); 3] = [(b"PK\x03\x04", "zip"), (b"BZh", "bzip2"), (&[0xFD, b'7', b'z', b'X', b'Z'], "xz")];
+const FOREIGN: [(&[u8], &str); 3] =
+    [(b"PK\x03\x04", "zip"), (b"BZh", "bzip2"), (&[0xFD, b'7', b'z', b'X', b'Z'], "xz")];
 
 /// Why a stream ends before its time. Readers carry it inside an [`io::Error`]; `DataError::of_stream` takes it out again.
 #[derive(Debug)]
@@ -73,7 +74,10 @@ pub(crate) fn decompressed(mut reader: impl BufRead + Send + 'static) -> io::Res
         let (counted, taken) = Counted::new(whole);
         let mut decoder = zstd::stream::read::Decoder::with_buffer(counted)?;
         decoder.window_log_max(MOST_WINDOW)?;
-        return Ok(Box::new(BufReader::with_capacity(1 << 16, Bounded { decoder, what: "Zstandard", taken, given: 0 })));
+        return Ok(Box::new(BufReader::with_capacity(
+            1 << 16,
+            Bounded { decoder, what: "Zstandard", taken, given: 0 },
+        )));
     }
     Ok(Box::new(whole))
 }

@@ -34,17 +34,27 @@ pub enum DataError {
     FileTooLarge { file: String, bytes: u64, limit: u64 },
     #[error("damaged {what} data in {file}, after line {line}: {detail}; fetch or write the file again")]
     Damaged { file: String, line: u64, what: &'static str, detail: String },
-    #[error("the {what} data in {file} become too large, after line {line}: unpack them yourself if you trust them, and split them")]
+    #[error(
+        "the {what} data in {file} become too large, after line {line}: unpack them yourself if you trust them, and split them"
+    )]
     Inflated { file: String, line: u64, what: &'static str },
     #[error("{file} is a {what} archive: unpack it (what is read is gzip, Zstandard and Parquet)")]
     Foreign { file: String, what: &'static str },
-    #[error("no file for {part} in {folder} (such as {part}.csv or data/{part}-00000-of-00001.parquet): {holds}; name a file")]
+    #[error(
+        "no file for {part} in {folder} (such as {part}.csv or data/{part}-00000-of-00001.parquet): {holds}; name a file"
+    )]
     NoPart { folder: String, part: &'static str, holds: String },
-    #[error("{folder} has several files for {part}, and they are not the shards of a Parquet data set: {files}; name one")]
+    #[error(
+        "{folder} has several files for {part}, and they are not the shards of a Parquet data set: {files}; name one"
+    )]
     SeveralFiles { folder: String, part: &'static str, files: String },
-    #[error("{folder} was written by save_to_disk, in the Arrow format: load it in Python and write each split with to_parquet")]
+    #[error(
+        "{folder} was written by save_to_disk, in the Arrow format: load it in Python and write each split with to_parquet"
+    )]
     ArrowFolder { folder: String },
-    #[error("{file} has the columns {columns}, which hold neither texts nor numbers nor lists of these, and would be lost: leave them out")]
+    #[error(
+        "{file} has the columns {columns}, which hold neither texts nor numbers nor lists of these, and would be lost: leave them out"
+    )]
     ColumnsLeftOut { file: String, columns: String },
     #[error("{file} is no Parquet file, though its name says so: rename it, or fetch it again")]
     NotParquet { file: String },

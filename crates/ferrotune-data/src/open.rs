@@ -65,7 +65,8 @@ impl Opened {
     pub fn extension(&self, path: &Path) -> String {
         let plain = without_compression(path);
         let own = plain.extension().map(|extension| extension.to_string_lossy().into_owned());
-        let fits = !has_extension(&plain, "parquet") && Format::from_path(&plain).is_ok_and(|format| format == self.format);
+        let fits =
+            !has_extension(&plain, "parquet") && Format::from_path(&plain).is_ok_and(|format| format == self.format);
         own.filter(|_| fits).unwrap_or_else(|| self.format.extension().to_owned())
     }
 }

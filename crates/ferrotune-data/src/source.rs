@@ -41,7 +41,9 @@ impl Part {
     fn has(self, name: &str) -> bool {
         let name = name.to_lowercase();
         let rest = |word: &&str| name.strip_prefix(*word).map(str::to_owned);
-        let is_end = |rest: String| rest.is_empty() || rest.starts_with(['-', '_', '.', ' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+        let is_end = |rest: String| {
+            rest.is_empty() || rest.starts_with(['-', '_', '.', ' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+        };
         self.words().iter().filter_map(rest).any(is_end)
     }
 }
@@ -76,12 +78,19 @@ impl Source {
             }
         }
         match files.len() {
-            0 if own.iter().any(|file| ["dataset_dict.json", "dataset_info.json"].contains(&file_name(file).as_str())) => {
+            0 if own
+                .iter()
+                .any(|file| ["dataset_dict.json", "dataset_info.json"].contains(&file_name(file).as_str())) =>
+            {
                 Err(DataError::ArrowFolder { folder: folder() })
             }
             0 => {
                 let names: Vec<String> = own.iter().map(|file| file_name(file)).collect();
-                let holds = if names.is_empty() { "it is empty".to_owned() } else { format!("it holds {}", listed(names.iter().map(String::as_str))) };
+                let holds = if names.is_empty() {
+                    "it is empty".to_owned()
+                } else {
+                    format!("it holds {}", listed(names.iter().map(String::as_str)))
+                };
                 Err(DataError::NoPart { folder: folder(), part: part.name(), holds })
             }
             1 => Ok(Source { name: path.to_owned(), files }),

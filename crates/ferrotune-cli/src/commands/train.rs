@@ -5,6 +5,7 @@ use super::seeds;
 use super::start::Start;
 use super::{on_pool, use_threads};
 use crate::args::TrainArgs;
+use crate::card::Card;
 use crate::data::Data;
 use crate::exit::{Failure, usage};
 use crate::model::{BertClassifier, head_kind};
@@ -12,7 +13,7 @@ use crate::notes::Notes;
 use crate::recipes::Recipe;
 use crate::run_folder::{ADAPTER, BEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
 use crate::settings::{Resolved, resolve, said};
-use crate::{fingerprint, inputs, memory, report, task};
+use crate::{fingerprint, hub, inputs, memory, report, task};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Cpu, Pool};
@@ -135,6 +136,19 @@ pub(super) fn one(
     let reports =
         Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
     folder.write_results(&results(&resolved, folder.restarts(), &data, &outcome, &reports))?;
+    let from_hub = start.model.source != hub::Source::Folder;
+    let card = Card {
+        run: &resolved,
+        base: from_hub.then_some(resolved.model.as_str()),
+        model_type: start.config.family.model_type,
+        task: task.name(),
+        labels: task.labels(),
+        rows: data.train_rows,
+        held_out: data.held_out,
+        validation: reports.validation,
+        test: reports.test.as_ref(),
+    };
+    card.write(&best)?;
     finish(&outcome, &reports, folder.path());
     let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
     let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
@@ -195,7 +209,13 @@ fn advice(resolved: &Resolved, data: &Data, outcome: &Outcome) -> Vec<Advice> {
     })
 }
 
-fn results(resolved: &Resolved, restarts: u64, data: &Data, outcome: &Outcome, reports: &Reports<'_>) -> serde_json::Value {
+fn results(
+    resolved: &Resolved,
+    restarts: u64,
+    data: &Data,
+    outcome: &Outcome,
+    reports: &Reports<'_>,
+) -> serde_json::Value {
     json!({
         "validation": reports.validation,
         "held_out_rows": data.held_out,

@@ -177,9 +177,7 @@ fn reduced(metadata: &ParquetMetaData, bytes: u64) -> Result<Footer, Trouble> {
 /// Where a column lies, if that is inside the file.
 fn chunk(column: &ColumnChunkMetaData, rows: u64, file_bytes: u64) -> Result<Chunk, Trouble> {
     let name = column.column_path();
-    let size = |what: &str, value: i64| {
-        u64::try_from(value).map_err(|_| format!("column {name}: {what} is {value}"))
-    };
+    let size = |what: &str, value: i64| u64::try_from(value).map_err(|_| format!("column {name}: {what} is {value}"));
     let data = size("where it begins", column.data_page_offset())?;
     // Some writers name 0 where there is no dictionary.
     let dictionary = column.dictionary_page_offset().map(|start| size("where it begins", start)).transpose()?;
@@ -191,7 +189,9 @@ fn chunk(column: &ColumnChunkMetaData, rows: u64, file_bytes: u64) -> Result<Chu
     }
     let inflated = size("its size", column.uncompressed_size())?;
     if inflated > MAX_FILE_BYTES {
-        return Err(format!("column {name} has {inflated} bytes in a row group, more than the limit of {MAX_FILE_BYTES}"));
+        return Err(format!(
+            "column {name} has {inflated} bytes in a row group, more than the limit of {MAX_FILE_BYTES}"
+        ));
     }
     if values < rows {
         return Err(format!("column {name} has {values} values for {rows} rows"));

@@ -85,7 +85,12 @@ fn guarded<T, E: Into<Stop>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, S
 }
 
 /// Decodes all rows and hands them over as JSON Lines.
-fn write_rows(file: &Arc<File>, bytes: u64, footer: &Footer, to: &SyncSender<Result<Vec<u8>, Stop>>) -> Result<(), Stop> {
+fn write_rows(
+    file: &Arc<File>,
+    bytes: u64,
+    footer: &Footer,
+    to: &SyncSender<Result<Vec<u8>, Stop>>,
+) -> Result<(), Stop> {
     let (mut piece, mut given) = (Vec::with_capacity(PIECE_BYTES), 0);
     for group in &footer.groups {
         let open = |(chunk, shape)| Column::open(file, chunk, shape);
@@ -105,7 +110,8 @@ fn write_rows(file: &Arc<File>, bytes: u64, footer: &Footer, to: &SyncSender<Res
                     if is_bomb(bytes, given) {
                         return Err(Stop::Inflated);
                     }
-                    to.send(Ok(std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES)))).map_err(|_| Stop::Unwanted)?;
+                    to.send(Ok(std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES))))
+                        .map_err(|_| Stop::Unwanted)?;
                 }
             }
         }

@@ -80,7 +80,15 @@ impl Pages {
     pub(super) fn new(file: &Arc<File>, chunk: Chunk, levels: [bool; 2], given: Arc<AtomicU64>) -> Pages {
         let at = At { file: file.clone(), place: chunk.start };
         let reader = BufReader::with_capacity(1 << 16, at).take(chunk.bytes);
-        Pages { reader, compression: chunk.compression, levels, values: chunk.values, given, limited: levels[0], next: None }
+        Pages {
+            reader,
+            compression: chunk.compression,
+            levels,
+            values: chunk.values,
+            given,
+            limited: levels[0],
+            next: None,
+        }
     }
 
     /// The next header, which stays the next until its page is read.
@@ -116,7 +124,8 @@ impl Pages {
     /// Refuses more values than the column has, and more than may be held at once.
     fn count(&mut self, values: u32) -> Result<()> {
         let values = u64::from(values);
-        self.values = self.values.checked_sub(values).ok_or_else(|| general("pages with more values than their column"))?;
+        self.values =
+            self.values.checked_sub(values).ok_or_else(|| general("pages with more values than their column"))?;
         let given = self.given.fetch_add(values, Ordering::Relaxed) + values;
         if self.limited && given > MOST_VALUES {
             return Err(general(format!("lists of more than {MOST_VALUES} values")));

@@ -96,7 +96,8 @@ impl<R: Read> Compact<R> {
     }
 
     fn skip_bytes(&mut self, bytes: u64) -> Result<(), Trouble> {
-        let skipped = io::copy(&mut self.reader.by_ref().take(bytes), &mut io::sink()).map_err(|error| error.to_string())?;
+        let skipped =
+            io::copy(&mut self.reader.by_ref().take(bytes), &mut io::sink()).map_err(|error| error.to_string())?;
         if skipped == bytes { Ok(()) } else { Err("a header that does not end".to_owned()) }
     }
 

@@ -33,7 +33,8 @@ impl Shape {
         let kind = leaf.self_type().get_basic_info();
         let (logical, converted) = (kind.logical_type_ref(), kind.converted_type());
         let is_text = matches!(logical, Some(LogicalType::String | LogicalType::Enum | LogicalType::Json))
-            || logical.is_none() && matches!(converted, ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON);
+            || logical.is_none()
+                && matches!(converted, ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON);
         let is_integer = match logical {
             Some(LogicalType::Integer(_)) => true,
             Some(_) => false,

@@ -46,14 +46,20 @@ fn columns_rows_and_errors_are_those_of_any_table() {
     assert_eq!(headers(&fixture("rows-snappy.parquet")).unwrap(), ["text", "label"]);
     let table = read_table(&fixture("rows-datasets.parquet"), Need::Labels).unwrap();
     let third = &table.rows[2];
-    assert_eq!((third.text.as_str(), third.label.as_deref(), third.line), ("zwölf Äpfel, drei Körbe 2", Some("bad"), 3));
+    assert_eq!(
+        (third.text.as_str(), third.label.as_deref(), third.line),
+        ("zwölf Äpfel, drei Körbe 2", Some("bad"), 3)
+    );
     let words = read_table(&fixture("words.parquet"), Need::Tags).unwrap();
     assert_eq!(words.rows[0].label.as_deref(), Some("O B-place I-place O"));
     assert_eq!(words.rows[0].words.as_ref().unwrap()[1], "New");
     let left_out = open(&fixture("types.parquet"), None).unwrap().left_out;
     assert_eq!(left_out, ["day", "time", "bytes", "struct", "nested", "none"]);
     let error = read_table(&fixture("types.parquet"), Need::TextOnly).unwrap_err().to_string();
-    assert!(error.starts_with("wrong type of \"text\"") && error.contains("line 2: got null, expected a string"), "{error}");
+    assert!(
+        error.starts_with("wrong type of \"text\"") && error.contains("line 2: got null, expected a string"),
+        "{error}"
+    );
     let records = Records::read(&fixture("rows-v2.parquet"), None, Need::Labels, Some("label")).unwrap();
     let mut written = Vec::new();
     records.write([1], &mut written).unwrap();

@@ -76,13 +76,8 @@ pub(super) fn with_schema(page: &[u8], rows: i64, values: i64, schema: &[Vec<u8>
     let elements = schema.len() as u32;
     let length = [(elements & 0x7F) as u8 | 0x80, (elements >> 7 & 0x7F) as u8 | 0x80, (elements >> 14) as u8];
     let schema = [&[0xFC], &length[..], &schema.concat()].concat();
-    let footer = [
-        int(1, 2),
-        field(1, 9, &schema),
-        long(1, rows),
-        field(1, 9, &[&[0x1C], &group[..]].concat()),
-        END.to_vec(),
-    ]
-    .concat();
+    let footer =
+        [int(1, 2), field(1, 9, &schema), long(1, rows), field(1, 9, &[&[0x1C], &group[..]].concat()), END.to_vec()]
+            .concat();
     [b"PAR1", page, &footer, &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat()
 }
