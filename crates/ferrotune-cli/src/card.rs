@@ -9,7 +9,7 @@ use crate::settings::Resolved;
 use crate::task::shown;
 use ferrotune_train::metrics::{MetricName, Report, Summary};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file's name.
 const FILE: &str = "README.md";
@@ -60,7 +60,7 @@ impl Card<'_> {
     /// Splits that were measured: their role, the file's name and the result.
     fn measured(&self) -> Vec<(&'static str, String, Summary)> {
         let s = &self.run.settings;
-        let of = |role, path: Option<&std::path::PathBuf>, report: Option<&Report>| {
+        let of = |role: &'static str, path: Option<&PathBuf>, report: Option<&Report>| {
             let name = path.and_then(|path| last(path)).unwrap_or_else(|| role.to_string());
             report.map(|report| (role, name, report.summary()))
         };
@@ -112,7 +112,7 @@ impl Card<'_> {
     fn body(&self) -> String {
         let run = self.run;
         let mut text = format!("# {}\n\n", self.name());
-        let base = self.base.map_or("an encoder from a local folder".to_string(), |base| format!("`{base}`"));
+        let base = self.base.map_or("An encoder from a local folder".to_string(), |base| format!("`{base}`"));
         let what = match self.task {
             "tokens" => "tags words",
             "regression" => "gives texts a score",
@@ -211,7 +211,7 @@ mod tests {
     use ferrotune_train::metrics::RegressionReport;
 
     #[track_caller]
-    fn check(change: impl Fn(&mut Card<'_>), expected: Expect) {
+    fn check(task: &str, base: Option<&str>, [validation, test]: [Option<&Report>; 2], expected: Expect) {
         let said = TrainSettings {
             model: Some("org/encoder".into()),
             train: Some("/home/me/secret/train.csv".into()),
@@ -221,18 +221,17 @@ mod tests {
         };
         let run = resolve(said, TrainSettings::default()).map_err(|failure| failure.message).unwrap();
         let labels = ["pos".to_string(), "a|`b\n".to_string()];
-        let mut card = Card {
+        let card = Card {
             run: &run,
-            base: Some("org/encoder"),
+            base,
             model_type: "bert",
-            task: "classification",
+            task,
             labels: &labels,
             rows: 90,
             held_out: Some(10),
-            validation: None,
-            test: None,
+            validation,
+            test,
         };
-        change(&mut card);
         let text = card.text();
         assert!(!text.contains("secret"), "{text}");
         expected.assert_eq(&text);
@@ -249,11 +248,127 @@ mod tests {
     fn a_card_says_what_was_measured() {
         let (good, undefined) = (report(0.9375), report(f64::NAN));
         check(
-            |card| {
-                (card.task, card.validation, card.test) = ("regression", Some(&undefined), Some(&good));
-            },
-            expect![],
+            "regression",
+            Some("org/encoder"),
+            [Some(&undefined), Some(&good)],
+            expect![[r#"
+            ---
+            library_name: transformers
+            pipeline_tag: text-classification
+            base_model: "org/encoder"
+            tags:
+            - ferrotune
+            - "bert"
+            - "regression"
+            metrics:
+            - spearmanr
+            - mse
+            - mae
+            - pearsonr
+            model-index:
+            - name: "tickets"
+              results:
+              - task:
+                  type: text-classification
+                dataset:
+                  name: "train.csv"
+                  type: "train.csv"
+                  split: validation
+                metrics:
+                - type: spearmanr
+                  name: "spearman"
+                  value: 0.9999999999999998
+                - type: mse
+                  name: "mse"
+                  value: 0
+                - type: mae
+                  name: "mae"
+                  value: 0
+              - task:
+                  type: text-classification
+                dataset:
+                  name: "te\"st.csv"
+                  type: "te\"st.csv"
+                  split: test
+                metrics:
+                - type: pearsonr
+                  name: "pearson"
+                  value: 0.9375
+                - type: spearmanr
+                  name: "spearman"
+                  value: 0.9999999999999998
+                - type: mse
+                  name: "mse"
+                  value: 0
+                - type: mae
+                  name: "mae"
+                  value: 0
+            ---
+
+            # tickets
+
+            `org/encoder`, fine-tuned with ferrotune 0.1.0: it gives texts a score.
+
+            ## Results
+
+            | rows | file | metrics |
+            |---|---|---|
+            | 4 validation | train.csv | Spearman 1.0000, MSE 0.0000, MAE 0.0000 |
+            | 4 test | te"st.csv | Pearson 0.9375, Spearman 1.0000, MSE 0.0000, MAE 0.0000 |
+
+            The validation rows (10 rows held out of the training rows) chose the epoch that was kept, so that their figures are better than those of other rows.
+
+            ## Training
+
+            | setting | value |
+            |---|---|
+            | rows | 90 |
+            | tokens of a row at most | 128 |
+            | epochs at most | 3 |
+            | rows of a step | 32 |
+            | optimizer (schedule) | adamw (linear) |
+            | peak learning rate | 0.00002 |
+            | precision of products | f32 |
+            | seed | 0 |
+        "#]],
         );
-        check(|card| card.base = None, expect![]);
+        check(
+            "classification",
+            None,
+            [None, None],
+            expect![[r#"
+            ---
+            library_name: transformers
+            pipeline_tag: text-classification
+            tags:
+            - ferrotune
+            - "bert"
+            - "classification"
+            ---
+
+            # tickets
+
+            An encoder from a local folder, fine-tuned with ferrotune 0.1.0: it gives texts one label.
+
+            Labels (2): `pos`, `a  b `.
+
+            ## Results
+
+            Nothing was measured.
+
+            ## Training
+
+            | setting | value |
+            |---|---|
+            | rows | 90 |
+            | tokens of a row at most | 128 |
+            | epochs at most | 3 |
+            | rows of a step | 32 |
+            | optimizer (schedule) | adamw (linear) |
+            | peak learning rate | 0.00002 |
+            | precision of products | f32 |
+            | seed | 0 |
+        "#]],
+        );
     }
 }

@@ -423,7 +423,7 @@ mod tests {
                 "average-best = 4\nvalidation = 'v'",
                 "--average-best is 4, and --epochs 3: no more epochs than there are",
             ),
-            ("average-best = 2", "--average-best needs --validation"),
+            ("average-best = 2\nvalidation-share = 0", "--average-best needs validation rows"),
             ("on-degenerate = 'stop'", "f.toml: unknown variant"),
             ("seeds = 1", "--seeds is 1; it must be between 2 and 1000"),
             ("seeds = 3\non-degenerate = 'restart'", "--on-degenerate restart goes on with the next seed"),
