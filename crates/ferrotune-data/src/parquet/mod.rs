@@ -14,10 +14,12 @@ mod values;
 
 use crate::compressed::{Refusal, Stream, is_bomb};
 use footer::Footer;
+use pages::Budget;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use values::Column;
 
@@ -93,12 +95,15 @@ fn write_rows(
 ) -> Result<(), Stop> {
     let (mut piece, mut given) = (Vec::with_capacity(PIECE_BYTES), 0);
     for group in &footer.groups {
-        let open = |(chunk, shape)| Column::open(file, chunk, shape);
-        let mut columns: Vec<Column> = group.chunks.iter().zip(&footer.shapes).map(open).collect::<Result<_, _>>()?;
+        let budget = Arc::new(Budget::default());
+        let open = |(chunk, shape)| Column::open(file, chunk, shape, &budget);
+        let mut columns: Vec<Column> = group.chunks.iter().zip(&footer.shapes).map(open).collect();
         let mut left = group.rows;
         while left > 0 {
             let rows = left.min(ROWS as u64) as usize;
             left -= rows as u64;
+            budget.values.store(0, Ordering::Relaxed);
+            budget.text.store(0, Ordering::Relaxed);
             let mut values = Vec::with_capacity(columns.len());
             for column in &mut columns {
                 values.push(column.read(rows)?.into_iter());

@@ -18,8 +18,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const MOST_PAGE_BYTES: u32 = 256 << 20;
 /// A page header may have at most this many bytes; it holds the smallest and the largest value.
 const MOST_HEADER_BYTES: u64 = 4 << 20;
-/// Values that the pages of one call may claim to have: of rows that are lists, this many must be held at once.
+/// Values that pages may claim to have while some rows are read: of rows that are lists, all must be held at once.
 const MOST_VALUES: u64 = 8 << 20;
+/// Bytes of unpacked pages that all columns may hold at once: 1 GiB.
+const MOST_HELD_BYTES: u64 = 1 << 30;
 /// Snappy writes 3 bytes for 64 at best.
 const SNAPPY_TIMES: usize = 22;
 
@@ -47,11 +49,21 @@ pub(super) struct Pages {
     levels: [bool; 2],
     /// Values that pages may still have.
     values: u64,
-    /// Values of the pages that were given since somebody set this to 0.
-    given: Arc<AtomicU64>,
-    /// Whether rows are lists.
-    limited: bool,
+    budget: Arc<Budget>,
+    /// Unpacked bytes of the dictionary and of the newest page.
+    held: [u64; 2],
     next: Option<Header>,
+}
+
+/// What the columns of a row group have taken of what they may take together.
+#[derive(Default)]
+pub(super) struct Budget {
+    /// Values that pages of lists claimed since these rows began.
+    pub(super) values: AtomicU64,
+    /// Bytes of texts in these rows.
+    pub(super) text: AtomicU64,
+    /// Bytes of pages that are held.
+    pages: AtomicU64,
 }
 
 /// A page header.
@@ -77,18 +89,10 @@ const DATA_V2: u32 = 3;
 
 impl Pages {
     /// The pages of `chunk`; `levels` says whether there are repetition and definition levels.
-    pub(super) fn new(file: &Arc<File>, chunk: Chunk, levels: [bool; 2], given: Arc<AtomicU64>) -> Pages {
+    pub(super) fn new(file: &Arc<File>, chunk: Chunk, levels: [bool; 2], budget: Arc<Budget>) -> Pages {
         let at = At { file: file.clone(), place: chunk.start };
         let reader = BufReader::with_capacity(1 << 16, at).take(chunk.bytes);
-        Pages {
-            reader,
-            compression: chunk.compression,
-            levels,
-            values: chunk.values,
-            given,
-            limited: levels[0],
-            next: None,
-        }
+        Pages { reader, compression: chunk.compression, levels, values: chunk.values, budget, held: [0; 2], next: None }
     }
 
     /// The next header, which stays the next until its page is read.
@@ -122,15 +126,27 @@ impl Pages {
     }
 
     /// Refuses more values than the column has, and more than may be held at once.
-    fn count(&mut self, values: u32) -> Result<()> {
+    fn claim(&mut self, values: u32) -> Result<()> {
         let values = u64::from(values);
         self.values =
             self.values.checked_sub(values).ok_or_else(|| general("pages with more values than their column"))?;
-        let given = self.given.fetch_add(values, Ordering::Relaxed) + values;
-        if self.limited && given > MOST_VALUES {
+        let [is_list, _] = self.levels;
+        if is_list && self.budget.values.fetch_add(values, Ordering::Relaxed) + values > MOST_VALUES {
             return Err(general(format!("lists of more than {MOST_VALUES} values")));
         }
         Ok(())
+    }
+
+    /// Refuses a page (or, in place 0, a dictionary) that together with those of all columns is too large. It takes the place of the one before.
+    fn hold(&mut self, place: usize, bytes: u32) -> Result<()> {
+        let (bytes, before) = (u64::from(bytes), self.held[place]);
+        let held = self.budget.pages.fetch_add(bytes, Ordering::Relaxed) + bytes - before;
+        self.budget.pages.fetch_sub(before, Ordering::Relaxed);
+        self.held[place] = bytes;
+        match held > MOST_HELD_BYTES {
+            true => Err(general(format!("pages of {held} bytes at once, more than the limit of {MOST_HELD_BYTES}"))),
+            false => Ok(()),
+        }
     }
 
     fn unpack(&self, packed: &[u8], size: usize) -> Result<Vec<u8>> {
@@ -158,6 +174,7 @@ impl Pages {
     }
 
     fn page(&mut self, header: Header) -> Result<Page> {
+        self.hold(usize::from(header.kind != DICTIONARY), header.unpacked)?;
         let body = self.body(header.packed)?;
         let (size, encoding) = (header.unpacked as usize, encoding(header.encoding)?);
         match header.kind {
@@ -170,7 +187,7 @@ impl Pages {
                 Ok(Page::DictionaryPage { buf: body.into(), num_values: header.values, encoding, is_sorted: false })
             }
             DATA => {
-                self.count(header.values)?;
+                self.claim(header.values)?;
                 let body = self.unpack(&body, size)?;
                 let [definition, repetition] = header.level_encodings;
                 let levels = [self.levels[0].then_some(repetition), self.levels[1].then_some(definition)];
@@ -185,7 +202,7 @@ impl Pages {
                 })
             }
             _ => {
-                self.count(header.values)?;
+                self.claim(header.values)?;
                 let [definition, repetition] = header.level_bytes;
                 let levels = definition as usize + repetition as usize;
                 if levels > body.len() || levels > size || header.nulls > header.values {
@@ -365,4 +382,40 @@ fn after_levels(mut body: &[u8], levels: [Option<u32>; 2]) -> Option<&[u8]> {
         body = rest.get(u32::from_le_bytes(*size) as usize..)?;
     }
     Some(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(budget: &Arc<Budget>, is_list: bool) -> Pages {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let chunk = Chunk { start: 0, bytes: 0, values: 3 * MOST_VALUES, compression: Compression::UNCOMPRESSED };
+        Pages::new(&file, chunk, [is_list, true], budget.clone())
+    }
+
+    #[test]
+    fn columns_share_what_they_may_hold() {
+        let budget = Arc::new(Budget::default());
+        let mut columns: Vec<Pages> = (0..5).map(|_| pages(&budget, false)).collect();
+        for column in &mut columns[..4] {
+            column.hold(1, MOST_PAGE_BYTES).unwrap();
+        }
+        assert!(columns[4].hold(0, 1).unwrap_err().to_string().contains("pages of 1073741825 bytes at once"));
+        // A page takes the place of the one before.
+        columns[0].hold(1, 10).unwrap();
+        columns[4].hold(0, 1 << 20).unwrap();
+    }
+
+    #[test]
+    fn lists_must_be_held_at_once_and_single_values_need_not() {
+        let budget = Arc::new(Budget::default());
+        let most = MOST_VALUES as u32;
+        let (mut one, mut other) = (pages(&budget, true), pages(&budget, true));
+        one.claim(most).unwrap();
+        assert!(other.claim(1).unwrap_err().to_string().contains("lists of more than 8388608 values"));
+        let mut flat = pages(&budget, false);
+        (0..3).for_each(|_| flat.claim(most).unwrap());
+        assert!(flat.claim(1).unwrap_err().to_string().contains("pages with more values than their column"));
+    }
 }

@@ -1,9 +1,10 @@
 //! The values of a column, row by row, as JSON: texts, numbers, booleans, and lists of these. It knows nothing of files or pages.
 
+use super::ROWS;
 use super::Trouble;
 use super::footer::{Chunk, one_line};
-use super::pages::Pages;
-use crate::MAX_FIELD_BYTES;
+use super::pages::{Budget, Pages};
+use crate::{MAX_FIELD_BYTES, MAX_RECORD_BYTES};
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{ByteArray, DataType};
@@ -12,7 +13,7 @@ use serde_json::{Number, Value};
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// A column that is read.
 pub(super) struct Shape {
@@ -78,8 +79,14 @@ impl Shape {
         }
     }
 
-    fn text(&self, value: &ByteArray) -> Result<Value, Trouble> {
+    fn text(&self, value: &ByteArray, budget: &Budget) -> Result<Value, Trouble> {
+        // As many bytes as all rows that are read at a time may have.
+        const MOST_BYTES: u64 = (ROWS * MAX_RECORD_BYTES) as u64;
         let bytes = value.data();
+        let together = budget.text.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        if together > MOST_BYTES {
+            return Err(format!("texts of more than {MOST_BYTES} bytes in {ROWS} rows"));
+        }
         if bytes.len() > MAX_FIELD_BYTES {
             return Err(format!("column {}: a text over {MAX_FIELD_BYTES} bytes", self.name));
         }
@@ -105,22 +112,21 @@ fn list_element(field: &Type) -> Option<i16> {
 pub(super) struct Column<'a> {
     shape: &'a Shape,
     reader: ColumnReader,
-    given: Arc<AtomicU64>,
+    budget: Arc<Budget>,
 }
 
 impl Column<'_> {
     /// A column from its first row.
-    pub(super) fn open<'a>(file: &Arc<File>, chunk: &Chunk, shape: &'a Shape) -> Result<Column<'a>, Trouble> {
+    pub(super) fn open<'a>(file: &Arc<File>, chunk: &Chunk, shape: &'a Shape, budget: &Arc<Budget>) -> Column<'a> {
         let descriptor = shape.descriptor.clone();
         let levels = [descriptor.max_rep_level() > 0, descriptor.max_def_level() > 0];
-        let given = Arc::new(AtomicU64::new(0));
-        let pages = Pages::new(file, *chunk, levels, given.clone());
-        Ok(Column { shape, reader: get_column_reader(descriptor, Box::new(pages)), given })
+        let pages = Pages::new(file, *chunk, levels, budget.clone());
+        Column { shape, reader: get_column_reader(descriptor, Box::new(pages)), budget: budget.clone() }
     }
 
     /// The values of the next rows.
     pub(super) fn read(&mut self, rows: usize) -> Result<Vec<Value>, Trouble> {
-        self.given.store(0, Ordering::Relaxed);
+        let budget = &self.budget;
         let shape = self.shape;
         let unsigned = shape.unsigned;
         match &mut self.reader {
@@ -135,7 +141,7 @@ impl Column<'_> {
             }),
             ColumnReader::FloatColumnReader(reader) => shape.read(reader, rows, |&value| Ok(single(value))),
             ColumnReader::DoubleColumnReader(reader) => shape.read(reader, rows, |&value| Ok(double(value))),
-            ColumnReader::ByteArrayColumnReader(reader) => shape.read(reader, rows, |value| shape.text(value)),
+            ColumnReader::ByteArrayColumnReader(reader) => shape.read(reader, rows, |value| shape.text(value, budget)),
             ColumnReader::Int96ColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {
                 unreachable!("such columns have no shape")
             }

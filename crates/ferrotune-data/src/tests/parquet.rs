@@ -5,6 +5,7 @@ use crate::{DataError, ErrorKind, Format, Need, Part, Records, Source, headers, 
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/parquet").join(name)
@@ -121,10 +122,11 @@ fn damage_gives_an_error_or_rows() {
     let mut draw = Draw(1);
     let (mut refused, mut read) = (0, 0);
     // The library's own panics are expected here, and would fill the output.
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|panic| {
+    let before = Arc::new(std::panic::take_hook());
+    let others = before.clone();
+    std::panic::set_hook(Box::new(move |panic| {
         if std::thread::current().name() != Some("parquet") {
-            eprintln!("{panic}");
+            others(panic);
         }
     }));
     for name in ["rows-snappy", "rows-gzip", "rows-v2", "rows-lengths", "rows-datasets", "words", "types"] {
@@ -163,7 +165,7 @@ fn damage_gives_an_error_or_rows() {
             assert!(length < 4 || rows(&path).is_err(), "{name} cut to {length} bytes");
         }
     }
-    std::panic::set_hook(before);
+    std::panic::set_hook(Box::new(move |panic| before(panic)));
     assert!(refused > 500 && read > 20, "{refused} refused, {read} read");
 }
 
