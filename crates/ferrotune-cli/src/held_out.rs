@@ -30,7 +30,7 @@ pub fn take(table: &mut Table, need: Need, asked: HeldOut) -> Result<Table, Fail
     );
     if count < FEW {
         let each = 100.0 / count as f64;
-        eprintln!("warning: {count} validation rows are few: one of them is {each:.1} % of what is measured");
+        eprintln!("warning: few validation rows ({count}): each is {each:.1} % of what is measured");
     }
     Ok(taken)
 }
