@@ -4,7 +4,7 @@ use crate::exit::{DATA, Failure};
 use crate::settings::HeldOut;
 use ferrotune_data::{Need, SplitError, Table, hold_out};
 
-/// Fewer rows than this say little; a share of 95 of them is known to 4 points (the standard error of 0.95 over 30 rows).
+/// Fewer rows than this say little: the standard error of an accuracy of 95 % over 30 rows is 4 points.
 const FEW: usize = 30;
 
 /// Takes the rows out of `table`, and says how many.
