@@ -64,7 +64,7 @@ def ferrotune_train(context, model, rows, extra, first_timed_step=None, timed_ep
     folder = context.work / "run"
     shutil.rmtree(folder, ignore_errors=True)
     command = [
-        context.binaries / "ferrotune", "train", "--model", model, "--train", rows, "--output", folder,
+        context.binaries / "ferrotune", "train", "--model", model, "--train", rows, "--validation-share", "0", "--output", folder,
         "--batch-size", context.batch_size, "--max-length", context.max_length, "--threads", context.threads,
         "--schedule", "constant", "--warmup", "0", "--lr", "2e-5", "--log-every", "1", *extra,
     ]

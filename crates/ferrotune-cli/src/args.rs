@@ -133,8 +133,8 @@ pub struct EvaluateArgs {
     /// Fine-tuned model folder.
     #[arg(long, value_name = "DIR")]
     pub model: String,
-    /// Labelled rows: .csv, .tsv or .jsonl.
-    #[arg(long, value_name = "FILE")]
+    /// Labelled rows: .csv, .tsv, .jsonl (also .gz or .zst) or .parquet; of a folder its test files, else its validation files.
+    #[arg(long, value_name = "FILE|DIR")]
     pub data: PathBuf,
     /// Print one JSON object instead of tables.
     #[arg(long)]

@@ -22,6 +22,9 @@ pub fn lines(train: &Table, validation: Option<&Table>, test: Option<&Table>, ne
         if !split.missing_labels.is_empty() {
             lines.push(format!("{name}: no row has the label {}", split.missing_labels.join(", ")));
         }
+        if !split.unseen_labels.is_empty() {
+            lines.push(format!("{name}: no training row has the label {}", split.unseen_labels.join(", ")));
+        }
     }
     for overlap in audit.overlaps.iter().filter(|overlap| overlap.count > 0) {
         let examples: Vec<String> =

@@ -5,7 +5,9 @@ use crate::args::{OptimizerName, ScheduleName, TaskName, TrainSettings};
 use crate::commands::find_model;
 use crate::data::Labelled;
 use crate::exit::Failure;
+use crate::settings;
 use ferrotune_bert::EncoderConfig;
+use ferrotune_data::held_out_rows;
 use ferrotune_tensor::Cpu;
 
 /// What the choice goes by.
@@ -32,8 +34,10 @@ impl Facts {
         let (Some(model), Some(train)) = (&said.model, &said.train) else { return Ok(None) };
         let config = EncoderConfig::from_folder(&find_model(model)?.folder)?;
         let Labelled { name, table, task, .. } = Labelled::<Cpu>::read(said, train)?;
+        let all = table.rows.len();
+        let held_out = settings::held_out(said)?.map_or(0, |asked| held_out_rows(all, asked.share));
         Ok(Some(Facts {
-            rows: table.rows.len(),
+            rows: all.saturating_sub(held_out),
             labels: task.labels().len(),
             task: name,
             layers: config.num_hidden_layers,

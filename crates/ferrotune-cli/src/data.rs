@@ -4,13 +4,13 @@ use crate::args::{LongTextsName, TaskName, TrainSettings};
 use crate::audit;
 use crate::exit::{Failure, MODEL};
 use crate::settings::{self, Resolved};
-use crate::task;
+use crate::{held_out, task};
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{Columns, Encoded, Need, Table, Tokenizer, headers, read_table_with};
+use ferrotune_data::{Columns, Encoded, Need, Part, Source, Table, Tokenizer};
 use ferrotune_tensor::Backend;
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::Task;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The training rows of a run as a table, and what is learned from them.
 pub struct Labelled<B: Backend> {
@@ -34,11 +34,12 @@ impl<B: Backend> Labelled<B> {
     /// # Errors
     /// Settings that belong to other tasks; rows that cannot be read or used.
     pub fn read(s: &TrainSettings, train: &Path) -> Result<Labelled<B>, Failure> {
-        let (name, why) = task::choose(s, &headers(train)?);
+        let source = Source::find(train, Part::Train)?;
+        let (name, why) = task::choose(s, &source.headers()?);
         task::check(name, s)?;
         let need = task::need(name, s);
         let columns = settings::columns(&s.text_column, &s.text_b_column, &s.label_column, need);
-        let table = read_table_with(train, None, columns.as_ref(), need)?;
+        let table = source.read(columns.as_ref(), need)?;
         let (task, loss) = task::build(name, s, &table)?;
         Ok(Labelled { name, why, need, columns, table, task, loss })
     }
@@ -52,8 +53,12 @@ pub struct Data<B: Backend> {
     pub task_name: TaskName,
     /// Rows that are learned from.
     pub train: Split,
+    /// How many texts they are.
+    pub train_rows: usize,
     /// Rows that choose the best epoch.
     pub validation: Option<Split>,
+    /// How many training rows were held out for this, if they were.
+    pub held_out: Option<usize>,
     /// Rows that are measured at the end.
     pub test: Option<Split>,
     /// Lines for a person.
@@ -64,12 +69,16 @@ impl<B: Backend> Data<B> {
     /// Reads all files of a run.
     pub fn read(resolved: &Resolved, model: &Path, config: &EncoderConfig) -> Result<Data<B>, Failure> {
         let s = &resolved.settings;
-        let Labelled { name: task_name, why, need, columns, table: train, task, loss } =
+        let Labelled { name: task_name, why, need, columns, table: mut train, task, loss } =
             Labelled::read(s, &resolved.train)?;
-        let read = |path: &Path| read_table_with(path, None, columns.as_ref(), need);
-        let validation = resolved.settings.validation.as_deref().map(read).transpose()?;
-        let test = resolved.settings.test.as_deref().map(read).transpose()?;
+        let read = |path: &PathBuf, part| Source::find(path, part)?.read(columns.as_ref(), need);
+        let validation = s.validation.as_ref().map(|path| read(path, Part::Validation)).transpose()?;
+        let test = s.test.as_ref().map(|path| read(path, Part::Test)).transpose()?;
         eprintln!("task       {} ({why}), {loss}", task.name());
+        // After the task has seen the labels of all rows: one that is only in the rows held out is an output too.
+        let taken = resolved.held_out.map(|asked| held_out::take(&mut train, need, asked)).transpose()?;
+        let held_out = taken.as_ref().map(|table| table.rows.len());
+        let (validation, train_rows) = (validation.or(taken), train.rows.len());
         let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?.with_long_texts(resolved.long_texts.into());
         check_vocabulary(&tokenizer, config, model)?;
         let audit = audit::lines(&train, validation.as_ref(), test.as_ref(), need);
@@ -89,7 +98,7 @@ impl<B: Backend> Data<B> {
             test.as_ref().map(|table| encode("test", table)).transpose()?,
         );
         eprintln!("outputs    {}: {}", task.labels().len(), first(task.labels(), 12));
-        Ok(Data { task, task_name, train, validation, test, audit })
+        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, audit })
     }
 }
 

@@ -2,14 +2,16 @@
 
 use crate::exit::Failure;
 use crate::settings::Resolved;
+use ferrotune_data::{Part, Source};
 use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
 use std::path::Path;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "device",
     "threads",
     "log-every",
+    "tensorboard",
     "checkpoint-every",
     "activation-checkpointing",
     "prefix-cache",
@@ -30,12 +32,13 @@ pub fn of(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerpr
         fingerprint.fix(&key, value);
     }
     let s = &resolved.settings;
-    for (key, path) in
-        [("train", Some(&resolved.train)), ("validation", s.validation.as_ref()), ("test", s.test.as_ref())]
+    for (part, path) in
+        [(Part::Train, Some(&resolved.train)), (Part::Validation, s.validation.as_ref()), (Part::Test, s.test.as_ref())]
     {
-        if let Some(path) = path {
-            fingerprint.fix(&format!("sha256 of {key}"), sha256_file(path)?);
-        }
+        let Some(path) = path else { continue };
+        let sums =
+            Source::find(path, part)?.files.iter().map(|file| sha256_file(file)).collect::<Result<Vec<_>, _>>()?;
+        fingerprint.fix(&format!("sha256 of {}", part.name()), sums.join(" "));
     }
     let mut files: Vec<_> =
         std::fs::read_dir(model).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();

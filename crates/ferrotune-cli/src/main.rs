@@ -4,13 +4,16 @@
 mod args;
 mod audit;
 mod auto;
+mod card;
 mod commands;
 mod data;
 mod depth;
 mod device;
 mod exit;
 mod fingerprint;
+mod held_out;
 mod hub;
+mod inputs;
 mod memory;
 mod model;
 mod notes;

@@ -5,6 +5,7 @@ use ferrotune_bert::checkpoint::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, clear_interrup
 use ferrotune_train::lock::RunLock;
 use ferrotune_train::metrics_log::MetricsLog;
 use ferrotune_train::store::{CHECKPOINTS, Store, replace_file};
+use ferrotune_train::tensorboard::EventFile;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,9 @@ pub const RESULTS: &str = "results.json";
 
 /// The log, inside the folder of the run.
 const LOG: &str = "metrics.jsonl";
+
+/// Folder of event files, inside the folder of the run.
+const TENSORBOARD: &str = "tensorboard";
 
 /// How many checkpoints are kept.
 const KEEP: usize = 1;
@@ -66,6 +70,7 @@ impl RunFolder {
                 remove(&path.join(checkpoints(n)), |path| std::fs::remove_dir_all(path))?;
                 remove(&path.join(log_of(n)), |path| std::fs::remove_file(path))?;
             }
+            EventFile::clear(&path.join(TENSORBOARD))?;
             clear_adapter(path)?;
         }
         let restarts = restarts.filter(|_| resume).unwrap_or(0);
@@ -118,11 +123,27 @@ impl RunFolder {
     /// The log: a new one, or after a resume the old one up to the checkpoint.
     pub fn metrics_log(&self) -> Result<MetricsLog, Failure> {
         let path = self.path.join(LOG);
+        Ok(match self.resumed_step()? {
+            None => MetricsLog::create(&path)?,
+            Some(step) => MetricsLog::resume(&path, step)?,
+        })
+    }
+
+    /// The event file for TensorBoard: a new run's, or after a resume one more.
+    pub fn event_file(&self) -> Result<EventFile, Failure> {
+        let folder = self.path.join(TENSORBOARD);
+        Ok(match self.resumed_step()? {
+            None => EventFile::create(&folder)?,
+            Some(step) => EventFile::resume(&folder, step)?,
+        })
+    }
+
+    /// The step that the run goes on after; none if it begins.
+    fn resumed_step(&self) -> Result<Option<u64>, Failure> {
         if !self.resume || self.restarts > 0 && !has_checkpoints(&self.path) {
-            return Ok(MetricsLog::create(&path)?);
+            return Ok(None);
         }
-        let step = self.store.latest_intact()?.0.map_or(0, |checkpoint| checkpoint.step());
-        Ok(MetricsLog::resume(&path, step)?)
+        Ok(Some(self.store.latest_intact()?.0.map_or(0, |checkpoint| checkpoint.step())))
     }
 
     /// Writes `results.json`.

@@ -32,6 +32,8 @@ pub struct Resolved {
     pub model: String,
     /// Training rows.
     pub train: PathBuf,
+    /// Training rows that are held out as validation rows, where none are named.
+    pub held_out: Option<HeldOut>,
     /// Run folder.
     pub output: PathBuf,
     /// Row length limit.
@@ -67,6 +69,20 @@ pub struct Resolved {
     /// The numbers of the loop.
     pub numbers: Settings,
 }
+
+/// Which training rows are held out as validation rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOut {
+    /// Their share, above 0.
+    pub share: f64,
+    /// Which rows they are.
+    pub seed: u64,
+    /// The flag that says the share.
+    pub flag: &'static str,
+}
+
+/// The share of the training rows that is held out unless another is said.
+const VALIDATION_SHARE: f64 = 0.1;
 
 /// What was said: flags, over the settings file.
 ///
@@ -156,11 +172,40 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         on_degenerate: Some(OnDegenerate::Warn),
         precision: Some(Precision::F32),
         log_every: Some(10),
+        tensorboard: Some(Switch::Off),
         prefix_cache: Some(Switch::On),
         prefix_cache_memory: Some(2048),
         ..TrainSettings::default()
     };
-    merge(s, defaults)
+    let mut s = merge(s, defaults);
+    if s.validation.is_none() {
+        let share = *s.validation_share.get_or_insert(VALIDATION_SHARE);
+        s.validation_seed = s.validation_seed.or(s.seed).filter(|_| share > 0.0);
+    }
+    s
+}
+
+/// What is held out of the training rows under these settings, resolved or not; nothing where validation rows are named.
+///
+/// # Errors
+/// A share that is none, or that contradicts other settings.
+pub fn held_out(s: &TrainSettings) -> Result<Option<HeldOut>, Failure> {
+    let flag = "validation-share";
+    if s.validation.is_some() {
+        return match (s.validation_share, s.validation_seed) {
+            (Some(_), _) => Err(usage(
+                "--validation-share and --validation both say which rows choose the best epoch; leave one of them out",
+            )),
+            (None, Some(_)) => {
+                Err(usage("--validation-seed belongs to --validation-share; leave it or --validation out"))
+            }
+            (None, None) => Ok(None),
+        };
+    }
+    let share = s.validation_share.unwrap_or(VALIDATION_SHARE);
+    within(flag, share, (0.0..=0.5).contains(&share), "between 0 (none) and 0.5")?;
+    let seed = s.validation_seed.or(s.seed).unwrap_or_default();
+    Ok((share > 0.0).then_some(HeldOut { share, seed, flag }))
 }
 
 fn takes_minimum(schedule: Option<ScheduleName>) -> bool {
@@ -224,8 +269,10 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             ));
         }
     }
-    if s.patience.is_some() && s.validation.is_none() {
-        return Err(usage("--patience needs --validation: without it nothing says whether training still helps"));
+    let held_out = held_out(&s)?;
+    let validated = s.validation.is_some() || held_out.is_some();
+    if s.patience.is_some() && !validated {
+        return Err(usage("--patience needs validation rows: without them nothing says whether training still helps"));
     }
     if s.prefix_cache == Some(Switch::Off) && s.prefix_cache_dir.is_some() {
         return Err(usage(
@@ -239,6 +286,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     Ok(Resolved {
         model,
         train,
+        held_out,
         output,
         max_length,
         long_texts: s.long_texts.unwrap_or(LongTextsName::Head),
@@ -276,7 +324,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             clip,
             penalty,
             ema: ema(&s)?,
-            average_best: average_best(&s)?,
+            average_best: average_best(&s, validated)?,
             leave_degenerate: s.on_degenerate == Some(OnDegenerate::Restart),
             balanced: s.balanced_sampling == Some(Switch::On),
             seed: s.seed.unwrap_or_default(),
@@ -338,6 +386,27 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_held_out_where_no_validation_is_named() {
+        let of = |text: &str| {
+            let file = parse(text, "f").map_err(|f| f.message).unwrap();
+            let run = resolve(merge(file, base()), TrainSettings::default()).map_err(|f| f.message).unwrap();
+            (run.held_out.map(|held_out| (held_out.share, held_out.seed)), run.settings)
+        };
+        for (text, expected) in [
+            ("", Some((0.1, 0))),
+            ("seed = 7", Some((0.1, 7))),
+            ("seed = 7\nvalidation-seed = 3\nvalidation-share = 0.25\npatience = 1", Some((0.25, 3))),
+            ("validation-share = 0", None),
+            ("validation = 'v'\npatience = 1", None),
+        ] {
+            let (held_out, settings) = of(text);
+            assert_eq!(held_out, expected, "{text}");
+            // The file of a finished run gives the same run again.
+            assert_eq!(of(&toml::to_string(&settings).unwrap()), (expected, settings), "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, expected) in [
             ("lerning-rate = 1", "f.toml: unknown key `lerning-rate`; did you mean"),
@@ -362,7 +431,7 @@ mod tests {
                 "average-best = 4\nvalidation = 'v'",
                 "--average-best is 4, and --epochs 3: no more epochs than there are",
             ),
-            ("average-best = 2", "--average-best needs --validation"),
+            ("average-best = 2\nvalidation-share = 0", "--average-best needs validation rows"),
             ("on-degenerate = 'stop'", "f.toml: unknown variant"),
             ("seeds = 1", "--seeds is 1; it must be between 2 and 1000"),
             ("seeds = 3\non-degenerate = 'restart'", "--on-degenerate restart goes on with the next seed"),
@@ -376,7 +445,11 @@ mod tests {
             ("micro-batch = 64", "--micro-batch is 64; it must be at most --batch-size"),
             ("cycles = 2", "--cycles belongs to --schedule cosine"),
             ("momentum = 0.5", "--momentum belongs to --optimizer sgd"),
-            ("patience = 2", "--patience needs --validation"),
+            ("patience = 2\nvalidation-share = 0", "--patience needs validation rows"),
+            ("validation-share = 0.6", "--validation-share is 0.6; it must be between 0 (none) and 0.5"),
+            ("validation-share = nan", "--validation-share is NaN"),
+            ("validation = 'v'\nvalidation-share = 0.1", "--validation-share and --validation both"),
+            ("validation = 'v'\nvalidation-seed = 1", "--validation-seed belongs to --validation-share"),
             ("prefix-cache = 'off'\nprefix-cache-dir = 'd'", "--prefix-cache-dir names a folder"),
             ("lr = 'fast'", "f.toml: invalid type"),
             ("lr = ", "f.toml is not valid TOML"),

@@ -1,6 +1,7 @@
 //! [`DataError`]: every way in which data or a tokenizer from outside can be refused, with file, line and column.
 //! It knows nothing of how the checks are made.
 
+use crate::compressed::Refusal;
 use crate::names::{did_you_mean, quoted};
 use std::io;
 
@@ -24,10 +25,39 @@ pub enum DataError {
     Io { file: String, source: io::Error },
     #[error("{file} is not a regular file: a table cannot be read from a folder or a pipe")]
     NotAFile { file: String },
-    #[error("{file} has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson, or name its format")]
+    #[error(
+        "{file} has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson (with .gz or .zst where it is compressed) or .parquet, or \
+         name its format"
+    )]
     UnknownFormat { file: String },
     #[error("{file} has {bytes} bytes, more than the limit of {limit}: split it")]
     FileTooLarge { file: String, bytes: u64, limit: u64 },
+    #[error("damaged {what} data in {file}, after line {line}: {detail}; fetch or write the file again")]
+    Damaged { file: String, line: u64, what: &'static str, detail: String },
+    #[error(
+        "the {what} data in {file} become too large, after line {line}: unpack them yourself if you trust them, and split them"
+    )]
+    Inflated { file: String, line: u64, what: &'static str },
+    #[error("{file} is a {what} archive: unpack it (what is read is gzip, Zstandard and Parquet)")]
+    Foreign { file: String, what: &'static str },
+    #[error(
+        "no file for {part} in {folder} (such as {part}.csv or data/{part}-00000-of-00001.parquet): {holds}; name a file"
+    )]
+    NoPart { folder: String, part: &'static str, holds: String },
+    #[error(
+        "{folder} has several files for {part}, and they are not the shards of a Parquet data set: {files}; name one"
+    )]
+    SeveralFiles { folder: String, part: &'static str, files: String },
+    #[error(
+        "{folder} was written by save_to_disk, in the Arrow format: load it in Python and write each split with to_parquet"
+    )]
+    ArrowFolder { folder: String },
+    #[error(
+        "{file} has the columns {columns}, which hold neither texts nor numbers nor lists of these, and would be lost: leave them out"
+    )]
+    ColumnsLeftOut { file: String, columns: String },
+    #[error("{file} is no Parquet file, though its name says so: rename it, or fetch it again")]
+    NotParquet { file: String },
     #[error("{file} is empty: it needs a header (or JSON objects) and at least one row")]
     EmptyFile { file: String },
     #[error("{file} has a header but no rows: add some")]
@@ -159,6 +189,17 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// What a stream said after so many lines.
+    pub(crate) fn of_stream(file: &str, line: u64, source: io::Error) -> DataError {
+        let file = file.to_owned();
+        match source.downcast::<Refusal>() {
+            Ok(Refusal::Damaged { what, detail }) => DataError::Damaged { file, line, what, detail },
+            Ok(Refusal::Inflated { what }) => DataError::Inflated { file, line, what },
+            Ok(Refusal::Foreign { what }) => DataError::Foreign { file, what },
+            Err(source) => DataError::Io { file, source },
+        }
+    }
+
     /// Which part of the outside world is at fault.
     pub fn kind(&self) -> ErrorKind {
         use DataError as E;

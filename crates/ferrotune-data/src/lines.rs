@@ -100,7 +100,7 @@ impl<R: BufRead> Lines<R> {
             let chunk = match self.reader.fill_buf() {
                 Ok(chunk) => chunk,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(DataError::Io { file: self.file.clone(), source }),
+                Err(source) => return Err(DataError::of_stream(&self.file, line - 1, source)),
             };
             if chunk.is_empty() {
                 return Ok(!self.buffer.is_empty());

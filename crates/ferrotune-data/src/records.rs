@@ -1,8 +1,8 @@
-//! [`Records`]: a whole file with the bytes of each row, to be written again in parts without a change. It knows nothing of what the parts are.
+//! [`Records`]: a whole file with the bytes of each row, to be written again in parts without a change (as text, where it is compressed).
+//! It knows nothing of what the parts are.
 
 use crate::names::{listed, nearest};
-use crate::table::open_file;
-use crate::{Columns, DataError, Format, Need, Table, stream_with};
+use crate::{Columns, DataError, Need, Opened, Table, open, stream_with};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -21,16 +21,22 @@ pub struct Records {
 }
 
 impl Records {
-    /// Reads a whole file, in the format of its extension. The fields of the column `kept` are kept, if one is named; of JSON Lines as the
+    /// Reads a whole file, in the format of its extension; of Parquet the rows as JSON Lines. The fields of the column `kept` are kept, if one is named; of JSON Lines as the
     /// text that a table would have, with nothing for null and for a missing key.
     ///
     /// # Errors
-    /// As [`read_table_with`](crate::read_table_with); no column `kept`.
+    /// As [`read_table_with`](crate::read_table_with); no column `kept`; a Parquet file with columns that JSON Lines cannot hold.
     pub fn read(path: &Path, columns: Option<&Columns>, need: Need, kept: Option<&str>) -> Result<Records, DataError> {
         let file = path.display().to_string();
-        let format = Format::from_path(path)?;
-        let mut bytes = Vec::new();
-        open_file(path)?.read_to_end(&mut bytes).map_err(|source| DataError::Io { file: file.clone(), source })?;
+        let Opened { reader, format, left_out } = open(path, None)?;
+        if !left_out.is_empty() {
+            return Err(DataError::ColumnsLeftOut { file, columns: listed(left_out.iter().map(String::as_str)) });
+        }
+        let (mut reader, mut bytes) = (reader, Vec::new());
+        if let Err(source) = reader.read_to_end(&mut bytes) {
+            let lines = bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            return Err(DataError::of_stream(&file, lines, source));
+        }
         let mut reader = stream_with(bytes.as_slice(), &file, format, columns, need)?;
         let headers = reader.headers();
         let missing = |name: &str| DataError::MissingColumn {

@@ -1,13 +1,12 @@
 //! [`Table`]: a whole data file in memory, and what a row, a format and a reader's need are.
 //! It knows nothing of tokens or of how records are parsed.
 
+use crate::open::{Opened, has_extension, open, without_compression};
 use crate::reader::stream_headers;
 use crate::{Columns, DataError, stream_with};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// A data file may have at most this many bytes: 4 GiB. Larger ones would not fit the 32-bit token offsets either.
+/// A data file may have at most this many bytes, and so may what it holds in compressed form: 4 GiB. Larger ones would not fit the 32-bit token offsets either.
 pub const MAX_FILE_BYTES: u64 = 4 << 30;
 
 /// One example.
@@ -36,6 +35,21 @@ pub struct Table {
     pub rows: Vec<Row>,
 }
 
+impl Table {
+    /// Takes out the rows that are marked, as a table of the same file.
+    ///
+    /// # Panics
+    /// When there is not one mark for each row.
+    pub fn take_out(&mut self, marked: &[bool]) -> Table {
+        assert_eq!(marked.len(), self.rows.len(), "Table::take_out: marks for {} rows", marked.len());
+        let mut marks = marked.iter();
+        let rows = std::mem::take(&mut self.rows);
+        let (out, rest) = rows.into_iter().partition(|_| *marks.next().expect("one for each row"));
+        self.rows = rest;
+        Table { path: self.path.clone(), pair: self.pair, rows: out }
+    }
+}
+
 /// How a data file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -48,14 +62,25 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that the extension says: `.csv`, `.tsv`, `.jsonl` or `.ndjson`, in any case.
+    /// The extension that a file of the format usually has.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::JsonLines => "jsonl",
+        }
+    }
+
+    /// The format that the extension says: `.csv`, `.tsv`, `.jsonl` or `.ndjson`, in any case, also before `.gz` or `.zst`. The rows of
+    /// `.parquet` are read as JSON Lines.
     pub fn from_path(path: &Path) -> Result<Format, DataError> {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        match extension.as_deref() {
-            Some("csv") => Ok(Format::Csv),
-            Some("tsv") => Ok(Format::Tsv),
-            Some("jsonl" | "ndjson") => Ok(Format::JsonLines),
-            _ => Err(DataError::UnknownFormat { file: path.display().to_string() }),
+        let plain = without_compression(path);
+        let named = |extension| has_extension(&plain, extension);
+        match () {
+            () if named("csv") => Ok(Format::Csv),
+            () if named("tsv") => Ok(Format::Tsv),
+            () if ["jsonl", "ndjson", "parquet"].into_iter().any(named) => Ok(Format::JsonLines),
+            () => Err(DataError::UnknownFormat { file: path.display().to_string() }),
         }
     }
 }
@@ -125,8 +150,17 @@ pub fn read_table_with(
     columns: Option<&Columns>,
     need: Need,
 ) -> Result<Table, DataError> {
-    let (reader, format) = open(path, format)?;
-    let mut reader = stream_with(reader, &path.display().to_string(), format, columns, need)?;
+    read_opened(open(path, format)?, path, columns, need)
+}
+
+/// Reads all rows of what was opened under this name.
+pub(crate) fn read_opened(
+    opened: Opened,
+    path: &Path,
+    columns: Option<&Columns>,
+    need: Need,
+) -> Result<Table, DataError> {
+    let mut reader = stream_with(opened.reader, &path.display().to_string(), opened.format, columns, need)?;
     let rows = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
     if rows.is_empty() {
         return Err(DataError::NoRows { file: path.display().to_string() });
@@ -139,27 +173,6 @@ pub fn read_table_with(
 /// # Errors
 /// As [`read_table`], of the first line alone.
 pub fn headers(path: &Path) -> Result<Vec<String>, DataError> {
-    let (reader, format) = open(path, None)?;
-    stream_headers(reader, &path.display().to_string(), format)
-}
-
-fn open(path: &Path, format: Option<Format>) -> Result<(BufReader<File>, Format), DataError> {
-    let reader = open_file(path)?;
-    let format = format.map_or_else(|| Format::from_path(path), Ok)?;
-    Ok((reader, format))
-}
-
-/// Opens a data file, if it is a file of a size that is read.
-pub(crate) fn open_file(path: &Path) -> Result<BufReader<File>, DataError> {
-    let file = path.display().to_string();
-    let io = |source| DataError::Io { file: file.clone(), source };
-    // Looked at before opening: opening a named pipe would wait for its writer.
-    let metadata = std::fs::metadata(path).map_err(io)?;
-    if !metadata.is_file() {
-        return Err(DataError::NotAFile { file });
-    }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(DataError::FileTooLarge { file, bytes: metadata.len(), limit: MAX_FILE_BYTES });
-    }
-    Ok(BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?))
+    let opened = open(path, None)?;
+    stream_headers(opened.reader, &path.display().to_string(), opened.format)
 }

@@ -1,7 +1,7 @@
 //! Texts without labels: the lines of a `.txt` file, or the text column of a table. It knows nothing of tokens.
 
 use crate::lines::{Line, Lines};
-use crate::table::open_file;
+use crate::open::{has_extension, open_text, without_compression};
 use crate::{Columns, DataError, Need, Row, Table, read_table_with};
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use std::path::Path;
 /// # Errors
 /// As [`read_table_with`]; a table of pairs, unless one of its columns is named.
 pub fn read_texts(path: &Path, column: Option<&str>) -> Result<Table, DataError> {
-    let is_plain = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
+    let is_plain = has_extension(&without_compression(path), "txt");
     if !is_plain {
         let column = column.unwrap_or("text").to_owned();
         let columns = Columns { text: column, text_b: None, label: None };
@@ -20,7 +20,7 @@ pub fn read_texts(path: &Path, column: Option<&str>) -> Result<Table, DataError>
     if let Some(column) = column {
         return Err(DataError::NoColumns { file, column: column.to_owned() });
     }
-    let mut lines = Lines::new(open_file(path)?, &file);
+    let mut lines = Lines::new(open_text(path)?, &file);
     let mut rows = Vec::new();
     while let Some(Line { number: line, text, .. }) = lines.next()? {
         if !text.trim().is_empty() {

@@ -19,5 +19,6 @@ pub mod resume;
 pub mod sentinels;
 pub mod store;
 pub mod tasks;
+pub mod tensorboard;
 pub mod thaw;
 pub mod trainer;

@@ -13,10 +13,11 @@ use std::path::PathBuf;
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct PretrainSettings {
-    /// Texts to learn from: .txt with one a line, or .csv, .tsv or .jsonl with the column text. Long ones are read in pieces.
+    /// Texts to learn from: .txt with one a line, or .csv, .tsv, .jsonl or .parquet with the column text. Long ones are read in pieces.
     #[arg(long, value_name = "FILE", help_heading = "Data and model")]
     pub text: Option<PathBuf>,
-    /// Share of the texts that is held out to measure loss and perplexity, where no --validation is named [default: 0.05].
+    /// Share of the texts that is held out to measure loss and perplexity, where no --validation is named: the same texts together; 0 for none
+    /// [default: 0.05].
     #[arg(long, value_name = "SHARE", help_heading = "Data and model")]
     pub held_out: Option<f64>,
     /// Mask all tokens of a word, or none [default: off].
@@ -64,6 +65,7 @@ pub const SHARED: &[&str] = &[
     "device",
     "precision",
     "log-every",
+    "tensorboard",
     "checkpoint-every",
 ];
 
@@ -74,15 +76,22 @@ pub struct TrainSettings {
     /// Pretrained model: a folder, or a hub id such as sentence-transformers/all-MiniLM-L6-v2.
     #[arg(long, value_name = "DIR|ID", help_heading = "Data and model")]
     pub model: Option<String>,
-    /// Training rows: .csv, .tsv or .jsonl with the columns text (or text_a and text_b) and label, labels or score; or .jsonl with the arrays
-    /// tokens and tags.
-    #[arg(long, value_name = "FILE", help_heading = "Data and model")]
+    /// Training rows: .csv, .tsv, .jsonl (also .gz or .zst) or .parquet with the columns text (or text_a and text_b) and label, labels or
+    /// score; or .jsonl or .parquet with the arrays tokens and tags. Of a folder its training files, and its validation files for --validation.
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Data and model")]
     pub train: Option<PathBuf>,
-    /// Rows that choose the best epoch.
-    #[arg(long, value_name = "FILE", help_heading = "Data and model")]
+    /// Rows that choose the best epoch; of a folder its validation files.
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Data and model")]
     pub validation: Option<PathBuf>,
-    /// Rows that are measured once, at the end.
-    #[arg(long, value_name = "FILE", help_heading = "Data and model")]
+    /// Share of the training rows that is held out for this, where no --validation is named: by class, the same texts together; 0 for none
+    /// [default: 0.1].
+    #[arg(long, value_name = "SHARE", help_heading = "Data and model")]
+    pub validation_share: Option<f64>,
+    /// Which rows that are; all runs of --seeds have the same [default: --seed].
+    #[arg(long, value_name = "N", help_heading = "Data and model")]
+    pub validation_seed: Option<u64>,
+    /// Rows that are measured once, at the end; of a folder its test files.
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Data and model")]
     pub test: Option<PathBuf>,
     /// Folder for the run: best/ (the model), results.json, metrics.jsonl, checkpoints/.
     #[arg(long, value_name = "DIR", help_heading = "Data and model")]
@@ -279,6 +288,9 @@ pub struct TrainSettings {
     /// Write a row to metrics.jsonl every so many steps [default: 10].
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub log_every: Option<u64>,
+    /// Also write what is logged for TensorBoard, into tensorboard/ of --output [default: off].
+    #[arg(long, value_enum, help_heading = "Run")]
+    pub tensorboard: Option<Switch>,
     /// Save a checkpoint every so many steps, besides the one after each epoch.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub checkpoint_every: Option<u64>,

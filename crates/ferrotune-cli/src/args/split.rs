@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// `ferrotune split`.
 #[derive(Args)]
 pub struct SplitArgs {
-    /// Rows: .csv, .tsv or .jsonl. All their columns stay as they are.
+    /// Rows: .csv, .tsv, .jsonl (also .gz or .zst, written as text) or .parquet (written as .jsonl). All their columns stay as they are.
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// Folder for train, validation and test, in the format of the data; with --folds for fold-0, fold-1 ...

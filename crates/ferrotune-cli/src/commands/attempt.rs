@@ -3,7 +3,7 @@
 
 use super::on_pool;
 use super::start::Start;
-use crate::args::OptimizerName;
+use crate::args::{OptimizerName, Switch};
 use crate::device::Machine;
 use crate::exit::{Failure, STOPPED};
 use crate::model::BertClassifier;
@@ -92,6 +92,9 @@ impl<B: Machine> Ready<B> {
         let mut observer = Tee::new();
         observer.add(Progress::new());
         observer.add(folder.metrics_log()?);
+        if resolved.settings.tensorboard == Some(Switch::On) {
+            observer.add(folder.event_file()?);
+        }
         if folder.restarts() > 0 {
             observer.on(&Event::Restarted { restart: folder.restarts(), seed: resolved.numbers.seed });
         }

@@ -8,9 +8,9 @@ use crate::device::{Machine, Work, device};
 use crate::exit::{Failure, usage};
 use crate::model::BertClassifier;
 use crate::notes::Notes;
-use crate::{report, settings};
+use crate::{inputs, report, settings};
 use ferrotune_bert::pretrained::{self, Head};
-use ferrotune_data::{Tokenizer, read_table_with};
+use ferrotune_data::Tokenizer;
 use ferrotune_tensor::Pool;
 use ferrotune_train::evaluate::logits;
 use ferrotune_train::metrics::Report;
@@ -51,7 +51,7 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     }
     let columns =
         settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, task.need());
-    let table = read_table_with(&args.data, None, columns.as_ref(), task.need())?;
+    let table = inputs::measured(&args.data)?.read(columns.as_ref(), task.need())?;
     let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
     let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
     let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());

@@ -9,7 +9,7 @@ use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::settings;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_data::{Encoded, Format, Need, Row, Tokenizer, stream_with};
+use ferrotune_data::{Encoded, Format, Need, Opened, Row, Tokenizer, stream_with, unpacked};
 use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::evaluate::{answers, logits};
 use ferrotune_train::tasks::{Answer, Prediction, Unit};
@@ -115,12 +115,11 @@ fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failur
         InputFormat::Jsonl => Format::JsonLines,
     });
     if args.input == "-" {
-        return Ok((Box::new(BufReader::new(stdin())), "standard input".to_string(), asked.unwrap_or(Format::Csv)));
+        let name = "standard input";
+        return Ok((unpacked(BufReader::new(stdin()), name)?, name.to_string(), asked.unwrap_or(Format::Csv)));
     }
-    let path = Path::new(&args.input);
-    let format = asked.map_or_else(|| Format::from_path(path), Ok)?;
-    let file = File::open(path).map_err(io(format!("cannot read {}", path.display())))?;
-    Ok((Box::new(BufReader::new(file)), args.input.clone(), format))
+    let Opened { reader, format, .. } = ferrotune_data::open(Path::new(&args.input), asked)?;
+    Ok((reader, args.input.clone(), format))
 }
 
 struct Predictor<'a, B: Backend> {

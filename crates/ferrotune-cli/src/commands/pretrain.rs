@@ -7,13 +7,13 @@ use super::use_threads;
 use crate::args::{EarlierRun, PretrainArgs};
 use crate::data::check_vocabulary;
 use crate::device::{Machine, Work};
-use crate::exit::{Failure, usage};
+use crate::exit::Failure;
 use crate::run_folder::{BEST, RunFolder};
 use crate::settings::{Pretraining, resolve_pretraining};
-use crate::{fingerprint, memory, report, task};
+use crate::{fingerprint, held_out, memory, report, task};
 use ferrotune_bert::EncoderConfig;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_data::{DataError, Row, Tokenizer, read_texts, shuffled};
+use ferrotune_data::{DataError, Need, Row, Table, Tokenizer, read_texts};
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::{MaskedTokens, Objective};
 use ferrotune_train::trainer::Outcome;
@@ -94,7 +94,7 @@ struct Texts {
 impl Texts {
     /// Reads the files of a run. Of a file that is not split by another, the rows that are held out are a function of the seed.
     fn read(asked: &Pretraining, model: &Path, config: &EncoderConfig) -> Result<Texts, Failure> {
-        let Pretraining { run, held_out, whole_words, .. } = asked;
+        let Pretraining { run, whole_words, .. } = asked;
         let (s, seed) = (&run.settings, run.numbers.seed);
         let read = |path: &Path| read_texts(path, s.text_column.as_deref());
         let tokenizer = Tokenizer::from_folder(model, run.max_length)?;
@@ -103,11 +103,11 @@ impl Texts {
         let units = if *whole_words { "words" } else { "tokens" };
         eprintln!("task       masked language modelling, 15 % of {units} hidden anew in each epoch");
 
-        let mut rows = read(&run.train)?.rows;
-        let apart = match (held_out, &s.validation) {
-            (_, Some(path)) => Some((path.as_path(), read(path)?.rows)),
-            (Some(share), None) if *share > 0.0 => Some((run.train.as_path(), split_off(&mut rows, *share, seed)?)),
-            _ => None,
+        let mut texts = read(&run.train)?;
+        let apart = match (run.held_out, &s.validation) {
+            (Some(asked), _) => Some(held_out::take(&mut texts, Need::TextOnly, asked)?),
+            (None, Some(path)) => Some(read(path)?),
+            (None, None) => None,
         };
         let encode = |name: &str, path: &Path, rows: &[Row], split: &dyn Fn(&_) -> Split| -> Result<Split, Failure> {
             let encoded = tokenizer.encode_in_pieces(rows)?;
@@ -131,30 +131,15 @@ impl Texts {
             eprintln!("{name:<10} {} texts, {sequences} rows, {mean:.1} tokens on average{cut}{silent}", rows.len());
             Ok(split)
         };
-        let train = encode("train", &run.train, &rows, &|encoded| objective.train(encoded))?;
+        let train = encode("train", &run.train, &texts.rows, &|encoded| objective.train(encoded))?;
         let held_out = match apart {
-            Some((path, rows)) => Some(encode("held out", path, &rows, &|encoded| objective.held_out(encoded, seed))?),
+            Some(Table { path, rows, .. }) => {
+                Some(encode("validation", &path, &rows, &|encoded| objective.held_out(encoded, seed))?)
+            }
             None => None,
         };
         Ok(Texts { objective, train, held_out })
     }
-}
-
-/// Takes a share of the rows out, at least one, and leaves at least one.
-fn split_off(rows: &mut Vec<Row>, share: f64, seed: u64) -> Result<Vec<Row>, Failure> {
-    if rows.len() < 2 {
-        return Err(usage(
-            "there is one text, and --held-out cannot take it away: say --held-out 0, or name --validation",
-        ));
-    }
-    let count = ((share * rows.len() as f64).round() as usize).clamp(1, rows.len() - 1);
-    let mut is_held_out = vec![false; rows.len()];
-    // No epoch has this number, so the order of training says nothing of it.
-    shuffled(rows.len(), seed, u64::MAX).into_iter().take(count).for_each(|row| is_held_out[row] = true);
-    let mut of = is_held_out.iter();
-    let (held_out, rest) = std::mem::take(rows).into_iter().partition(|_| *of.next().expect("one for each row"));
-    *rows = rest;
-    Ok(held_out)
 }
 
 fn results(asked: &Pretraining, outcome: &Outcome) -> serde_json::Value {

@@ -53,7 +53,7 @@ pub fn run(resolved: &Resolved, count: u64, resume: bool, overwrite: bool, stop:
     replace_file(&path.join(RESULTS), format!("{results:#}\n").as_bytes())?;
     match finished[0].split {
         Some(split) => println!("{split} over {count} seeds: mean, standard deviation, lowest and highest"),
-        None => println!("{count} seeds; nothing was measured: name --validation or --test"),
+        None => println!("{count} seeds; nothing was measured: name --test, or hold out validation rows"),
     }
     for line in spreads.iter().map(line) {
         println!("{line}");

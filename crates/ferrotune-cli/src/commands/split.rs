@@ -8,7 +8,7 @@ mod tests;
 use crate::args::{SplitArgs, Switch, TrainSettings};
 use crate::exit::{DATA, Failure, usage};
 use crate::{settings, task};
-use ferrotune_data::{Format, Need, Records, Row, SplitError, Table, headers, joined, normalised, part_sizes, split};
+use ferrotune_data::{Need, Records, Row, SplitError, Table, headers, joined, normalised, open, part_sizes, split};
 use files::{File, Files};
 use says::Classes;
 use std::collections::{HashMap, HashSet};
@@ -19,9 +19,8 @@ const MOST_FOLDS: usize = 100;
 /// Runs the command.
 pub fn run(args: &SplitArgs) -> Result<(), Failure> {
     let plan = Plan::of(args)?;
-    let extension = args.data.extension().map(|extension| extension.to_string_lossy().into_owned());
-    Format::from_path(&args.data)?;
-    let files = Files::check(args, &plan.files(&extension.unwrap_or_default()))?;
+    let extension = open(&args.data, None)?.extension(&args.data);
+    let files = Files::check(args, &plan.files(&extension))?;
 
     let (need, stratified) = choose(args, &headers(&args.data)?)?;
     let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, need);

@@ -5,6 +5,7 @@ use super::seeds;
 use super::start::Start;
 use super::{on_pool, use_threads};
 use crate::args::TrainArgs;
+use crate::card::Card;
 use crate::data::Data;
 use crate::device::{Machine, Work};
 use crate::exit::{Failure, usage};
@@ -13,7 +14,7 @@ use crate::notes::Notes;
 use crate::recipes::Recipe;
 use crate::run_folder::{ADAPTER, BEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
 use crate::settings::{Resolved, resolve, said};
-use crate::{fingerprint, memory, report, task};
+use crate::{fingerprint, hub, inputs, memory, report, task};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Backend, Pool};
@@ -28,7 +29,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the command.
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
-    let said = said(args.settings, args.config.as_deref())?;
+    let mut said = said(args.settings, args.config.as_deref())?;
+    inputs::choose(&mut said);
     let recipe = Recipe::of(&said)?;
     let resolved = resolve(said, recipe.as_ref().map(|recipe| recipe.settings.clone()).unwrap_or_default())?;
     use_threads(resolved.settings.threads)?;
@@ -157,7 +159,20 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let test = data.test.as_ref().map(measure).transpose()?;
     let reports =
         Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
-    folder.write_results(&results(&resolved, folder.restarts(), &outcome, &reports))?;
+    folder.write_results(&results(&resolved, folder.restarts(), &data, &outcome, &reports))?;
+    let from_hub = start.model.source != hub::Source::Folder;
+    let card = Card {
+        run: &resolved,
+        base: from_hub.then_some(resolved.model.as_str()),
+        model_type: start.config.family.model_type,
+        task: task.name(),
+        labels: task.labels(),
+        rows: data.train_rows,
+        held_out: data.held_out,
+        validation: reports.validation,
+        test: reports.test.as_ref(),
+    };
+    card.write(&best)?;
     finish(&outcome, &reports, folder.path());
     let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
     let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
@@ -170,7 +185,7 @@ fn check_restarts<B: Backend>(resolved: &Resolved, data: &Data<B>) -> Result<(),
     let by_loss = !resolved.numbers.balanced && data.task.constant_loss(&data.train.targets).is_some();
     if resolved.numbers.leave_degenerate && data.validation.is_none() && !by_loss {
         return Err(usage(
-            "--on-degenerate restart needs --validation here: a loss of weighted, smoothed, focused or balanced rows cannot be compared with that \
+            "--on-degenerate restart needs validation rows here: a loss of weighted, smoothed, focused or balanced rows cannot be compared with that \
              of one answer for all",
         ));
     }
@@ -218,9 +233,16 @@ fn advice<B: Backend>(resolved: &Resolved, data: &Data<B>, outcome: &Outcome) ->
     })
 }
 
-fn results(resolved: &Resolved, restarts: u64, outcome: &Outcome, reports: &Reports<'_>) -> serde_json::Value {
+fn results<B: Backend>(
+    resolved: &Resolved,
+    restarts: u64,
+    data: &Data<B>,
+    outcome: &Outcome,
+    reports: &Reports<'_>,
+) -> serde_json::Value {
     json!({
         "validation": reports.validation,
+        "held_out_rows": data.held_out,
         "validation_fitted": reports.fitted,
         "test": reports.test,
         "best_epoch": outcome.best_epoch,

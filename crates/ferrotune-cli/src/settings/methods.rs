@@ -48,11 +48,11 @@ pub(super) fn ema(s: &TrainSettings) -> Result<Option<f64>, Failure> {
 }
 
 /// How many best evaluations are kept; one, where no mean is asked for.
-pub(super) fn average_best(s: &TrainSettings) -> Result<usize, Failure> {
+pub(super) fn average_best(s: &TrainSettings, validated: bool) -> Result<usize, Failure> {
     let Some(count) = s.average_best else { return Ok(1) };
     within("average-best", count, count >= 2, "at least 2")?;
-    if s.validation.is_none() {
-        return Err(usage("--average-best needs --validation: without it nothing says which epochs are the best"));
+    if !validated {
+        return Err(usage("--average-best needs validation rows: without them nothing says which epochs are the best"));
     }
     let epochs = s.epochs.unwrap_or_default();
     if count as u64 > epochs {

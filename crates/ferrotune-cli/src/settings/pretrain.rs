@@ -1,6 +1,6 @@
 //! Settings of `pretrain`: its own, and those of `train` that apply to it, checked by the same rules.
 
-use super::{Resolved, check, from_table, parse_table, read_text, with_defaults, within};
+use super::{HeldOut, Resolved, check, from_table, parse_table, read_text, with_defaults, within};
 use crate::args::{PretrainSettings, SHARED, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
 use std::path::Path;
@@ -14,8 +14,6 @@ const RATE: f64 = 1e-4;
 pub struct Pretraining {
     /// What it shares with `train`; the training rows are the texts.
     pub run: Resolved,
-    /// The share of the texts that is held out; none where a file of texts is named for that.
-    pub held_out: Option<f64>,
     /// Whether all tokens of a word are masked, or none.
     pub whole_words: bool,
     /// All settings, as a settings file would have them.
@@ -74,27 +72,20 @@ fn check_pretraining(own: PretrainSettings, shared: TrainSettings, file: toml::T
             "--freeze: masked words do not reach the pooler, it stays as it is anyway; leave that part out",
         ));
     }
-    // What is measured may be a share of the texts, of which the rules of `train` know nothing.
-    let patience = shared.patience.take();
-    if patience.is_some() && held_out == Some(0.0) {
-        return Err(usage(
-            "--patience needs --held-out or --validation: nothing else says whether training still helps",
-        ));
-    }
-    if let Some(patience) = patience {
-        within("patience", patience, patience > 0, "a whole number of at least 1")?;
-    }
+    // What `train` calls --validation-share.
+    shared.validation_share = held_out;
     shared.train = Some(text);
     shared.lr = shared.lr.or(Some(RATE));
     let mut run = check(with_defaults(shared))?;
-    (run.settings.patience, run.numbers.patience) = (patience, patience);
+    run.held_out = run.held_out.map(|asked| HeldOut { flag: "held-out", ..asked });
+    (run.settings.validation_share, run.settings.validation_seed) = (None, None);
 
     let whole_words = own.whole_word_masking.unwrap_or(Switch::Off);
     let own = PretrainSettings { held_out, whole_word_masking: Some(whole_words), ..own };
     let mut table = toml::Table::try_from(&run.settings).expect("settings are a table");
     table.retain(|key, _| SHARED.contains(&key));
     table.extend(toml::Table::try_from(own).expect("settings are a table"));
-    Ok(Pretraining { run, held_out, whole_words: whole_words == Switch::On, table })
+    Ok(Pretraining { run, whole_words: whole_words == Switch::On, table })
 }
 
 #[cfg(test)]
@@ -118,7 +109,10 @@ mod tests {
     #[test]
     fn what_is_not_said_has_a_value_and_the_written_file_gives_the_same_run() {
         let run = of("text = 't.txt'\npatience = 2\nfreeze = 'embeddings'").unwrap();
-        assert_eq!((run.held_out, run.whole_words, run.run.numbers.learning_rate), (Some(0.05), false, 1e-4));
+        let held_out = HeldOut { share: 0.05, seed: 0, flag: "held-out" };
+        assert_eq!((run.run.held_out, run.whole_words, run.run.numbers.learning_rate), (Some(held_out), false, 1e-4));
+        assert_eq!(of("text = 't'\nheld-out = 0").unwrap().run.held_out, None);
+        assert_eq!(of("text = 't'\nvalidation = 'v'").unwrap().run.held_out, None);
         assert_eq!(run.run.numbers.patience, Some(2));
         let again = parse_table(&toml::to_string(&run.table).unwrap(), "f", &known()).map_err(|f| f.message).unwrap();
         let again = check_pretraining(PretrainSettings::default(), TrainSettings::default(), again);
@@ -133,7 +127,7 @@ mod tests {
             ("text = 't'\nlabel-column = 'x'", "f: unknown key `label-column`"),
             ("text = 't'\nheld-out = 0.1\nvalidation = 'v'", "--held-out and --validation both"),
             ("text = 't'\nheld-out = 0.6", "--held-out is 0.6; it must be between 0"),
-            ("text = 't'\nheld-out = 0\npatience = 1", "--patience needs --held-out"),
+            ("text = 't'\nheld-out = 0\npatience = 1", "--patience needs validation rows"),
             ("text = 't'\npatience = 0", "--patience is 0; it must be"),
             ("text = 't'\nfreeze = 'embeddings, pooler'", "--freeze: masked words do not reach the pooler"),
             ("text = 't'\nlr = 0", "--lr is 0; it must be above 0"),

@@ -321,13 +321,15 @@ fn file_faults() {
         "a.txt",
         ErrorKind::Data,
         expect![
-            "DIR/a.txt has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson, or name its format"
+            "DIR/a.txt has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson (with .gz or .zst where it is compressed) or .parquet, or name its format"
         ],
     );
     check_file(
         "none",
         ErrorKind::Data,
-        expect!["DIR/none has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson, or name its format"],
+        expect![
+            "DIR/none has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson (with .gz or .zst where it is compressed) or .parquet, or name its format"
+        ],
     );
     check_file("header.csv", ErrorKind::Data, expect!["DIR/header.csv has a header but no rows: add some"]);
     check_file(

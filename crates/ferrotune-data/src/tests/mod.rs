@@ -2,11 +2,15 @@
 
 mod auditing;
 mod batching;
+mod compression;
+mod holding_out;
 mod kinds;
 mod labelling;
 mod malformed;
 mod malformed_tokenizer;
 mod masking;
+mod parquet;
+mod parquet_bytes;
 mod reading;
 mod records;
 mod splitting;
