@@ -5,6 +5,7 @@ compute any number of ferrotune's itself.
 """
 
 import argparse
+import collections
 import csv
 import datetime
 import json
@@ -21,6 +22,8 @@ STEPS = 40
 MODELS = ["minilm-l6", "bert-base"]
 # Rows, tokens of a row at most, batch.
 MEASURES = [("rows.csv", 128, 32), ("rows.csv", 128, 128), ("long.csv", 512, 32), ("long.csv", 512, 128)]
+# The same with launches to skip, which are those of the first steps, and to look at.
+PROFILES = [("minilm-l6", "long.csv", 128, 512, 1000, 250), ("bert-base", "long.csv", 128, 512, 1500, 420), ("minilm-l6", "rows.csv", 32, 128, 1000, 250)]
 VARIANTS = {"eager": [], "compiled": ["--compile"]}
 
 
@@ -58,12 +61,44 @@ def correctness(report):
     report.say("\n## Numbers\n")
     report.check("contract", ["./contract", "--ignored", "on_the_gpu"], tests)
     report.check("golden numbers, and 200 steps with dropout beside the processor", ["./integration", "--ignored", "on_the_gpu"], tests)
-    sanitizer = shutil.which("compute-sanitizer")
-    if sanitizer:
-        command = [sanitizer, "--error-exitcode", "9", "./contract", "--ignored", "on_the_gpu"]
-        report.check("compute-sanitizer over the contract", command, tests, tail=2)
-    else:
-        report.say("- compute-sanitizer: not on this machine, not run")
+
+
+def sanitizer(report):
+    tests = {"FERROTUNE_GOLDEN": str(HERE / "golden")}
+    report.say("\n## compute-sanitizer\n")
+    if not shutil.which("compute-sanitizer"):
+        report.say("Not on this machine, not run.")
+        return
+    command = ["timeout", "100", "compute-sanitizer", "--error-exitcode", "9", "./contract", "--ignored", "on_the_gpu"]
+    report.check("memcheck over the contract", command, tests, tail=2)
+
+
+def kernels(report):
+    """Where the time of a step goes, as Nsight Compute sees it: launches of about a step, each alone on the device."""
+    report.say("\n## Time by kernel\n")
+    if not shutil.which("ncu"):
+        report.say("Nsight Compute is not on this machine, not run.")
+        return
+    for model, rows, batch, length, skip, count in PROFILES:
+        command = ["timeout", "60", "ncu", "--metrics", "gpu__time_duration.sum", "--clock-control", "none", "--csv"]
+        command += ["--launch-skip", str(skip), "--launch-count", str(count), *train(model, rows, batch, length, "profile", 8)]
+        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+        lines = [line for line in done.stdout.splitlines() if line.startswith('"')]
+        microseconds, launches = collections.Counter(), collections.Counter()
+        for row in csv.DictReader(lines):
+            unit = {"ns": 1e-3, "nsecond": 1e-3, "us": 1, "usecond": 1, "ms": 1e3}.get(row.get("Metric Unit"))
+            if unit:
+                name = row["Kernel Name"].split("(")[0]
+                # Products of cuBLASLt have a name for each shape.
+                name = "products" if name.startswith(("nvjet", "void cublas", "void gemm", "sm90", "sm80")) else name
+                microseconds[name] += float(row["Metric Value"].replace(",", "")) * unit
+                launches[name] += 1
+        total = sum(microseconds.values())
+        if not total:
+            report.say(f"- {model}, {rows}, batch {batch}: ncu gave nothing")
+            continue
+        shares = ", ".join(f"{name} {100 * us / total:.0f} %" for name, us in microseconds.most_common(9))
+        report.say(f"- {model}, {rows}, batch {batch}: {sum(launches.values())} launches in {total / 1000:.1f} ms: {shares}")
 
 
 def models(report):
@@ -155,11 +190,18 @@ def main():
     report.say(f"# {device()}, {datetime.date.today()}")
     if a.only != "speed":
         correctness(report)
+    if report.failed:
+        # Wrong numbers at any speed are of no interest.
+        pathlib.Path(a.report).write_text("\n".join(report.lines) + "\n")
+        sys.exit(1)
     models(report)
     report.say("\n## A fine-tune of BERT-base shape on real rows\n")
     report.check("100 steps", train("bert-base", "rows.csv", 32, 128, "run", steps=100), tail=3)
     if a.only != "numbers":
-        speed(report, deadline - 15)
+        speed(report, deadline - 100)
+        kernels(report)
+    if a.only != "speed":
+        sanitizer(report)
     pathlib.Path(a.report).write_text("\n".join(report.lines) + "\n")
     sys.exit(1 if report.failed else 0)
 
