@@ -59,6 +59,7 @@ def device():
 def correctness(report):
     tests = {"FERROTUNE_GOLDEN": str(HERE / "golden")}
     report.say("\n## Numbers\n")
+    report.check("copies, tables and products", ["./device", "--ignored", "the_gpu"], tests)
     report.check("contract", ["./contract", "--ignored", "on_the_gpu"], tests)
     report.check("golden numbers, and 200 steps with dropout beside the processor", ["./integration", "--ignored", "on_the_gpu"], tests)
 

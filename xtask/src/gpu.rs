@@ -36,7 +36,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     let build = ["build", "--release", "-p", "ferrotune-cli", "--features", "cuda", "--bin", "ferrotune"];
     copy_executables(&pack, &build, "ferrotune")?;
     let test = ["test", "--release", "--no-run", "--features", "driver", "-p"];
-    copy_executables(&pack, &[&test[..], &["ferrotune-cuda", "--test", "contract"]].concat(), "contract")?;
+    for name in ["device", "contract"] {
+        copy_executables(&pack, &[&test[..], &["ferrotune-cuda", "--test", name]].concat(), name)?;
+    }
     copy_executables(&pack, &[&test[..], &["ferrotune-tests", "--test", "integration"]].concat(), "integration")?;
 
     copy_folder(&process::root().join("tests/golden"), &pack.join("golden"))?;

@@ -250,7 +250,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         progress.step += 1;
         let done = progress.step;
         let last = done == total_steps;
-        let is_logged = |step: u64| step % settings.log_every == 0 || step == total_steps;
+        let is_logged = |step: u64| step.is_multiple_of(settings.log_every) || step == total_steps;
         let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
         let epoch_ends = done % epoch_steps == 0 || last;
         let mut stay = if epoch_ends || due || is_logged(done) { 0 } else { backend.lag() };
