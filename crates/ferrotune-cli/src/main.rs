@@ -20,6 +20,8 @@ mod recipes;
 mod report;
 mod run_folder;
 mod settings;
+mod shown;
+mod staged;
 mod task;
 mod tuning;
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => commands::fetch::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Split(args) => commands::split::run(&args),
+        Command::Audit(args) => commands::audit::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -143,7 +143,7 @@ pub fn headers(path: &Path) -> Result<Vec<String>, DataError> {
     stream_headers(reader, &path.display().to_string(), format)
 }
 
-fn open(path: &Path, format: Option<Format>) -> Result<(BufReader<File>, Format), DataError> {
+pub(crate) fn open(path: &Path, format: Option<Format>) -> Result<(BufReader<File>, Format), DataError> {
     let reader = open_file(path)?;
     let format = format.map_or_else(|| Format::from_path(path), Ok)?;
     Ok((reader, format))
