@@ -1,6 +1,6 @@
 //! What was typed after `ferrotune audit`.
 
-use super::{TaskName, TextColumns};
+use super::{Switch, TaskName, TextColumns};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -31,7 +31,10 @@ pub struct AuditArgs {
     /// Write all findings with all their rows to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Rows shown of each finding.
+    /// Whether --fix also takes out training rows that are one word apart from a validation or test row, or alike otherwise.
+    #[arg(long, value_enum, default_value_t = Switch::Off, requires = "fix")]
+    pub fix_near: Switch,
+    /// Rows shown of each warning; of each note two at most.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub show: usize,
     /// What is learned [default: by the columns of the training file, as for train].

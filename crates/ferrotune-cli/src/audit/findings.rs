@@ -1,13 +1,14 @@
 //! The findings of an audit in the order in which they matter, each with a sentence, what to do, and its rows. It must not look at rows or print.
 
-use super::rows;
-use crate::commands::audit::LabelErrors;
+use super::{LabelErrors, Suspect, rows};
 use crate::shown::{counted, short};
 use ferrotune_data::{Audit, Likeness, Match, Oddity, Overlap, Place, SplitAudit};
 use serde::Serialize;
 
 /// From this ratio of the largest to the smallest class on, classes count as imbalanced.
 const IMBALANCED: usize = 10;
+/// One row in so many in another language is worth a note; of fewer the guesses are often wrong.
+const FOREIGN: usize = 200;
 /// Names in a message.
 const NAMES: usize = 5;
 /// Characters of a label in a message.
@@ -138,14 +139,19 @@ fn leaks(overlap: &Overlap, found: &mut Found) {
     found.rows(
         Severity::Warning,
         "leaked-rows",
-        format!("{} of {later} also stand in {earlier} ({})", rows(copies.len()), kinds(overlap, true)),
+        format!(
+            "{} of {later} also {} in {earlier} ({})",
+            rows(copies.len()),
+            verb(copies.len(), "stands", "stand"),
+            kinds(overlap, true)
+        ),
         "figures on them look better than they are; --fix takes them out of the split that is learned from",
         copies,
     );
     found.rows(
         Severity::Note,
         "near-rows",
-        format!("{} of {later} are near to one of {earlier} ({})", rows(near.len()), kinds(overlap, false)),
+        format!("{} of {later} {} near to one of {earlier} ({})", rows(near.len()), verb(near.len(), "is", "are"), kinds(overlap, false)),
         "people do write alike texts; if many were made from one pattern, split them by pattern (ferrotune split --group-by)",
         near,
     );
@@ -167,7 +173,7 @@ fn conflicts(audit: &Audit, found: &mut Found) {
         format!(
             "{} {} rows with different labels",
             counted(audit.conflicts.len(), "text"),
-            have(audit.conflicts.len())
+            verb(audit.conflicts.len(), "has", "have")
         ),
         "no model can get them all right; say which label is meant",
         all.collect(),
@@ -175,7 +181,7 @@ fn conflicts(audit: &Audit, found: &mut Found) {
 }
 
 fn suspects(errors: &LabelErrors, found: &mut Found) {
-    let note = |suspect: &crate::commands::audit::Suspect| RowNote {
+    let note = |suspect: &Suspect| RowNote {
         place: suspect.place,
         of: None,
         note: format!(
@@ -191,7 +197,11 @@ fn suspects(errors: &LabelErrors, found: &mut Found) {
     found.rows(
         Severity::Warning,
         "label-errors",
-        format!("{} of train have a label that is likely wrong ({share:.1} %)", rows(all.len())),
+        format!(
+            "{} of train {} a label that is likely wrong ({share:.1} %)",
+            rows(all.len()),
+            verb(all.len(), "has", "have")
+        ),
         "look at them from the top; a probe on the frozen encoder, which had not learned from them, says another label",
         all,
     );
@@ -247,6 +257,10 @@ fn labels(split: &SplitAudit, found: &mut Found) {
     let (Some(least), Some(most)) = (counts.iter().min_by(by_rows), counts.iter().rev().max_by(by_rows)) else {
         return;
     };
+    if name == "train" && counts.len() == 1 {
+        let message = format!("{name}: every row has the label {}", short(&most.0, LABEL));
+        found.whole(warning, "one-label", message, "there is nothing to tell apart; a classifier needs two labels");
+    }
     if name == "train" && most.1 >= IMBALANCED * least.1 {
         let message = format!(
             "{name}: imbalanced, {} of {} and {} of {}",
@@ -347,6 +361,9 @@ fn foreign(split: &SplitAudit, found: &mut Found) {
     let mut counts: Vec<_> = split.languages.iter().collect();
     counts.sort_by_key(|&(name, &count)| (std::cmp::Reverse(count), *name));
     let total: usize = counts.iter().map(|(_, count)| **count).sum();
+    if FOREIGN * split.foreign.len() < total {
+        return;
+    }
     let share = |count: usize| format!("{:.1} %", 100.0 * count as f64 / total as f64);
     let named: Vec<String> =
         counts.iter().take(NAMES).map(|(name, count)| format!("{name} {}", share(**count))).collect();
@@ -357,7 +374,7 @@ fn foreign(split: &SplitAudit, found: &mut Found) {
         Severity::Note,
         "languages",
         message,
-        "a guess from 40 characters on; see whether the encoder knows these languages",
+        "a guess, of texts from 40 characters on; see whether the encoder knows these languages",
         split.foreign.iter().map(note).collect(),
     );
 }
@@ -368,18 +385,19 @@ fn list(names: &[String]) -> String {
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
-fn have(number: usize) -> &'static str {
-    if number == 1 { "has" } else { "have" }
+/// The form of a verb for so many.
+fn verb(number: usize, one: &'static str, many: &'static str) -> &'static str {
+    if number == 1 { one } else { many }
 }
 
 fn have_rows(number: usize) -> String {
-    format!("{} {}", rows(number), have(number))
+    format!("{} {}", rows(number), verb(number, "has", "have"))
 }
 
 fn repeat(number: usize) -> String {
-    format!("{} {}", rows(number), if number == 1 { "repeats" } else { "repeat" })
+    format!("{} {}", rows(number), verb(number, "repeats", "repeat"))
 }
 
 fn are(number: usize) -> String {
-    format!("{} {}", rows(number), if number == 1 { "is" } else { "are" })
+    format!("{} {}", rows(number), verb(number, "is", "are"))
 }

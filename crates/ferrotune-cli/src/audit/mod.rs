@@ -1,8 +1,10 @@
 //! What the audit of the rows found, in words: all of it for `ferrotune audit`, the short form before training. It must not look at rows itself.
 
 mod findings;
+mod labels;
 
-pub use findings::{Finding, RowNote, Severity, findings};
+pub use findings::{Finding, Severity, findings};
+pub use labels::{LabelErrors, Suspect, judge};
 
 use crate::shown::counted;
 use ferrotune_data::{AuditSettings, DataError, Need, Place, Source, Table, audit};

@@ -2,16 +2,13 @@
 
 mod fix;
 mod json;
-mod labels;
 mod says;
 #[cfg(test)]
 mod tests;
 
-pub use labels::{LabelErrors, Suspect};
-
 use super::{find_model, max_length, use_threads};
-use crate::args::{AuditArgs, TaskName, TrainSettings};
-use crate::audit::findings;
+use crate::args::{AuditArgs, Switch, TaskName, TrainSettings};
+use crate::audit::{findings, judge};
 use crate::data::check_vocabulary;
 use crate::exit::{Failure, usage};
 use crate::{settings, task};
@@ -39,6 +36,11 @@ impl Files {
 /// Runs the command.
 pub fn run(args: &AuditArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
+    report(args, &mut |line| println!("{line}"))
+}
+
+/// Looks at the files, and hands each line for a person to `say` as soon as it is known.
+fn report(args: &AuditArgs, say: &mut dyn FnMut(String)) -> Result<(), Failure> {
     let (task, files) = files(args)?;
     let fix = args.fix.as_deref().map(|folder| fix::Fix::check(folder, &files.paths, args.overwrite)).transpose()?;
     json::check(args.json.as_deref(), &files.paths, args.overwrite)?;
@@ -48,33 +50,30 @@ pub fn run(args: &AuditArgs) -> Result<(), Failure> {
     let sources = files.sources();
     let settings = AuditSettings { need: files.need, tokenizer: tokenizer.as_ref(), near: true, languages: true };
     let audit = audit(&sources, settings)?;
-    audit.splits.iter().for_each(|split| println!("{}", says::split(split)));
+    audit.splits.iter().for_each(|split| say(says::split(split)));
     let one_class = matches!(task, TaskName::Classification | TaskName::Binary);
+    let labels = audit.splits[0].label_counts.len();
     let errors = match (&model, &tokenizer) {
-        (Some(folder), Some(tokenizer)) if one_class => {
+        (Some(folder), Some(tokenizer)) if one_class && labels > 1 => {
             let table = read_table_with(&args.train, None, files.columns.as_ref(), files.need)?;
-            Some(labels::judge(&table, folder, tokenizer)?)
+            Some(judge(&table, folder, tokenizer)?)
         }
         _ => None,
     };
     let found = findings(&audit, errors.as_ref());
     let most = args.show.max(if args.json.is_some() { json::TEXTS } else { 0 });
-    let shown: BTreeSet<_> = found
-        .iter()
-        .flat_map(|found| found.rows.iter().take(most))
-        .flat_map(|row| [Some(row.place), row.of])
-        .flatten()
-        .collect();
+    let rows = found.iter().flat_map(|found| found.rows.iter().take(most));
+    let shown: BTreeSet<_> = rows.flat_map(|row| [Some(row.place), row.of]).flatten().collect();
     let texts = rows_at(&sources, &shown)?;
-    says::findings(&found, &texts, args.show).iter().for_each(|line| println!("{line}"));
+    says::findings(&found, &texts, args.show).into_iter().for_each(&mut *say);
     if errors.is_none() {
-        println!("{}", says::no_label_errors(one_class));
+        say(says::no_label_errors(one_class, model.is_some()).to_string());
     }
     if let Some(path) = &args.json {
         json::write(path, &audit, errors.as_ref(), &found, &texts)?;
     }
     if let Some(fix) = fix {
-        fix.write(&files, &audit)?.iter().for_each(|line| println!("{line}"));
+        fix.write(&files, &audit, args.fix_near == Switch::On)?.into_iter().for_each(say);
     }
     Ok(())
 }
@@ -94,7 +93,7 @@ fn files(args: &AuditArgs) -> Result<(TaskName, Files), Failure> {
     let needed = task::need(task, &asked);
     let columns = &args.columns;
     let mut columns = settings::columns(&columns.text_column, &columns.text_b_column, &args.label_column, needed);
-    // A row without a label is counted and not refused; but that there is no column of labels at all is a mistake.
+    // A row without a label is counted and not refused.
     let need = match needed {
         Need::Labels => {
             let label = args.label_column.clone().unwrap_or_else(|| needed.label_columns()[0].to_string());
@@ -105,6 +104,14 @@ fn files(args: &AuditArgs) -> Result<(TaskName, Files), Failure> {
     };
     let paths = [("train", Some(&args.train)), ("validation", args.validation.as_ref()), ("test", args.test.as_ref())];
     let paths: Vec<_> = paths.into_iter().filter_map(|(name, path)| Some((name, path?.clone()))).collect();
+    // That there is no column of labels at all is a mistake, with the message that training gives.
+    if let Some(label) = columns.as_ref().and_then(|columns| columns.label.as_ref()) {
+        for (_, path) in &paths {
+            if !headers(path)?.contains(label) {
+                read_table_with(path, None, columns.as_ref(), needed)?;
+            }
+        }
+    }
     Ok((task, Files { paths, columns, need }))
 }
 

@@ -158,7 +158,7 @@ pub fn audit(splits: &[(&'static str, Source<'_>)], settings: AuditSettings<'_>)
         let start = texts.rows.len();
         let mut of_split = Counts::new(name, settings.need, settings.tokenizer.map(Tokenizer::max_length));
         source.blocks(BLOCK, &mut |rows| {
-            let facts = facts(rows, settings)?;
+            let facts = facts(rows, texts.rows.len() - start, settings)?;
             if texts.rows.len() + rows.len() >= exact::NONE as usize {
                 return Err(DataError::TooManyRows { limit: u64::from(exact::NONE) });
             }
@@ -189,9 +189,9 @@ pub fn audit(splits: &[(&'static str, Source<'_>)], settings: AuditSettings<'_>)
     })
 }
 
-/// What is read off rows one by one, on all threads.
-fn facts(rows: &[Row], settings: AuditSettings<'_>) -> Result<Vec<Facts>, DataError> {
-    let of_row = |row: &Row| -> Result<Facts, DataError> {
+/// What is read off rows one by one, on all threads. `first` is the number of the first one in its split.
+fn facts(rows: &[Row], first: usize, settings: AuditSettings<'_>) -> Result<Vec<Facts>, DataError> {
+    let of_row = |(n, row): (usize, &Row)| -> Result<Facts, DataError> {
         let normalised = normalised(row);
         let (mut bands, mut deletions) = ([0; minhash::BANDS], Vec::new());
         if let (Some(text), true) = (&normalised, settings.near) {
@@ -204,11 +204,11 @@ fn facts(rows: &[Row], settings: AuditSettings<'_>) -> Result<Vec<Facts>, DataEr
             meaning: classes::meaning(row, settings.need),
             bands,
             deletions,
-            of_text: splits::TextFacts::of(row, normalised.as_deref(), settings)?,
+            of_text: splits::TextFacts::of(row, first + n, normalised.as_deref(), settings)?,
         })
     };
     // Collected with the errors inside, so that the first row with one is named whatever the threads do.
-    let facts: Vec<Result<Facts, DataError>> = rows.par_iter().with_min_len(64).map(of_row).collect();
+    let facts: Vec<Result<Facts, DataError>> = rows.par_iter().enumerate().with_min_len(64).map(of_row).collect();
     facts.into_iter().collect()
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// From this Jaccard similarity of character trigrams on, texts count as similar whatever differs.
 pub const SIMILAR: f64 = 0.8;
 /// From this similarity on, texts that differ in one word count as one word apart.
-const ONE_WORD: f64 = 0.5;
+const ONE_WORD: f64 = 0.4;
 
 /// In what two texts differ, the closest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -17,10 +17,10 @@ pub enum Likeness {
     Exact,
     /// In punctuation.
     Punctuation,
-    /// In the spelling of one word (one letter more, less, another or swapped with its neighbour; two in long words; numbers are no spelling),
-    /// or in where words are parted.
+    /// In one letter of a word of at least four (more, less, another or swapped with its neighbour; numbers are no spelling), or in where words are
+    /// parted.
     Spelling,
-    /// In one word that is another, more or less, and the similarity is at least 0.5.
+    /// In one word that is another, more or less, and the similarity is at least 0.4.
     OneWord,
     /// In more, and the similarity is at least [`SIMILAR`].
     Similar,
@@ -102,10 +102,5 @@ fn misspelt(a: &str, b: &str) -> bool {
     if letters > 64 || a.chars().chain(b.chars()).any(char::is_numeric) {
         return false;
     }
-    let allowed = match letters {
-        0..4 => return false,
-        4..8 => 1,
-        _ => 2,
-    };
-    strsim::osa_distance(a, b) <= allowed
+    letters >= 4 && strsim::osa_distance(a, b) <= 1
 }

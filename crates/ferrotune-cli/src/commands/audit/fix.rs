@@ -3,7 +3,7 @@
 
 use super::Files;
 use crate::audit::rows;
-use crate::exit::{Failure, usage};
+use crate::exit::{DATA, Failure, usage};
 use crate::staged::Staged;
 use ferrotune_data::{Audit, Place, Records};
 use std::collections::BTreeMap;
@@ -67,12 +67,12 @@ impl Fix {
         Ok(fix)
     }
 
-    /// Writes the copies and the table, and says what was done.
+    /// Writes the copies and the table, and says what was done. `near` takes out what is near to rows of later splits, and not copies alone.
     ///
     /// # Errors
     /// The data cannot be read again, the system refuses, or no row of a file is left.
-    pub fn write(&self, files: &Files, audit: &Audit) -> Result<Vec<String>, Failure> {
-        let out = chosen(audit);
+    pub fn write(&self, files: &Files, audit: &Audit, near: bool) -> Result<Vec<String>, Failure> {
+        let out = chosen(audit, near);
         let (mut staged, mut said) = (Staged::default(), Vec::new());
         for ((split, data), copy) in files.paths.iter().zip(&self.paths) {
             let records = Records::read(data, files.columns.as_ref(), files.need, None)?;
@@ -80,7 +80,8 @@ impl Fix {
             let kept: Vec<usize> =
                 (0..records.table.rows.len()).filter(|&row| !out.0.contains_key(&place(row))).collect();
             if kept.is_empty() {
-                return Err(usage(format!("--fix would leave no row of {}; nothing was written", data.display())));
+                let message = format!("--fix would leave no row of {}; nothing was written", data.display());
+                return Err(Failure { message, code: DATA });
             }
             let mut why: BTreeMap<&str, usize> = BTreeMap::new();
             out.0
@@ -102,15 +103,20 @@ impl Fix {
 
 /// What is taken out. Rows of the test are kept, but for those that say nothing, so that figures on it can be compared with those of others: what
 /// validation and training share with it goes from there.
-fn chosen(audit: &Audit) -> Out {
+fn chosen(audit: &Audit, near: bool) -> Out {
     let mut out = Out::default();
     for split in &audit.splits {
         split.blank.iter().for_each(|&place| out.take(place, "without text", None));
         split.unlabelled.iter().for_each(|&place| out.take(place, "without label", None));
     }
     for overlap in audit.overlaps.iter().filter(|overlap| overlap.earlier != overlap.later) {
-        for found in overlap.earlier_rows.iter().filter(|found| found.likeness.is_copy()) {
-            let why = if overlap.later == "test" { "standing in test" } else { "standing in validation" };
+        for found in overlap.earlier_rows.iter().filter(|found| near || found.likeness.is_copy()) {
+            let why = match (found.likeness.is_copy(), overlap.later) {
+                (true, "test") => "standing in test",
+                (true, _) => "standing in validation",
+                (false, "test") => "near to a row of test",
+                (false, _) => "near to a row of validation",
+            };
             out.take(found.row, why, Some(found.of));
         }
     }

@@ -1,7 +1,6 @@
 //! The findings as one JSON file: all rows, and the texts of the first of each finding. It decides nothing.
 
-use super::LabelErrors;
-use crate::audit::Finding;
+use crate::audit::{Finding, LabelErrors};
 use crate::exit::{Failure, io, usage};
 use ferrotune_data::{Audit, Place, Row, SplitAudit};
 use serde_json::{Value, json};

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// Characters of a text that are shown.
 const TEXT: usize = 100;
 
+/// Rows that are shown of a note at most.
+const NOTED: usize = 2;
+
 /// Rows, classes and lengths of a split.
 pub fn split(split: &SplitAudit) -> String {
     let mut said = vec![rows(split.rows)];
@@ -41,9 +44,9 @@ pub fn findings(found: &[Finding], texts: &BTreeMap<Place, Row>, show: usize) ->
         lines.push("nothing is wrong with these rows, as far as was looked".to_string());
     }
     for (number, finding) in found.iter().enumerate() {
-        let severity = match finding.severity {
-            Severity::Warning => "",
-            Severity::Note => "note: ",
+        let (severity, show) = match finding.severity {
+            Severity::Warning => ("", show),
+            Severity::Note => ("note: ", show.min(NOTED)),
         };
         lines.push(format!("{:>2}. {severity}{}", number + 1, finding.message));
         lines.push(format!("      {}", finding.advice));
@@ -74,9 +77,10 @@ fn quoted(row: &Row, check: &str) -> String {
 }
 
 /// Why there are no label errors.
-pub fn no_label_errors(one_class: bool) -> &'static str {
-    match one_class {
-        true => "labels that are likely wrong were not looked for: name an encoder with --model",
-        false => "labels that are likely wrong are looked for where each row has one class",
+pub fn no_label_errors(one_class: bool, model: bool) -> &'static str {
+    match (one_class, model) {
+        (false, _) => "labels that are likely wrong are looked for where each row has one class",
+        (true, true) => "labels that are likely wrong were not looked for: there is one label alone",
+        (true, false) => "labels that are likely wrong were not looked for: name an encoder with --model",
     }
 }

@@ -1,7 +1,7 @@
 //! Training rows whose label is likely wrong: a linear probe on the frozen encoder says of each row what the other rows teach, and confident
 //! learning counts where it contradicts the label. It must not print findings or know files.
 
-use super::super::on_pool;
+use crate::commands::on_pool;
 use crate::data::check_vocabulary;
 use crate::exit::Failure;
 use crate::model::BertClassifier;
