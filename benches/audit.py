@@ -12,6 +12,7 @@ measures time and memory. Needs nothing but Python.
 """
 import argparse
 import csv
+import itertools
 import json
 import random
 import resource
@@ -99,15 +100,16 @@ def audit(arguments, train, test, folder, model=None):
     return json.loads(found.read_text()), time.monotonic() - start
 
 
-def matches(found, checks, split):
-    """Row number of each test row in these findings about train and test, and the row that it is like."""
-    rows = {}
-    for finding in found["findings"]:
-        if finding["check"] in checks:
-            for row in finding["rows"]:
-                if row["split"] == split and row["of"]["split"] == "train":
-                    rows[row["row"]] = row["of"]["row"]
-    return rows
+def training_rows(found, check):
+    """The test row that each training row is most like, among the rows of these findings."""
+    rows = [row for finding in found["findings"] if finding["check"] == check for row in finding.get("earlier_rows", [])]
+    return {row["row"]: row["of"]["row"] for row in rows if row["split"] == "train" and row["of"]["split"] == "test"}
+
+
+def test_rows(found, check, note=""):
+    """The rows of the test in these findings whose note begins so."""
+    rows = [row for finding in found["findings"] if finding["check"] == check for row in finding["rows"]]
+    return {row["row"] for row in rows if row["split"] == "test" and row["of"]["split"] == "train" and row["note"].startswith(note)}
 
 
 def measure(arguments, name, folder):
@@ -120,31 +122,25 @@ def measure(arguments, name, folder):
         write(files[1], test)
         found, seconds = audit(arguments, *files, place, arguments.model)
         clean, _ = audit(arguments, folder / "train.csv", folder / "test.csv", place)
-    copies = matches(found, ["leaked-rows"], "test")
-    near = matches(found, ["near-rows"], "test")
+    copies, near = training_rows(found, "leaked-rows"), training_rows(found, "near-rows")
     print(f"{name}: {len(rows)} training rows, {len(test)} test rows, {seconds:.0f} s")
     counts = {}
     for number, row in enumerate(rows):
         if "of" in row:
-            # The test row must be found, and the copy be what it is like, or something closer than that.
-            of, edit = row["of"], row["edit"]
-            as_copy, as_near = of in copies, near.get(of) == number
-            count = counts.setdefault(edit, [0, 0, 0])
+            # The training row must be named, and with it the test row that it was made from.
+            count = counts.setdefault(row["edit"], [0, 0, 0])
             count[0] += 1
-            count[1] += as_copy
-            count[2] += as_near and not as_copy
+            count[1] += copies.get(number) == row["of"]
+            count[2] += near.get(number) == row["of"]
     for edit, (all_rows, as_copy, as_near) in counts.items():
         print(f"  {edit}: {all_rows} copies, {as_copy} found as copies, {as_near} as near")
     edited = [sum(count[n] for edit, count in counts.items() if edit != "exact") for n in range(3)]
     print(f"  lightly edited together: {edited[1] + edited[2]} of {edited[0]} found, {100 * (edited[1] + edited[2]) / edited[0]:.1f} %")
     if arguments.model:
         label_errors(found, rows)
-    there = matches(clean, ["leaked-rows"], "test")
-    alike = matches(clean, ["near-rows"], "test")
     same = {" ".join(text.lower().split()) for text, _ in train}
     exact = {row for row, (text, _) in enumerate(test) if " ".join(text.lower().split()) in same}
-    said = {row["row"] for finding in clean["findings"] if finding["check"] == "leaked-rows" for row in finding["rows"]
-            if row["split"] == "test" and row["note"].startswith("exact")}
+    said, there, alike = test_rows(clean, "leaked-rows", "exact"), test_rows(clean, "leaked-rows"), test_rows(clean, "near-rows")
     print(f"  clean: {len(exact)} test rows are exact copies, {len(said)} said so, {len(exact ^ said)} wrongly; "
           f"{len(there)} said to be copies at all, {len(alike)} to be near")
 
@@ -163,7 +159,8 @@ def scale(arguments):
     """Rows of 4 to 20 words with the frequencies of a language, 1 % of them exact copies of earlier ones and 1 % lightly edited."""
     draw = random.Random(arguments.seed)
     vocabulary = ["".join(draw.choices(LETTERS, k=draw.randint(2, 9))) for _ in range(30_000)]
-    weights = [1 / (n + 3) for n in range(len(vocabulary))]
+    # The frequency of a word by its rank, as in Zipf's law.
+    weights = list(itertools.accumulate(1 / (n + 3) for n in range(len(vocabulary))))
     copies = [0, 0]
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "train.csv"
@@ -172,7 +169,7 @@ def scale(arguments):
             to = csv.writer(file)
             to.writerow(("text", "label"))
             for n in range(arguments.rows):
-                text = " ".join(draw.choices(vocabulary, weights, k=draw.randint(4, 20)))
+                text = " ".join(draw.choices(vocabulary, cum_weights=weights, k=draw.randint(4, 20)))
                 if n % 100 < 2 and earlier:
                     text = draw.choice(earlier)
                     text = text if n % 100 == 0 else wrong_letter(text, draw, vocabulary)

@@ -49,6 +49,10 @@ pub struct Finding {
     pub advice: &'static str,
     /// The rows, those to look at first before others.
     pub rows: Vec<RowNote>,
+    /// Of rows that two splits share, those of the earlier split, each with the row of the later one that it is most like. A row may be most like
+    /// another than the one that is most like it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier_rows: Vec<RowNote>,
 }
 
 /// Collects what is found.
@@ -66,18 +70,19 @@ impl Found {
         rows: Vec<RowNote>,
     ) {
         if !rows.is_empty() {
-            self.0.push(Finding { check, severity, message, advice, rows });
+            self.0.push(Finding { check, severity, message, advice, rows, earlier_rows: Vec::new() });
         }
     }
 
     /// Adds a finding about a split or its labels.
     fn whole(&mut self, severity: Severity, check: &'static str, message: String, advice: &'static str) {
-        self.0.push(Finding { check, severity, message, advice, rows: Vec::new() });
+        self.0.push(Finding { check, severity, message, advice, rows: Vec::new(), earlier_rows: Vec::new() });
     }
 }
 
-/// All findings: warnings first, and the worst first among both. `label_errors` are those of the training rows, if they were looked for.
-pub fn findings(audit: &Audit, label_errors: Option<&LabelErrors>) -> Vec<Finding> {
+/// All findings: warnings first, and the worst first among both. `one_class` says whether each row has one label;
+/// `label_errors` are those of the training rows, if they were looked for.
+pub fn findings(audit: &Audit, one_class: bool, label_errors: Option<&LabelErrors>) -> Vec<Finding> {
     let mut found = Found::default();
     for overlap in audit.overlaps.iter().filter(|overlap| overlap.earlier != overlap.later) {
         leaks(overlap, &mut found);
@@ -88,7 +93,7 @@ pub fn findings(audit: &Audit, label_errors: Option<&LabelErrors>) -> Vec<Findin
     }
     look_alikes(audit, &mut found);
     for split in &audit.splits {
-        labels(split, &mut found);
+        labels(split, one_class, &mut found);
     }
     for split in &audit.splits {
         texts(split, &mut found);
@@ -134,27 +139,34 @@ fn kinds(overlap: &Overlap, copies: bool) -> String {
 
 fn leaks(overlap: &Overlap, found: &mut Found) {
     let (earlier, later) = (overlap.earlier, overlap.later);
-    let of = |copies: bool| overlap.later_rows.iter().filter(move |found| found.likeness.is_copy() == copies);
-    let (copies, near) = (matched(of(true)), matched(of(false)));
-    found.rows(
-        Severity::Warning,
-        "leaked-rows",
-        format!(
-            "{} of {later} also {} in {earlier} ({})",
-            rows(copies.len()),
-            verb(copies.len(), "stands", "stand"),
-            kinds(overlap, true)
-        ),
-        "figures on them look better than they are; --fix takes them out of the split that is learned from",
-        copies,
-    );
-    found.rows(
-        Severity::Note,
-        "near-rows",
-        format!("{} of {later} {} near to one of {earlier} ({})", rows(near.len()), verb(near.len(), "is", "are"), kinds(overlap, false)),
-        "people do write alike texts; if many were made from one pattern, split them by pattern (ferrotune split --group-by)",
-        near,
-    );
+    for copies in [true, false] {
+        let of = |matches: &[Match]| matched(matches.iter().filter(|found| found.likeness.is_copy() == copies));
+        let (rows_found, earlier_rows) = (of(&overlap.later_rows), of(&overlap.earlier_rows));
+        let (number, kinds) = (rows_found.len(), kinds(overlap, copies));
+        if number == 0 && earlier_rows.is_empty() {
+            continue;
+        }
+        let (stand, are) = (verb(number, "stands", "stand"), verb(number, "is", "are"));
+        found.0.push(match copies {
+            true => Finding {
+                check: "leaked-rows",
+                severity: Severity::Warning,
+                message: format!("{} of {later} also {stand} in {earlier} ({kinds})", rows(number)),
+                advice: "figures on them look better than they are; --fix takes them out of the split that is learned from",
+                rows: rows_found,
+                earlier_rows,
+            },
+            false => Finding {
+                check: "near-rows",
+                severity: Severity::Note,
+                message: format!("{} of {later} {are} near to one of {earlier} ({kinds})", rows(number)),
+                advice: "people do write alike texts; if many were made from one pattern, split them by pattern \
+                         (ferrotune split --group-by)",
+                rows: rows_found,
+                earlier_rows,
+            },
+        });
+    }
 }
 
 fn conflicts(audit: &Audit, found: &mut Found) {
@@ -224,7 +236,7 @@ fn look_alikes(audit: &Audit, found: &mut Found) {
     }
 }
 
-fn labels(split: &SplitAudit, found: &mut Found) {
+fn labels(split: &SplitAudit, one_class: bool, found: &mut Found) {
     let name = split.split;
     let warning = Severity::Warning;
     let message = format!("{name}: {} no label", have_rows(split.unlabelled.len()));
@@ -257,11 +269,14 @@ fn labels(split: &SplitAudit, found: &mut Found) {
     let (Some(least), Some(most)) = (counts.iter().min_by(by_rows), counts.iter().rev().max_by(by_rows)) else {
         return;
     };
-    if name == "train" && counts.len() == 1 {
+    if name != "train" || !one_class {
+        return;
+    }
+    if counts.len() == 1 {
         let message = format!("{name}: every row has the label {}", short(&most.0, LABEL));
         found.whole(warning, "one-label", message, "there is nothing to tell apart; a classifier needs two labels");
     }
-    if name == "train" && most.1 >= IMBALANCED * least.1 {
+    if most.1 >= IMBALANCED * least.1 {
         let message = format!(
             "{name}: imbalanced, {} of {} and {} of {}",
             rows(most.1),

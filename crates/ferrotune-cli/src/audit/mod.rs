@@ -25,8 +25,10 @@ pub fn lines(
     let splits = [("train", Some(train)), ("validation", validation), ("test", test)];
     let splits: Vec<_> = splits.into_iter().filter_map(|(name, table)| Some((name, Source::Table(table?)))).collect();
     let audit = audit(&splits, AuditSettings { need, tokenizer: None, near: true, languages: false })?;
-    let found: Vec<Finding> =
-        findings(&audit, None).into_iter().filter(|found| found.severity == Severity::Warning).collect();
+    let found: Vec<Finding> = findings(&audit, need == Need::Labels, None)
+        .into_iter()
+        .filter(|found| found.severity == Severity::Warning)
+        .collect();
     let mut lines: Vec<String> = found.iter().map(line).collect();
     if found.iter().any(|found| !found.rows.is_empty()) {
         lines.push("`ferrotune audit` with the same files shows these rows, and writes cleaned copies".to_string());

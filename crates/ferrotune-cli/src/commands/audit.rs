@@ -60,7 +60,7 @@ fn report(args: &AuditArgs, say: &mut dyn FnMut(String)) -> Result<(), Failure> 
         }
         _ => None,
     };
-    let found = findings(&audit, errors.as_ref());
+    let found = findings(&audit, one_class, errors.as_ref());
     let most = args.show.max(if args.json.is_some() { json::TEXTS } else { 0 });
     let rows = found.iter().flat_map(|found| found.rows.iter().take(most));
     let shown: BTreeSet<_> = rows.flat_map(|row| [Some(row.place), row.of]).flatten().collect();
