@@ -107,9 +107,38 @@ def training_rows(found, check):
 
 
 def test_rows(found, check, note=""):
-    """The rows of the test in these findings whose note begins so."""
+    """The training row that each test row is most like, among the rows of these findings whose note begins so."""
     rows = [row for finding in found["findings"] if finding["check"] == check for row in finding["rows"]]
-    return {row["row"] for row in rows if row["split"] == "test" and row["of"]["split"] == "train" and row["note"].startswith(note)}
+    there = [row for row in rows if row["split"] == "test" and row["of"]["split"] == "train" and row["note"].startswith(note)]
+    return {row["row"]: row["of"]["row"] for row in there}
+
+
+def letters(text):
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
+def edits(a, b):
+    """The Levenshtein distance; two letters that changed places count as two."""
+    row = list(range(len(b) + 1))
+    for n, x in enumerate(a, 1):
+        last, row[0] = row[0], n
+        for m, y in enumerate(b, 1):
+            last, row[m] = row[m], min(last + (x != y), row[m] + 1, row[m - 1] + 1)
+    return row[-1]
+
+
+def clean_files(found, train, test):
+    """What is said of files in which nothing was damaged, beside what a plain comparison of all texts says."""
+    blanks = {" ".join(text.lower().split()) for text, _ in train}
+    exact = {row for row, (text, _) in enumerate(test) if " ".join(text.lower().split()) in blanks}
+    said = test_rows(found, "leaked-rows", "exact").keys()
+    copies, near = test_rows(found, "leaked-rows"), test_rows(found, "near-rows")
+    bare = {letters(text) for text, _ in train}
+    same = {row for row, (text, _) in enumerate(test) if letters(text) in bare}
+    far = [row for row, of in copies.items() if edits(letters(test[row][0]), letters(train[of][0])) > 2]
+    print(f"  clean: {len(exact)} test rows are exact copies, {len(said)} said so, {len(exact ^ said)} wrongly; {len(same)} have the letters of a "
+          f"training row, {len(same - copies.keys())} of them not said to be copies; {len(copies)} said to be copies at all, {len(far)} of "
+          f"them more than a letter or a swap away; {len(near)} said to be near")
 
 
 def measure(arguments, name, folder):
@@ -138,11 +167,7 @@ def measure(arguments, name, folder):
     print(f"  lightly edited together: {edited[1] + edited[2]} of {edited[0]} found, {100 * (edited[1] + edited[2]) / edited[0]:.1f} %")
     if arguments.model:
         label_errors(found, rows)
-    same = {" ".join(text.lower().split()) for text, _ in train}
-    exact = {row for row, (text, _) in enumerate(test) if " ".join(text.lower().split()) in same}
-    said, there, alike = test_rows(clean, "leaked-rows", "exact"), test_rows(clean, "leaked-rows"), test_rows(clean, "near-rows")
-    print(f"  clean: {len(exact)} test rows are exact copies, {len(said)} said so, {len(exact ^ said)} wrongly; "
-          f"{len(there)} said to be copies at all, {len(alike)} to be near")
+    clean_files(clean, train, test)
 
 
 def label_errors(found, rows):

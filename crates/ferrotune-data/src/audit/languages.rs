@@ -16,9 +16,7 @@ pub(crate) fn looked_at(row: usize) -> bool {
 
 /// The English name of a text's language; `None` where the text is short or the guess is not reliable.
 pub(crate) fn language(text: &str) -> Option<&'static str> {
-    if text.chars().nth(SHORTEST - 1).is_none() {
-        return None;
-    }
+    text.chars().nth(SHORTEST - 1)?;
     let info = whatlang::detect(text)?;
     info.is_reliable().then(|| info.lang().eng_name())
 }

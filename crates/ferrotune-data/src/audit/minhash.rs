@@ -34,7 +34,7 @@ const fn orders() -> [(u32, u32); HASHES] {
 /// The trigrams of a text with a blank at both ends, each as 32 bits, ascending and without repeats.
 pub(crate) fn shingles(words: &str) -> Vec<u32> {
     let chars: Vec<char> = std::iter::once(' ').chain(words.chars()).chain(std::iter::once(' ')).collect();
-    let mut shingles: Vec<u32> = chars.windows(3).map(|window| mixed(window)).collect();
+    let mut shingles: Vec<u32> = chars.windows(3).map(mixed).collect();
     shingles.sort_unstable();
     shingles.dedup();
     shingles

@@ -1,7 +1,7 @@
 //! [`audit`]: what is suspicious in the splits of a data set, as plain data; the caller prints it.
 //!
-//! Rows are read as a stream, in two passes. The first keeps of each row keys of its text (see [`exact`], [`minhash`], [`deletions`]) and counts;
-//! the second looks again at the rows that may be near duplicates or whose labels contradict each other. Memory is about 350 bytes a row whatever
+//! Rows are read as a stream, in two passes. The first keeps of each row keys of its text (`exact`, `minhash`, `deletions`) and counts;
+//! the second looks again at the rows that may be near duplicates or whose labels contradict each other. Memory is at most 600 bytes a row whatever
 //! their length, and the texts of candidates. It knows nothing of models, and of files only how rows are read.
 
 mod candidates;

@@ -34,6 +34,7 @@ pub(crate) fn second_pass(
         source.blocks(BLOCK, &mut |block| {
             let first = next;
             next += block.len() as u32;
+            // A file that grew since the first pass has rows that nobody asked for.
             let wanted = |n: &usize| is_candidate.get(first as usize + n).copied().unwrap_or(false);
             let texts = (0..block.len())
                 .into_par_iter()
@@ -54,8 +55,7 @@ pub(crate) fn second_pass(
         Some(Near { later, earlier, likeness, similarity })
     };
     let near = pairs.par_iter().filter_map(near).collect();
-    let labelled = |row: u32| (places.of(texts, row), labels.remove(&row).unwrap_or_default());
-    let mut labelled = labelled;
+    let mut labelled = |row: u32| (places.of(texts, row), labels.remove(&row).unwrap_or_default());
     let conflicts = conflicts.into_iter().map(|rows| Conflict { rows: rows.into_iter().map(&mut labelled).collect() });
     Ok((near, conflicts.collect()))
 }
