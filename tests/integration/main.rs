@@ -1,6 +1,7 @@
 //! The one integration binary: golden numbers of the reference implementation, and the promises of training.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod families;
 mod golden;
 #[cfg(any(feature = "shim", feature = "driver"))]

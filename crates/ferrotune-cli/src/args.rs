@@ -1,10 +1,12 @@
 //! What was typed: the clap definitions, nothing resolved. Flags of `train` are also the keys of `ferrotune.toml`.
 
+mod audit;
 mod choices;
 mod device;
 mod settings;
 mod split;
 
+pub use audit::AuditArgs;
 pub use choices::*;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -30,6 +32,8 @@ A first run, from a CSV with the columns text and label to a model folder:
   ferrotune predict --model run/best --input new.csv --output labelled.csv
 Before it, where there is one file for all:
   ferrotune split --data all.csv --output data
+where it is not known how good the rows are
+  ferrotune audit --train train.csv --validation dev.csv --test test.csv --model sentence-transformers/all-MiniLM-L6-v2
 and where there are many texts of the field without labels:
   ferrotune pretrain --model sentence-transformers/all-MiniLM-L6-v2 --text texts.txt --output adapted
   ferrotune train --model adapted/best --train train.csv --validation dev.csv --output run
@@ -58,6 +62,8 @@ pub enum Command {
     Init(InitArgs),
     /// Divide rows into training, validation and test files, or folds: by class, groups and texts whole, the same for a seed.
     Split(SplitArgs),
+    /// Look for what is wrong with the rows before training: leaked, repeated, contradicting, mislabelled, damaged.
+    Audit(AuditArgs),
 }
 
 impl Cli {

@@ -23,6 +23,8 @@ mod recipes;
 mod report;
 mod run_folder;
 mod settings;
+mod shown;
+mod staged;
 mod task;
 mod tuning;
 
@@ -61,5 +63,6 @@ fn command() -> Result<(), Failure> {
         Command::Fetch(args) => commands::fetch::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Split(args) => commands::split::run(&args),
+        Command::Audit(args) => commands::audit::run(&args),
     }
 }

@@ -184,6 +184,8 @@ pub enum DataError {
     NoText { file: String },
     #[error("{file} is plain text and has no column {}: leave the column out", quoted(.column))]
     NoColumns { file: String, column: String },
+    #[error("more than {limit} rows in all splits: audit a part of them")]
+    TooManyRows { limit: u64 },
     #[error("more than {limit} tokens in one data set: split it")]
     TooManyTokens { limit: u64 },
 }

@@ -52,7 +52,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Audit, Conflict, Finding, Overlap, Place, SplitAudit, audit, normalised};
+pub use audit::{
+    Audit, AuditRows, AuditSettings, Conflict, Finding, Lengths, Likeness, LookAlike, Match, Oddity, Overlap, Place,
+    SIMILAR, SplitAudit, TokenLengths, audit, normalised, repaired, rows_at,
+};
 pub use batch::{Batch, Encoded};
 pub use columns::Columns;
 pub use error::{DataError, ErrorKind};

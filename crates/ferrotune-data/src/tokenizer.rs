@@ -182,6 +182,18 @@ impl Tokenizer {
         self.encode(std::slice::from_ref(row))
     }
 
+    /// The tokens of a row before anything is cut, special ones included.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn length(&self, row: &Row) -> Result<usize, DataError> {
+        let encoded = self.encode_guarded(row, |row, room| match &row.words {
+            Some(words) => self.encode_words(words, room),
+            None => self.encode_texts(&row.text, row.text_b.as_deref(), room),
+        })?;
+        Ok(encoded.untruncated)
+    }
+
     fn encode_guarded(
         &self,
         row: &Row,

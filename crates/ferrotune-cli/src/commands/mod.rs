@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod attempt;
+pub mod audit;
 pub mod devices;
 pub mod evaluate;
 pub mod fetch;

@@ -32,7 +32,7 @@ pub fn run(args: &SplitArgs) -> Result<(), Failure> {
     };
     let groups = groups(&records, &kept);
     let classes = Classes::of(table, &kept, need);
-    says::findings(table, &kept, need, args.group_by.as_deref(), &groups);
+    says::findings(table, &kept, need, args.group_by.as_deref(), &groups)?;
 
     let sizes = part_sizes(kept.len(), &plan.shares);
     let same = vec![0; kept.len()];

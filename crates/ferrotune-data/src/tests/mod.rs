@@ -1,5 +1,6 @@
 //! Tests of the whole crate, one file for each concern, each behind one `check` helper.
 
+mod audited_texts;
 mod auditing;
 mod batching;
 mod compression;

@@ -1,9 +1,8 @@
 //! Rows of words: read with their tags, cut into tokens and windows as transformers does with single words, audited.
 
+use super::auditing::{audited, lines};
 use super::{rows_of, table, tokenizing};
-use crate::{
-    Batch, DataError, Finding, Format, Labels, Need, Row, Table, Tag, Tokenizer, audit, encode_tags, headers, row_tags,
-};
+use crate::{Batch, DataError, Format, Labels, Need, Row, Table, Tag, Tokenizer, encode_tags, headers, row_tags};
 use expect_test::{Expect, expect};
 use serde_json::Value;
 use std::path::Path;
@@ -202,7 +201,7 @@ fn long_rows_are_read_in_windows() {
 
 #[test]
 fn tagged_rows_are_audited() {
-    let lines = [
+    let file = [
         r#"{"tokens":["New","York"],"tags":["B-a","I-a"]}"#,
         r#"{"tokens":["new york"],"tags":["B-a"]}"#,
         r#"{"tokens":["NEW","york"],"tags":["B-a","I-a"]}"#,
@@ -210,14 +209,14 @@ fn tagged_rows_are_audited() {
         r#"{"tokens":["x","y"],"tags":["O","I-a"]}"#,
         r#"{"tokens":["x","y"],"tags":["I-a","O"]}"#,
     ];
-    let train = read(&lines.join("\n"), Need::Tags).unwrap();
-    let found = audit(&train, Some(&train), None, Need::Tags);
+    let train = read(&file.join("\n"), Need::Tags).unwrap();
+    let found = audited(&[&train, &train], Need::Tags);
     let split = &found.splits[0];
-    assert_eq!(split.duplicates, Finding { count: 3, first_lines: vec![2, 3, 6] });
-    assert_eq!(split.empty_texts, Finding { count: 1, first_lines: vec![4] });
+    let repeats: Vec<u64> = found.overlap("train", "train").later_rows.iter().map(|found| found.row.line).collect();
+    assert_eq!((repeats, lines(&split.blank)), (vec![2, 3, 6], vec![4]));
     let counts = [("B-a", 3), ("I-a", 4), ("O", 2)];
     assert_eq!(split.label_counts, counts.map(|(tag, count)| (tag.to_string(), count)));
-    assert_eq!((found.overlaps[0].count, found.conflicting_texts), (5, 2));
+    assert_eq!((found.overlap("train", "validation").copies(), found.conflicts.len()), (5, 2));
     // The audit of texts is as it was.
-    assert_eq!(audit(&table("a", "text,label\nx,a b\n"), None, None, Need::Labels).splits[0].label_counts.len(), 1);
+    assert_eq!(audited(&[&table("a", "text,label\nx,a b\n")], Need::Labels).splits[0].label_counts.len(), 1);
 }

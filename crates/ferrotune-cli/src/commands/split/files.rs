@@ -2,9 +2,9 @@
 
 use crate::args::SplitArgs;
 use crate::exit::{Failure, io, usage};
+use crate::staged::Staged;
 use ferrotune_data::Records;
 use std::fs;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// A file, relative to the output folder.
@@ -65,27 +65,11 @@ impl Files {
     /// # Errors
     /// The system refuses; files that had taken their names until then stay.
     pub fn write<'a>(&self, records: &Records, rows: impl Iterator<Item = &'a [usize]>) -> Result<(), Failure> {
-        let mut staged = Vec::new();
+        let mut staged = Staged::default();
         for (path, rows) in self.paths.iter().zip(rows) {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            let cannot = || format!("cannot write in {}", folder.display());
-            fs::create_dir_all(folder).map_err(io(cannot()))?;
-            let aside = tempfile::Builder::new()
-                .prefix(".ferrotune-")
-                .make_in(folder, |aside| fs::File::create_new(aside))
-                .map_err(io(cannot()))?;
-            let mut writer = BufWriter::with_capacity(1 << 16, aside);
-            records.write(rows.iter().copied(), &mut writer).map_err(io(cannot()))?;
-            writer.flush().map_err(io(cannot()))?;
-            let aside = writer.into_inner().map_err(|error| io(cannot())(error.into_error()))?;
-            aside.as_file().sync_all().map_err(io(cannot()))?;
-            // The path alone: a hundred folds would be two hundred open files.
-            staged.push((aside.into_temp_path(), path));
+            staged.add(path, |mut to| records.write(rows.iter().copied(), &mut to))?;
         }
-        for (aside, path) in staged {
-            aside.persist(path).map_err(|error| io(format!("cannot write {}", path.display()))(error.error))?;
-        }
-        Ok(())
+        staged.name()
     }
 }
 

@@ -1,12 +1,16 @@
 //! What a split says: a line for each file on standard output, what is odd about the rows on standard error. It decides nothing.
 
 use super::Groups;
-use ferrotune_data::{Need, Row, Table, audit, label_set};
+use crate::exit::Failure;
+use crate::shown::{self, plural};
+use ferrotune_data::{AuditRows, AuditSettings, Conflict, Need, Row, Table, audit, label_set};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// At most so many names in a line.
 const SHOWN: usize = 10;
+/// At most so many contradictions in a line.
+const CONFLICTS: usize = 5;
 
 /// The classes of rows with one label each; none where labels are of another kind.
 pub struct Classes {
@@ -51,7 +55,16 @@ impl Classes {
 }
 
 /// Says which rows are dropped or kept together, and which contradict each other.
-pub fn findings(table: &Table, kept: &[usize], need: Need, group_by: Option<&str>, groups: &Groups) {
+///
+/// # Errors
+/// More rows than can be counted.
+pub fn findings(
+    table: &Table,
+    kept: &[usize],
+    need: Need,
+    group_by: Option<&str>,
+    groups: &Groups,
+) -> Result<(), Failure> {
     let rows = table.rows.len();
     let mut said = vec![format!("{rows} rows")];
     if kept.len() < rows {
@@ -75,25 +88,25 @@ pub fn findings(table: &Table, kept: &[usize], need: Need, group_by: Option<&str
         }
     }
     eprintln!("data       {}", said.join("; "));
-    let audit = audit(table, None, None, need);
-    let empty = audit.splits.first().map_or(0, |split| split.empty_texts.count);
+    let settings = AuditSettings { need, tokenizer: None, near: false, languages: false };
+    let audit = audit(&[("data", AuditRows::Table(table))], settings)?;
+    let empty = audit.splits.first().map_or(0, |split| split.blank.len());
     if empty > 0 {
         eprintln!("warning: {empty} {} no text", if empty == 1 { "row has" } else { "rows have" });
     }
-    if audit.conflicting_texts > 0 {
-        let places: Vec<String> = audit
-            .conflicts
-            .iter()
-            .map(|conflict| {
-                let (a, b) = (&conflict.first, &conflict.second);
-                format!("line {} says {}, line {} {}", a.line, short(&a.label), b.line, short(&b.label))
-            })
-            .collect();
-        let more = audit.conflicting_texts - places.len();
+    if !audit.conflicts.is_empty() {
+        let place = |conflict: &Conflict| {
+            let (a, first) = &conflict.rows[0];
+            let (b, other) = conflict.rows.iter().find(|(_, label)| label != first).unwrap_or(&conflict.rows[0]);
+            format!("line {} says {}, line {} {}", a.line, short(first), b.line, short(other))
+        };
+        let places: Vec<String> = audit.conflicts.iter().take(CONFLICTS).map(place).collect();
+        let more = audit.conflicts.len() - places.len();
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        let texts = plural(audit.conflicting_texts, "text");
-        eprintln!("warning: {} {texts} with different labels: {}{more}", audit.conflicting_texts, places.join("; "));
+        let texts = plural(audit.conflicts.len(), "text");
+        eprintln!("warning: {} {texts} with different labels: {}{more}", audit.conflicts.len(), places.join("; "));
     }
+    Ok(())
 }
 
 /// The line of a file: its rows, and how many of each class.
@@ -132,21 +145,7 @@ fn list(names: &[impl AsRef<str>]) -> String {
     if names.len() > SHOWN { format!("{shown}, … ({} more)", names.len() - SHOWN) } else { shown }
 }
 
-fn plural(number: usize, word: &str) -> String {
-    match (number, word) {
-        (1, _) => word.to_string(),
-        (_, "class") => "classes".to_string(),
-        _ => format!("{word}s"),
-    }
-}
-
-/// Labels from outside: control characters escaped, and not too long.
+/// A label in a line.
 fn short(label: &str) -> String {
-    const MOST: usize = 40;
-    let label: String =
-        label.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
-    match label.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{} …", &label[..end]),
-        None => label,
-    }
+    shown::short(label, 40)
 }

@@ -1,0 +1,116 @@
+//! Training rows whose label is likely wrong: a linear probe on the frozen encoder says of each row what the other rows teach, and confident
+//! learning counts where it contradicts the label. It must not print findings or know files.
+
+use crate::commands::on_pool;
+use crate::data::check_vocabulary;
+use crate::exit::Failure;
+use crate::model::BertClassifier;
+use ferrotune_bert::HeadKind;
+use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_data::{Labels, Place, Row, Table, Tokenizer, encode_labels, joined, normalised, part_sizes, split};
+use ferrotune_tensor::{Cpu, Pool};
+use ferrotune_train::label_errors::{confident_joint, ranked};
+use ferrotune_train::probe::{Features, mean_features, out_of_fold, standardise};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::path::Path;
+
+/// Parts of the rows: each is judged by what the others teach.
+const FOLDS: usize = 5;
+/// The folds and the order of steps are the same in every run.
+const SEED: u64 = 0;
+
+/// A row and how well its label fits.
+#[derive(Debug, Clone, Serialize)]
+pub struct Suspect {
+    /// The row.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Its label.
+    pub label: String,
+    /// The most probable other label.
+    pub other: String,
+    /// The probability of its label.
+    pub self_confidence: f64,
+    /// That minus the probability of the other.
+    pub margin: f64,
+    /// Whether confident learning counts it among the wrong ones.
+    pub suspect: bool,
+}
+
+/// How well the labels of the training rows fit.
+#[derive(Debug, Clone, Serialize)]
+pub struct LabelErrors {
+    /// The share of rows for which the probe says the label.
+    pub agreement: f64,
+    /// All rows with a text and a label, those that are most likely wrong first.
+    pub ranked: Vec<Suspect>,
+}
+
+impl LabelErrors {
+    /// The rows that confident learning counts among the wrong ones, the surest first.
+    pub fn suspects(&self) -> impl Iterator<Item = &Suspect> {
+        self.ranked.iter().take_while(|judged| judged.suspect)
+    }
+}
+
+/// Judges the labels of a table's rows. Rows without text or label are left out.
+///
+/// # Errors
+/// A model that cannot be read; rows that cannot be cut into tokens; fewer than two labels.
+pub fn judge(table: &Table, folder: &Path, tokenizer: &Tokenizer) -> Result<LabelErrors, Failure> {
+    let usable = |row: &Row| row.label.is_some() && normalised(row).is_some();
+    let kept: Vec<usize> = (0..table.rows.len()).filter(|&row| usable(&table.rows[row])).collect();
+    let rows = kept.iter().map(|&row| table.rows[row].clone()).collect();
+    let rows = Table { path: table.path.clone(), pair: table.pair, rows };
+    let labels = Labels::from_table(&rows)?;
+    let ids = encode_labels(&rows, &labels)?;
+    let encoded = tokenizer.encode(&rows.rows)?;
+
+    // A head of tokens, because what is read is the state of every token; no logit is computed.
+    let names = ["none".to_string(), "either".to_string()];
+    let head = Head::For { labels: &names, kind: HeadKind::Tokens, seed: SEED };
+    let Pretrained { config, model, params, .. } = pretrained::load(&Cpu, folder, head)?;
+    check_vocabulary(tokenizer, &config, folder)?;
+    let encoder = BertClassifier { model: &model, config: &config, frozen_layers: Some(config.num_hidden_layers) };
+    let progress = ProgressBar::new(rows.rows.len() as u64).with_style(style());
+    let mut pool = Pool::new(Cpu);
+    let mut done = |rows: usize| progress.set_position(rows as u64);
+    let mut features = on_pool(|| mean_features(&Cpu, &encoder, &params, &mut pool, &encoded, &mut done));
+    progress.finish_and_clear();
+    standardise(&mut features, config.hidden_size);
+    let features = Features { values: &features, width: config.hidden_size };
+    let folds = folds(&rows.rows, &ids);
+    let mut pool = Pool::new(Cpu);
+    let p = on_pool(|| out_of_fold(&Cpu, &mut pool, features, &ids, labels.len(), &folds, SEED));
+    let judged = ranked(&p, &ids, &confident_joint(&p, &ids, labels.len()));
+
+    let agree = judged.iter().filter(|row| row.margin >= 0.0).count();
+    let of_row = |judged: ferrotune_train::label_errors::Judged| {
+        let row = &rows.rows[judged.row];
+        Suspect {
+            place: Place { split: "train", row: kept[judged.row], line: row.line },
+            label: labels.name(ids[judged.row]).to_string(),
+            other: labels.name(judged.other).to_string(),
+            self_confidence: judged.self_confidence,
+            margin: judged.margin,
+            suspect: judged.suspect,
+        }
+    };
+    let agreement = agree as f64 / judged.len() as f64;
+    Ok(LabelErrors { agreement, ranked: judged.into_iter().map(of_row).collect() })
+}
+
+/// The fold of each row: its share of every class in each, and rows of the same text in one, so that no row is judged by a copy of itself.
+fn folds(rows: &[Row], labels: &[u32]) -> Vec<usize> {
+    let texts: Vec<Option<String>> = rows.iter().map(normalised).collect();
+    let groups = joined(rows.len(), &[&texts]);
+    let classes: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
+    let sizes = part_sizes(rows.len(), &[1.0 / FOLDS as f64; FOLDS]);
+    // Few rows, or one text that most have: folds in turn then.
+    split(&sizes, &classes, &groups, None, SEED).unwrap_or_else(|_| (0..rows.len()).map(|row| row % FOLDS).collect())
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("encoding   {pos}/{len} rows, {eta} left").expect("the template is right")
+}

@@ -1,0 +1,107 @@
+//! What the audit says of single texts and of names of labels: lengths, texts that are none, odd characters, languages, look-alikes.
+
+use super::auditing::{audited, lines};
+use super::tokenizing::{fixture, load};
+use super::{row, table};
+use crate::{AuditSettings, Lengths, Need, Oddity, Source, Table, audit, repaired};
+
+fn texts(texts: &[&str]) -> Table {
+    let rows = texts.iter().enumerate().map(|(n, text)| row(text, None, Some("x"), n as u64 + 1)).collect();
+    Table { path: "f".into(), pair: false, rows }
+}
+
+#[test]
+fn lengths_are_counted_in_words_and_tokens() {
+    let long = ["word"; 40].join(" ");
+    let rows: Vec<&str> = std::iter::repeat_n("two words", 97).chain(["", &long, &long]).collect();
+    let table = texts(&rows);
+    let tokenizer = load(&fixture(), 16).unwrap();
+    let settings = AuditSettings { need: Need::Labels, tokenizer: Some(&tokenizer), near: false, languages: false };
+    let found = audit(&[("train", Source::Table(&table))], settings).unwrap();
+    let split = &found.splits[0];
+    let mean = (97.0 * 2.0 + 80.0) / 99.0;
+    assert_eq!(split.words, Some(Lengths { mean, median: 2, p95: 2, p99: 40, longest: 40 }));
+    let tokens = split.tokens.as_ref().unwrap();
+    let encoded = tokenizer.encode(&table.rows).unwrap();
+    assert_eq!((tokens.lengths.longest, tokens.limit), (encoded.longest_untruncated, 16));
+    assert_eq!((lines(&tokens.cut), encoded.truncated), (vec![99, 100], vec![98, 99]));
+    // Blank texts have no length.
+    let blank = audit(&[("train", Source::Table(&texts(&["", " "])))], settings).unwrap();
+    assert_eq!((blank.splits[0].words, &blank.splits[0].tokens), (None, &None));
+}
+
+#[test]
+fn texts_that_say_nothing() {
+    let table = texts(&["", " \t", "nan", "N/A", "???", "12.50", "ok", "null and void", "\u{1f600}", "да"]);
+    let found = audited(&[&table], Need::Labels);
+    assert_eq!(lines(&found.splits[0].blank), [1, 2]);
+    assert_eq!(lines(&found.splits[0].wordless), [3, 4, 5, 6]);
+    let mut table = texts(&["a", "b"]);
+    table.rows[1].label = None;
+    assert_eq!(lines(&audited(&[&table], Need::TextOnly).splits[0].unlabelled), [2]);
+}
+
+#[test]
+fn odd_characters_are_named() {
+    use Oddity::*;
+    for (text, oddities) in [
+        ("plain, with a tab\tand a line\nend", vec![]),
+        ("naïve café, “quotes” – dashes… 20 €, Ångström, Привет, αβγ, 10kΩ, 日本語", vec![]),
+        ("« voilà\u{a0}» et déjà\u{a0}!", vec![]),
+        ("emoji \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} and نمی\u{200c}خواهم", vec![]),
+        ("cafÃ© crÃ¨me", vec![Mojibake]),
+        ("itâ€™s fine", vec![Mojibake]),
+        ("ÐŸÑ€Ð¸Ð²ÐµÑ‚", vec![Mojibake]),
+        ("lost \u{fffd} letter", vec![Replacement]),
+        ("bell \u{7} rings", vec![Control]),
+        ("high control \u{9f}", vec![Control]),
+        ("zero\u{200b}width", vec![Invisible]),
+        ("vi\u{200d}agra", vec![Invisible]),
+        ("turned \u{202e}txet", vec![Invisible]),
+        ("pаypal", vec![Confusable]),
+        ("bell \u{7} and \u{fffd}", vec![Replacement, Control]),
+    ] {
+        let found = audited(&[&texts(&[text])], Need::Labels);
+        assert_eq!(found.splits[0].oddities.keys().copied().collect::<Vec<_>>(), oddities, "{text}");
+        assert!(found.splits[0].oddities.values().all(|rows| lines(rows) == [1]), "{text}");
+    }
+    for (text, was) in
+        [("cafÃ© crÃ¨me", "café crème"), ("itâ€™s", "it’s"), ("ÐŸÑ€Ð¸Ð²ÐµÑ‚", "Привет"), ("ðŸ˜€!", "😀!")]
+    {
+        assert_eq!(repaired(text).as_deref(), Some(was));
+    }
+}
+
+#[test]
+fn languages_of_long_texts_are_guessed() {
+    let english = "Where can I find the invoice for my last order, please? I have looked everywhere.";
+    let german = "Wo finde ich bitte die Rechnung für meine letzte Bestellung? Ich habe überall gesucht.";
+    let found = audited(&[&texts(&[english, english, german, "Hallo"])], Need::Labels);
+    let split = &found.splits[0];
+    assert_eq!(
+        split.languages.iter().map(|(name, count)| (*name, *count)).collect::<Vec<_>>(),
+        [("English", 2), ("German", 1)]
+    );
+    let foreign: Vec<_> = split.foreign.iter().map(|(place, language)| (place.line, *language)).collect();
+    assert_eq!(foreign, [(3, "German")]);
+}
+
+#[test]
+fn names_of_labels_that_look_alike() {
+    let csv = "text,label\na,spam\nb,Spam\nc,spam\nd,not_spam\ne,not spam\nf,refund\ng,refunds\nh,refnud\ni,level 1\nj,level 2\nk,a\nl,b\n";
+    let found = audited(&[&table("f", csv)], Need::Labels);
+    let said: Vec<_> = found
+        .look_alike_labels
+        .iter()
+        .map(|pair| (pair.frequent.as_str(), pair.frequent_rows, pair.rare.as_str(), pair.same_letters))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("spam", 2, "Spam", true),
+            ("not spam", 1, "not_spam", true),
+            ("refnud", 1, "refund", false),
+            ("refund", 1, "refunds", false),
+        ]
+    );
+}
