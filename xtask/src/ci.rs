@@ -28,7 +28,7 @@ const STEPS: [Step; 10] = [
     ("tidy", || tidy::run(&[])),
     ("documentation", documentation),
     ("tests", tests),
-    ("kernels on the CPU", || cargo(&["test", "-p", "ferrotune-cuda", "--features", "driver,shim"])),
+    ("kernels on the CPU", kernels_on_the_cpu),
     ("kernels for GPUs", || ptx::run(&[])),
     ("benches", || cargo(&["bench", "--workspace", "--no-run"])),
     ("fine-tune", fine_tune),
@@ -60,6 +60,21 @@ pub fn run(_: &[String]) -> Outcome {
 
 fn cargo(arguments: &[&str]) -> Outcome {
     process::run(process::cargo(arguments).current_dir(process::root()))
+}
+
+/// Every kernel, and whole runs, as the shim plays them; and the command line with CUDA, which starts without a driver.
+fn kernels_on_the_cpu() -> Outcome {
+    for arguments in [
+        &["test", "-p", "ferrotune-cuda", "--features", "driver,shim"][..],
+        &["test", "-p", "ferrotune-tests", "--features", "shim", "gpu::"],
+        &["run", "-p", "ferrotune-cli", "--features", "cuda", "--", "devices"],
+    ] {
+        let code = cargo(arguments)?;
+        if code != 0 {
+            return Ok(code);
+        }
+    }
+    Ok(0)
 }
 
 /// The code behind features, which the step before leaves out; and the command line alone, which may use no feature that another crate turns on.

@@ -122,6 +122,7 @@ impl Device for Shim {
         let &Product { a, b, c, beta, bias, m, n, k, tf32 } = product;
         let round = |x: f64| if tf32 { to_tf32(x) } else { x };
         assert!(a.kind == b.kind && !c.transposed, "{product:?}");
+        assert!(bias.is_none() || beta == 0.0, "a bias with an old result: {product:?}");
         for row in 0..m {
             for column in 0..n {
                 let sum =

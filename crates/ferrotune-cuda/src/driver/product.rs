@@ -58,6 +58,7 @@ impl Products {
     pub fn queue(&mut self, product: &Product) {
         let &Product { a, b, c, m, n, k, .. } = product;
         assert!(a.kind == b.kind && !c.transposed, "{product:?}");
+        assert!(product.bias.is_none() || product.beta == 0.0, "a bias with an old result: {product:?}");
         assert!(a.kind == Kind::Bf16 || c.kind == Kind::F32, "factors in f32 give a result in f32: {product:?}");
         if m == 0 || n == 0 {
             return;
