@@ -2,7 +2,7 @@
 //! with flipped labels, is `benches/audit.py`.
 
 use ferrotune_data::{
-    Audit, AuditSettings, Likeness, Need, Oddity, Place, Row, Source, Table, audit, normalised, read_table,
+    Audit, AuditRows, AuditSettings, Likeness, Need, Oddity, Place, Row, Table, audit, normalised, read_table,
 };
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn tickets(name: &str) -> Table {
 }
 
 fn audited(tables: &[(&'static str, &Table)]) -> Audit {
-    let splits: Vec<_> = tables.iter().map(|&(name, table)| (name, Source::Table(table))).collect();
+    let splits: Vec<_> = tables.iter().map(|&(name, table)| (name, AuditRows::Table(table))).collect();
     audit(&splits, AuditSettings { need: Need::Labels, tokenizer: None, near: true, languages: true }).unwrap()
 }
 

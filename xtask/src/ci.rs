@@ -79,7 +79,12 @@ fn kernels_on_the_cpu() -> Outcome {
 
 /// The code behind features, which the step before leaves out; and the command line alone, which may use no feature that another crate turns on.
 fn clippy_of_cuda() -> Outcome {
-    for package in [["ferrotune-cuda", "driver,shim"], ["ferrotune-cuda", "driver"], ["ferrotune-cli", "cuda"]] {
+    for package in [
+        ["ferrotune-cuda", "driver,shim"],
+        ["ferrotune-cuda", "driver"],
+        ["ferrotune-tests", "shim"],
+        ["ferrotune-cli", "cuda"],
+    ] {
         let [name, features] = package;
         let code = cargo(&["clippy", "-p", name, "--features", features, "--all-targets", "--", "-D", "warnings"])?;
         if code != 0 {

@@ -1,4 +1,5 @@
 //! What a device must offer, on each device: copies, tables on their way, matrix products. Kernels are the business of `contract.rs`.
+#![cfg(any(feature = "shim", feature = "driver"))]
 
 use ferrotune_cuda::device::{Device, Kind, Matrix, Product};
 

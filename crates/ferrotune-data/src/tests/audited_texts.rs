@@ -3,7 +3,7 @@
 use super::auditing::{audited, lines};
 use super::tokenizing::{fixture, load};
 use super::{row, table};
-use crate::{AuditSettings, Lengths, Need, Oddity, Source, Table, audit, repaired};
+use crate::{AuditRows, AuditSettings, Lengths, Need, Oddity, Table, audit, repaired};
 
 fn texts(texts: &[&str]) -> Table {
     let rows = texts.iter().enumerate().map(|(n, text)| row(text, None, Some("x"), n as u64 + 1)).collect();
@@ -17,7 +17,7 @@ fn lengths_are_counted_in_words_and_tokens() {
     let table = texts(&rows);
     let tokenizer = load(&fixture(), 16).unwrap();
     let settings = AuditSettings { need: Need::Labels, tokenizer: Some(&tokenizer), near: false, languages: false };
-    let found = audit(&[("train", Source::Table(&table))], settings).unwrap();
+    let found = audit(&[("train", AuditRows::Table(&table))], settings).unwrap();
     let split = &found.splits[0];
     let mean = (97.0 * 2.0 + 80.0) / 99.0;
     assert_eq!(split.words, Some(Lengths { mean, median: 2, p95: 2, p99: 40, longest: 40 }));
@@ -26,7 +26,7 @@ fn lengths_are_counted_in_words_and_tokens() {
     assert_eq!((tokens.lengths.longest, tokens.limit), (encoded.longest_untruncated, 16));
     assert_eq!((lines(&tokens.cut), encoded.truncated), (vec![99, 100], vec![98, 99]));
     // Blank texts have no length.
-    let blank = audit(&[("train", Source::Table(&texts(&["", " "])))], settings).unwrap();
+    let blank = audit(&[("train", AuditRows::Table(&texts(&["", " "])))], settings).unwrap();
     assert_eq!((blank.splits[0].words, &blank.splits[0].tokens), (None, &None));
 }
 

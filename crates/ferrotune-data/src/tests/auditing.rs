@@ -2,7 +2,7 @@
 
 use super::table;
 use crate::{
-    Audit, AuditSettings, Columns, DataError, Format, Likeness, Need, Overlap, Place, Source, Table, audit, rows_at,
+    Audit, AuditRows, AuditSettings, Columns, DataError, Format, Likeness, Need, Overlap, Place, Table, audit, rows_at,
     stream_with,
 };
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// The audit of tables, near duplicates included.
 pub(super) fn audited(tables: &[&Table], need: Need) -> Audit {
     let splits = ["train", "validation", "test"];
-    let splits: Vec<_> = splits.into_iter().zip(tables.iter().map(|table| Source::Table(table))).collect();
+    let splits: Vec<_> = splits.into_iter().zip(tables.iter().map(|table| AuditRows::Table(table))).collect();
     audit(&splits, AuditSettings { need, tokenizer: None, near: true, languages: true }).unwrap()
 }
 
@@ -188,7 +188,7 @@ fn a_file_is_audited_as_its_table_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.csv");
     std::fs::write(&path, csv).unwrap();
-    let file = Source::File { path: &path, columns: None, need: Need::Labels };
+    let file = AuditRows::File { path: &path, columns: None, need: Need::Labels };
     let settings = AuditSettings { need: Need::Labels, tokenizer: None, near: true, languages: true };
     let found = audit(&[("train", file)], settings).unwrap();
     assert_eq!(found, audited(&[&table("a", csv)], Need::Labels));
