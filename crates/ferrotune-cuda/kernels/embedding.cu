@@ -23,7 +23,7 @@ template <int W> __device__ inline void embedding(const EmbeddingParams& p) {
     for (u32 column = threadIdx.x % WARP * W; column < p.width; column += WARP * W) {
         float sum[W] = {};
         UNROLL
-        for (int t = 0; t < TABLES; t++) {
+        for (u32 t = 0; t < TABLES; t++) {
             if (t < p.tables) {
                 float x[W];
                 u64 id = ((const u32*)p.lookups[t].ids)[row];

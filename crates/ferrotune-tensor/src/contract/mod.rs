@@ -1,4 +1,4 @@
-//! What every Backend must compute, as cases that run on any of them: the same inputs give the numbers of [`Cpu`] within a tolerance. (The CPU's own
+//! What every Backend must compute, as cases that run on any of them: the same inputs give the numbers of [`Cpu`](struct@crate::Cpu) within a tolerance. (The CPU's own
 //! numbers are held to textbook versions in f64 by its kernels' tests, and its gradients by [`gradcheck`](crate::gradcheck).)
 //!
 //! One file a family of functions. A case writes to memory full of not-a-numbers where it overwrites, asks for gradients with beta 0 and 1, and leaves
@@ -138,7 +138,7 @@ pub fn cases<B: Backend>() -> Vec<Case<B>> {
     families.into_iter().flatten().collect()
 }
 
-/// Runs the cases whose names contain `only` on a backend, and compares with [`Cpu`] in f32: no number may differ by more than `tolerance` times the largest
+/// Runs the cases whose names contain `only` on a backend, and compares with [`Cpu`](struct@crate::Cpu) in f32: no number may differ by more than `tolerance` times the largest
 /// of its result. Returns how many cases ran.
 ///
 /// # Panics
