@@ -1,6 +1,6 @@
 //! [`hold_out`]: which training rows are kept apart to measure a run where no other rows are named. It knows nothing of files or messages.
 
-use crate::{Need, Row, SplitError, joined, label_set, normalised, row_tags, split};
+use crate::{Need, Row, SplitError, joined, label_set, row_tags, split, wording};
 use std::collections::HashMap;
 
 /// How many rows a share of them is: rounded, at least one, and at least one is left.
@@ -10,7 +10,7 @@ pub fn held_out_rows(rows: usize, share: f64) -> usize {
 
 /// Whether each row is held out: a pure function of its arguments.
 ///
-/// Rows with the same text (but for case and blanks) are on the same side. Each class has its share held out, and at least one row that is
+/// Rows with the same text (but for case, blanks and punctuation) are on the same side. Each class has its share held out, and at least one row that is
 /// learned from, as [`split`] says. Where a row has several labels, or tags, it belongs to the rarest of them; numbers and texts alone have no
 /// classes.
 ///
@@ -21,7 +21,7 @@ pub fn hold_out(rows: &[Row], need: Need, share: f64, seed: u64) -> Result<Vec<b
         return Err(SplitError::EmptyPart { part: 1, rows: rows.len() });
     }
     let held_out = held_out_rows(rows.len(), share);
-    let texts: Vec<Option<String>> = rows.iter().map(normalised).collect();
+    let texts: Vec<Option<String>> = rows.iter().map(wording).collect();
     let groups = joined(rows.len(), &[&texts]);
     let parts = split(&[rows.len() - held_out, held_out], &classes(rows, need), &groups, Some(0), seed)?;
     Ok(parts.into_iter().map(|part| part == 1).collect())

@@ -54,7 +54,7 @@ mod tests;
 
 pub use audit::{
     Audit, AuditRows, AuditSettings, Conflict, Finding, Lengths, Likeness, LookAlike, Match, Oddity, Overlap, Place,
-    SIMILAR, SplitAudit, TokenLengths, audit, normalised, repaired, rows_at,
+    SIMILAR, SplitAudit, TokenLengths, audit, normalised, repaired, rows_at, wording,
 };
 pub use batch::{Batch, Encoded};
 pub use columns::Columns;

@@ -28,7 +28,7 @@ pub struct SplitArgs {
     /// Keep rows with the same value of this column in one part; rows without a value stand alone.
     #[arg(long, value_name = "COLUMN")]
     pub group_by: Option<String>,
-    /// Drop rows whose text and label stand in an earlier row. Rows of the same text but for case and blanks are in one part anyway.
+    /// Drop rows whose text and label stand in an earlier row. Rows of the same text but for case, blanks and punctuation are in one part anyway.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub deduplicate: Switch,
     /// Which of many splits: the same seed gives the same files everywhere.

@@ -8,7 +8,9 @@ mod tests;
 use crate::args::{SplitArgs, Switch, TrainSettings};
 use crate::exit::{DATA, Failure, usage};
 use crate::{settings, task};
-use ferrotune_data::{Need, Records, Row, SplitError, Table, headers, joined, normalised, open, part_sizes, split};
+use ferrotune_data::{
+    Need, Records, Row, SplitError, Table, headers, joined, normalised, open, part_sizes, split, wording,
+};
 use files::{File, Files};
 use says::Classes;
 use std::collections::{HashMap, HashSet};
@@ -177,9 +179,9 @@ struct Groups {
     by_column: usize,
 }
 
-/// Rows with the same text (but for case and blanks) stay together, and so do rows with the same value of the column.
+/// Rows with the same text (but for case, blanks and punctuation) stay together, and so do rows with the same value of the column.
 fn groups(records: &Records, kept: &[usize]) -> Groups {
-    let texts: Vec<Option<String>> = kept.iter().map(|&row| normalised(&records.table.rows[row])).collect();
+    let texts: Vec<Option<String>> = kept.iter().map(|&row| wording(&records.table.rows[row])).collect();
     let mut counts: HashMap<&String, usize> = HashMap::new();
     texts.iter().flatten().for_each(|text| *counts.entry(text).or_insert(0) += 1);
     let repeated = counts.values().map(|count| count - 1).sum();

@@ -25,6 +25,11 @@ pub fn normalised(row: &Row) -> Option<String> {
     Some(joined)
 }
 
+/// What two rows have in common whose texts are the same but for case, blanks and punctuation. `None` when a text is blank.
+pub fn wording(row: &Row) -> Option<String> {
+    normalised(row).map(|text| words(&text))
+}
+
 /// The words of a normalised text: apostrophes left out, other punctuation as blanks. A text of punctuation alone is one word.
 pub(crate) fn words(normalised: &str) -> String {
     let mut words = String::with_capacity(normalised.len());

@@ -21,7 +21,7 @@ mod splits;
 mod verify;
 
 pub use characters::{Oddity, repaired};
-pub use keys::normalised;
+pub use keys::{normalised, wording};
 pub use label_names::LookAlike;
 pub use lengths::Lengths;
 pub use near::{Likeness, SIMILAR};

@@ -1,7 +1,7 @@
 //! Rows that are held out of training: by class, texts whole, the same for a seed, and never a class that is not learned.
 
 use super::{row, table};
-use crate::{Need, Row, SplitError, held_out_rows, hold_out, normalised};
+use crate::{Need, Row, SplitError, held_out_rows, hold_out, wording};
 use std::collections::{BTreeMap, HashSet};
 
 /// Rows of each label that are held out and that are not.
@@ -38,14 +38,14 @@ fn each_class_has_its_share() {
 fn the_same_text_is_on_one_side() {
     let mut rows = labelled(&[("a", 50), ("b", 50)]);
     for n in 0..20 {
-        rows.push(row(&format!("A  {n} "), None, Some("b"), 1));
+        rows.push(row(&format!("A,  {n}! "), None, Some("b"), 1));
     }
     rows.extend((0..10).map(|_| row(" ", None, Some("a"), 1)));
     for seed in 0..20 {
         let held = hold_out(&rows, Need::Labels, 0.2, seed).unwrap();
         let texts = |side| -> HashSet<Option<String>> {
             let rows = rows.iter().zip(&held).filter(|&(_, &held)| held == side);
-            rows.map(|(row, _)| normalised(row)).filter(Option::is_some).collect()
+            rows.map(|(row, _)| wording(row)).filter(Option::is_some).collect()
         };
         assert!(texts(true).is_disjoint(&texts(false)), "{seed}");
         assert_eq!(held.iter().filter(|&&held| held).count(), 26, "{seed}");
