@@ -71,7 +71,12 @@ pub fn catch(command: impl FnOnce() -> Result<(), Failure> + UnwindSafe) -> Resu
     }));
     std::panic::catch_unwind(command).unwrap_or_else(|payload| match payload.downcast::<DeviceError>() {
         Ok(error) => {
-            Err(Failure { message: format!("{error}; a smaller --batch-size or --micro-batch needs less"), code: IO })
+            let hint = if error.what.starts_with("allocate") {
+                "; a smaller --batch-size or --micro-batch needs less memory"
+            } else {
+                ""
+            };
+            Err(Failure { message: format!("{error}{hint}"), code: IO })
         }
         Err(other) => std::panic::resume_unwind(other),
     })

@@ -117,20 +117,30 @@ impl Tiling {
         Tiling { index, kind, width: 32 << index, rows, columns }
     }
 
+    /// Threads of a block: a warp for 16 rows.
+    fn threads(&self) -> usize {
+        2 * self.rows
+    }
+
+    /// Blocks of the mask's words of a sequence.
+    fn word_blocks(&self, queries: u32, keys: u32) -> usize {
+        (queries as usize).div_ceil(self.rows) * (keys as usize).div_ceil(self.columns)
+    }
+
     /// Which of a kernel's variants by kind and width.
     fn choose(&self, names: [[&'static str; 3]; 2]) -> &'static str {
         names[usize::from(self.kind == Kind::Bf16)][self.index]
     }
 
-    /// A warp for 16 rows, with `own` tiles of them, in `blocks` blocks for each head.
+    /// A launch with `own` tiles of a block's rows, in `blocks` blocks for each head.
     fn grid(&self, blocks: usize, heads: usize, own: usize) -> Grid {
         let pitch = self.width + 16 / self.kind.bytes();
         let tiles = (own * self.rows + 2 * self.columns) * pitch * self.kind.bytes();
         // f32 exchanges weights there; the backward keeps the statistics of its columns, 5 words each, and a word a thread of the mask.
         let weights = if self.kind == Kind::F32 { self.rows * (self.columns + 4) } else { 0 };
-        let shared = tiles + (weights + 5 * self.columns + 2 * self.rows) * size_of::<f32>();
+        let shared = tiles + (weights + 5 * self.columns + self.threads()) * size_of::<f32>();
         let count = |n: usize| u32::try_from(n).expect("a launch of less than 2³² blocks");
-        Grid { blocks: [count(blocks), count(heads)], threads: 2 * self.rows as u32, shared: count(shared) }
+        Grid { blocks: [count(blocks), count(heads)], threads: self.threads() as u32, shared: count(shared) }
     }
 }
 
@@ -140,6 +150,9 @@ struct Job<'a, 'd: 'a, D: Device> {
     tiling: Tiling,
     queries: usize,
     tokens: usize,
+    /// Blocks of the mask's words of each head; none where the backward computes the mask again: without dropout, and where a thread's share of a tile is
+    /// no word of 32 bits.
+    word_blocks: usize,
 }
 
 impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
@@ -161,7 +174,11 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
         let last = |offsets: &[u32]| offsets.last().map_or(0, |&end| end as usize);
         let (queries, tokens) = (last(query_offsets), last(offsets));
         let kind = sources[0].view.kind();
-        let job = Job { input, tiling: Tiling::new(kind, head_dim), queries, tokens };
+        let tiling = Tiling::new(kind, head_dim);
+        let keeps_words = !input.mask.is_none() && tiling.rows * tiling.columns == 32 * tiling.threads();
+        let sequences = query_offsets.windows(2).zip(offsets.windows(2)).filter(|_| keeps_words);
+        let blocks = sequences.map(|(queries, keys)| tiling.word_blocks(queries[1] - queries[0], keys[1] - keys[0]));
+        let job = Job { input, tiling, queries, tokens, word_blocks: blocks.sum() };
         for (source, len) in sources.iter().zip(job.lens()) {
             assert!(
                 source.len == len && source.view.kind() == kind,
@@ -179,34 +196,14 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
         self.queries * self.input.dims.heads
     }
 
-    /// Blocks of the mask's words of each head; none where the backward computes the mask again: without dropout, and where a thread's share of a tile is
-    /// no word of 32 bits.
-    fn word_blocks(&self) -> usize {
-        if self.input.mask.is_none() || self.tiling.rows * self.tiling.columns != 32 * self.threads() {
-            return 0;
-        }
-        let sequences = self.input.query_offsets.windows(2).zip(self.input.offsets.windows(2));
-        sequences.map(|(queries, keys)| self.word_blocks_of(queries[1] - queries[0], keys[1] - keys[0])).sum()
-    }
-
-    /// Those of a sequence.
-    fn word_blocks_of(&self, queries: u32, keys: u32) -> usize {
-        (queries as usize).div_ceil(self.tiling.rows) * (keys as usize).div_ceil(self.tiling.columns)
-    }
-
-    /// Threads of a block.
-    fn threads(&self) -> usize {
-        2 * self.tiling.rows
-    }
-
     /// Numbers that the forward saves: lse, and the words of the mask.
     fn saved(&self) -> usize {
-        self.rows() + self.input.dims.heads * self.word_blocks() * self.threads()
+        self.rows() + self.input.dims.heads * self.word_blocks * self.tiling.threads()
     }
 
     /// Where the words begin in what was saved; 0 if there are none, or no room for them.
     fn words(&self, saved: View, len: usize) -> u64 {
-        let has_room = self.word_blocks() > 0 && len >= self.saved();
+        let has_room = self.word_blocks > 0 && len >= self.saved();
         if has_room { saved.skip(self.rows()).data } else { 0 }
     }
 
@@ -260,7 +257,7 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
         let Attention { sources, dims, scale, mask, .. } = self.input;
         let [q, k, v] = self.places().map(|place| self.columns(sources[place.0].view, place));
         let (heads, head_dim) = (dims.heads as u32, dims.head_dim as u32);
-        let (queries, word_blocks) = (self.queries as u64, self.word_blocks() as u32);
+        let (queries, word_blocks) = (self.queries as u64, self.word_blocks as u32);
         let mask = mask.into();
         InputParams { mask, tiles, q, k, v, queries, words, heads, head_dim, scale, wide, word_blocks, unused: 0 }
     }
@@ -273,7 +270,7 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
             let (query, key) = (queries[0], keys[0]);
             let (queries, keys) = (queries[1] - query, keys[1] - key);
             let words = blocks as u32;
-            blocks += self.word_blocks_of(queries, keys);
+            blocks += self.tiling.word_blocks(queries, keys);
             let own = if of_queries { queries } else { keys };
             (0..own).step_by(self.tiling.rows).map(move |first| Tile { query, queries, key, keys, first, words })
         });

@@ -60,16 +60,19 @@ struct MapBackwardParams {
     unused: u32,
 }
 
+/// Reads so many elements of dy at most, one of each of the others.
 fn map_backward<D: Device>(
     gpu: &Gpu<D>,
     kernel: &'static str,
     dx: Option<(Mut<'_>, f32)>,
-    dy: Ref<'_>,
+    (dy, read): (Ref<'_>, usize),
     other: Option<Ref<'_>>,
     k: f32,
 ) {
     let Some((dx, beta)) = dx else { return };
     let len = dx.len;
+    assert!(dy.len >= read.min(len), "{kernel}: expected {} elements of dy, got {}", read.min(len), dy.len);
+    assert!(other.is_none_or(|other| other.len == len), "{kernel}: expected {len} elements");
     let other = other.map_or(View::NONE, |other| other.view);
     let params =
         MapBackwardParams { dx: Place::of(Some((dx, beta))), dy: dy.view, other, len: len as u64, k, unused: 0 };
@@ -80,17 +83,17 @@ fn map_backward<D: Device>(
 
 /// `dx = beta·dx + dy·other`.
 pub(crate) fn mul_backward<D: Device>(gpu: &Gpu<D>, dx: Option<(Mut<'_>, f32)>, dy: Ref<'_>, other: Ref<'_>) {
-    map_backward(gpu, "mul_backward", dx, dy, Some(other), 0.0);
+    map_backward(gpu, "mul_backward", dx, (dy, usize::MAX), Some(other), 0.0);
 }
 
 /// `dx = beta·dx + k·dy`.
 pub(crate) fn scale_into<D: Device>(gpu: &Gpu<D>, dx: Option<(Mut<'_>, f32)>, k: f32, dy: Ref<'_>) {
-    map_backward(gpu, "scale_into", dx, dy, None, k);
+    map_backward(gpu, "scale_into", dx, (dy, usize::MAX), None, k);
 }
 
 /// `dx = beta·dx + k·dy[0]`.
 pub(crate) fn sum_backward<D: Device>(gpu: &Gpu<D>, dx: Option<(Mut<'_>, f32)>, k: f32, dy: Ref<'_>) {
-    map_backward(gpu, "sum_backward", dx, dy, None, k);
+    map_backward(gpu, "sum_backward", dx, (dy, 1), None, k);
 }
 
 #[derive(Clone, Copy, NoUninit)]
