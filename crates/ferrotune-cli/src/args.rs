@@ -1,12 +1,14 @@
 //! What was typed: the clap definitions, nothing resolved. Flags of `train` are also the keys of `ferrotune.toml`.
 
 mod audit;
+mod baseline;
 mod choices;
 mod device;
 mod settings;
 mod split;
 
 pub use audit::AuditArgs;
+pub use baseline::BaselineArgs;
 pub use choices::*;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -34,6 +36,8 @@ Before it, where there is one file for all:
   ferrotune split --data all.csv --output data
 where it is not known how good the rows are
   ferrotune audit --train train.csv --validation dev.csv --test test.csv --model sentence-transformers/all-MiniLM-L6-v2
+what a simple model reaches
+  ferrotune baseline --train train.csv --test test.csv --model sentence-transformers/all-MiniLM-L6-v2
 and where there are many texts of the field without labels:
   ferrotune pretrain --model sentence-transformers/all-MiniLM-L6-v2 --text texts.txt --output adapted
   ferrotune train --model adapted/best --train train.csv --validation dev.csv --output run
@@ -64,6 +68,8 @@ pub enum Command {
     Split(SplitArgs),
     /// Look for what is wrong with the rows before training: leaked, repeated, contradicting, mislabelled, damaged.
     Audit(AuditArgs),
+    /// Measure what fine-tuning has to beat: the most frequent class, logistic regression on words, and on the frozen encoder.
+    Baseline(BaselineArgs),
 }
 
 impl Cli {

@@ -1,13 +1,15 @@
 //! The rows of a run: read, given targets by the task, cut into tokens, audited. It must not know the model or the loop.
 
-use crate::args::{LongTextsName, TaskName, TrainSettings};
+use crate::args::{BaselinesName, LongTextsName, TaskName, TrainSettings};
 use crate::audit;
+use crate::baselines::{Baselines, Encoder, class_names};
 use crate::exit::{Failure, MODEL};
 use crate::settings::{self, Resolved};
 use crate::{held_out, task};
 use ferrotune_bert::EncoderConfig;
 use ferrotune_data::{Columns, Encoded, Need, Part, Source, Table, Tokenizer};
 use ferrotune_tensor::Backend;
+use ferrotune_train::baselines::ClassRows;
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::Task;
 use std::path::{Path, PathBuf};
@@ -63,6 +65,8 @@ pub struct Data<B: Backend> {
     pub test: Option<Split>,
     /// Lines for a person.
     pub audit: Vec<String>,
+    /// What simple models say of the rows that are measured, where rows have one class each.
+    pub baselines: Option<Baselines>,
 }
 
 impl<B: Backend> Data<B> {
@@ -92,13 +96,28 @@ impl<B: Backend> Data<B> {
             eprintln!("{name:<10} {rows} rows, {mean:.1} tokens on average{cut}");
             Ok(Split::of_rows(encoded, targets))
         };
-        let (train, validation, test) = (
-            encode("train", &train)?,
-            validation.as_ref().map(|table| encode("validation", table)).transpose()?,
-            test.as_ref().map(|table| encode("test", table)).transpose()?,
-        );
+        let train = (encode("train", &train)?, train);
+        let part = |name: &'static str, table: Option<Table>| {
+            table.map(|table| Ok::<_, Failure>((name, encode(name, &table)?, table))).transpose()
+        };
+        let (validation, test) = (part("validation", validation)?, part("test", test)?);
         eprintln!("outputs    {}: {}", task.labels().len(), first(task.labels(), 12));
-        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, audit })
+        let measured = test.as_ref().or(validation.as_ref());
+        let encoder = || Encoder { folder: model, max_length: Some(resolved.max_length) };
+        let baselines = match (s.baselines, class_names(task.as_ref()), measured) {
+            (Some(BaselinesName::Off) | None, ..) | (_, None, _) | (.., None) => None,
+            (Some(asked), Some(names), Some((split, encoded, table))) => {
+                let (learned, wanted) = (train.0.row_targets(), encoded.row_targets());
+                let (learned, wanted) = (ClassRows::of(&train.1.rows, &learned), ClassRows::of(&table.rows, &wanted));
+                let encoder = (asked == BaselinesName::All).then(encoder);
+                let found = Baselines::of(&names, learned, (*split, wanted), encoder)?;
+                found.lines().iter().for_each(|line| eprintln!("baseline   {line}"));
+                Some(found)
+            }
+        };
+        let split = |part: Option<(_, Split, Table)>| part.map(|(_, split, _)| split);
+        let (train, validation, test) = (train.0, split(validation), split(test));
+        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, audit, baselines })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::hub::HubError;
 use ferrotune_bert::error::BertError;
 use ferrotune_bert::freeze::FreezeError;
 use ferrotune_data::{DataError, ErrorKind};
+use ferrotune_train::baselines::LogisticError;
 use ferrotune_train::error::TrainError;
 
 /// Wrong flags or settings.
@@ -62,6 +63,12 @@ impl From<FreezeError> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Failure {
         Failure { code: error.exit_code(), message: error.to_string() }
+    }
+}
+
+impl From<LogisticError> for Failure {
+    fn from(error: LogisticError) -> Failure {
+        Failure { message: format!("{error}; train without it with --baselines off"), code: DATA }
     }
 }
 

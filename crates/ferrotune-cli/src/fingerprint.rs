@@ -7,11 +7,12 @@ use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
 use std::path::Path;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "device",
     "threads",
     "log-every",
     "tensorboard",
+    "baselines",
     "checkpoint-every",
     "activation-checkpointing",
     "prefix-cache",

@@ -4,6 +4,7 @@
 mod args;
 mod audit;
 mod auto;
+mod baselines;
 mod card;
 mod commands;
 mod data;
@@ -12,6 +13,7 @@ mod device;
 mod exit;
 mod fingerprint;
 mod held_out;
+mod hidden_means;
 mod hub;
 mod inputs;
 mod memory;
@@ -64,5 +66,6 @@ fn command() -> Result<(), Failure> {
         Command::Init(args) => commands::init::run(&args),
         Command::Split(args) => commands::split::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
+        Command::Baseline(args) => commands::baseline::run(&args),
     }
 }

@@ -2,7 +2,7 @@
 //! It must not train, and opens no file but the settings file.
 
 use crate::args::{
-    DeviceName, LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch, TrainSettings,
+    BaselinesName, DeviceName, LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch, TrainSettings,
 };
 use crate::exit::{Failure, usage};
 use ferrotune_bert::lora::LoraSpec;
@@ -173,6 +173,7 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         precision: Some(Precision::F32),
         log_every: Some(10),
         tensorboard: Some(Switch::Off),
+        baselines: Some(BaselinesName::Words),
         prefix_cache: Some(Switch::On),
         prefix_cache_memory: Some(2048),
         ..TrainSettings::default()

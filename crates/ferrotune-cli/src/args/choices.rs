@@ -58,6 +58,18 @@ pub enum Switch {
     Off,
 }
 
+/// What a fine-tuned classifier is shown beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaselinesName {
+    /// Nothing.
+    Off,
+    /// The most frequent class, and logistic regression on words: seconds.
+    Words,
+    /// These, and logistic regression on the frozen encoder: a pass over the rows more.
+    All,
+}
+
 /// Settings that belong together; `recipes.rs` has their values and sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -291,6 +291,9 @@ pub struct TrainSettings {
     /// Also write what is logged for TensorBoard, into tensorboard/ of --output [default: off].
     #[arg(long, value_enum, help_heading = "Run")]
     pub tensorboard: Option<Switch>,
+    /// What the result of a classifier is shown beside, fitted on the same training rows [default: words].
+    #[arg(long, value_enum, help_heading = "Run")]
+    pub baselines: Option<BaselinesName>,
     /// Save a checkpoint every so many steps, besides the one after each epoch.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub checkpoint_every: Option<u64>,

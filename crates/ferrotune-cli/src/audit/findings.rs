@@ -7,6 +7,8 @@ use serde::Serialize;
 
 /// From this ratio of the largest to the smallest class on, classes count as imbalanced.
 const IMBALANCED: usize = 10;
+/// From this ratio on they are uneven, which a person should know who reads an accuracy.
+const UNEVEN: usize = 4;
 /// One row in so many in another language is worth a note; of fewer the guesses are often wrong.
 const FOREIGN: usize = 200;
 /// Names in a message.
@@ -276,16 +278,23 @@ fn labels(split: &SplitAudit, one_class: bool, found: &mut Found) {
         let message = format!("{name}: every row has the label {}", short(&most.0, LABEL));
         found.whole(warning, "one-label", message, "there is nothing to tell apart; a classifier needs two labels");
     }
-    if most.1 >= IMBALANCED * least.1 {
+    if most.1 >= UNEVEN * least.1 {
+        let (severity, how) = match most.1 >= IMBALANCED * least.1 {
+            true => (warning, "imbalanced"),
+            false => (Severity::Note, "uneven"),
+        };
+        let all: usize = counts.iter().map(|(_, count)| count).sum();
         let message = format!(
-            "{name}: imbalanced, {} of {} and {} of {}",
+            "{name}: {how}, {} of {} and {} of {}; to say {} always is right for {:.1} %",
             rows(most.1),
             short(&most.0, LABEL),
             rows(least.1),
-            short(&least.0, LABEL)
+            short(&least.0, LABEL),
+            short(&most.0, LABEL),
+            100.0 * most.1 as f64 / all as f64
         );
         found.whole(
-            warning,
+            severity,
             "imbalance",
             message,
             "accuracy hides the rare ones: look at macro F1, and try --class-weights auto or --balanced-sampling on",

@@ -2,16 +2,12 @@
 //! learning counts where it contradicts the label. It must not print findings or know files.
 
 use crate::commands::on_pool;
-use crate::data::check_vocabulary;
 use crate::exit::Failure;
-use crate::model::BertClassifier;
-use ferrotune_bert::HeadKind;
-use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use crate::hidden_means::hidden_means;
 use ferrotune_data::{Labels, Place, Row, Table, Tokenizer, encode_labels, joined, normalised, part_sizes, split};
 use ferrotune_tensor::{Cpu, Pool};
 use ferrotune_train::label_errors::{confident_joint, ranked};
-use ferrotune_train::probe::{Features, mean_features, out_of_fold, standardise};
-use indicatif::{ProgressBar, ProgressStyle};
+use ferrotune_train::probe::{Features, Standard, out_of_fold};
 use serde::Serialize;
 use std::path::Path;
 
@@ -67,19 +63,10 @@ pub fn judge(table: &Table, folder: &Path, tokenizer: &Tokenizer) -> Result<Labe
     let ids = encode_labels(&rows, &labels)?;
     let encoded = tokenizer.encode(&rows.rows)?;
 
-    // A head of tokens, because what is read is the state of every token; no logit is computed.
-    let names = ["none".to_string(), "either".to_string()];
-    let head = Head::For { labels: &names, kind: HeadKind::Tokens, seed: SEED };
-    let Pretrained { config, model, params, .. } = pretrained::load(&Cpu, folder, head)?;
-    check_vocabulary(tokenizer, &config, folder)?;
-    let encoder = BertClassifier { model: &model, config: &config, frozen_layers: Some(config.num_hidden_layers) };
-    let progress = ProgressBar::new(rows.rows.len() as u64).with_style(style());
-    let mut pool = Pool::new(Cpu);
-    let mut done = |rows: usize| progress.set_position(rows as u64);
-    let mut features = on_pool(|| mean_features(&Cpu, &encoder, &params, &mut pool, &encoded, &mut done));
-    progress.finish_and_clear();
-    standardise(&mut features, config.hidden_size);
-    let features = Features { values: &features, width: config.hidden_size };
+    let mut said = hidden_means(folder, tokenizer, &[&encoded])?;
+    let mut features = said.parts.remove(0);
+    Standard::of(&features, said.width).apply(&mut features);
+    let features = Features { values: &features, width: said.width };
     let folds = folds(&rows.rows, &ids);
     let mut pool = Pool::new(Cpu);
     let p = on_pool(|| out_of_fold(&Cpu, &mut pool, features, &ids, labels.len(), &folds, SEED));
@@ -109,8 +96,4 @@ fn folds(rows: &[Row], labels: &[u32]) -> Vec<usize> {
     let sizes = part_sizes(rows.len(), &[1.0 / FOLDS as f64; FOLDS]);
     // Few rows, or one text that most have: folds in turn then.
     split(&sizes, &classes, &groups, None, SEED).unwrap_or_else(|_| (0..rows.len()).map(|row| row % FOLDS).collect())
-}
-
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("encoding   {pos}/{len} rows, {eta} left").expect("the template is right")
 }

@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod audit;
+pub mod baseline;
 pub mod devices;
 pub mod evaluate;
 pub mod fetch;

@@ -5,6 +5,7 @@ use super::seeds;
 use super::start::Start;
 use super::{on_pool, use_threads};
 use crate::args::TrainArgs;
+use crate::baselines::Beside;
 use crate::card::Card;
 use crate::data::Data;
 use crate::device::{Machine, Work};
@@ -19,8 +20,9 @@ use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::advice::{Advice, Facts, advise};
-use ferrotune_train::evaluate::{evaluate, logits};
-use ferrotune_train::metrics::{Report, Summary};
+use ferrotune_train::evaluate::logits;
+use ferrotune_train::metrics::{Classified, Report, Summary};
+use ferrotune_train::model::Split;
 use ferrotune_train::trainer::Outcome;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -155,10 +157,23 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
     pretrained::save(backend, &best, &saved_config, model.kind(), task.labels(), params, Some(model_folder), true)?;
     Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
-    let measure = |split| on_pool(|| evaluate(backend, &classifier, params, &mut pool, split, task, None));
-    let test = data.test.as_ref().map(measure).transpose()?;
-    let reports =
-        Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
+    let mut measure = |split: &Split| -> Result<(Report, Option<Classified>), Failure> {
+        let scores = on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None))?;
+        let targets = split.row_targets();
+        Ok((task.report(&scores, &targets), task.classified(&scores, &targets)))
+    };
+    let (test, mut said) = data.test.as_ref().map(&mut measure).transpose()?.unzip();
+    if let (Some(_), None, Some(split)) = (&data.baselines, &data.test, &data.validation) {
+        said = Some(measure(split)?.1);
+    }
+    let beside = data.baselines.as_ref().zip(said.flatten()).map(|(baselines, said)| baselines.beside(&said));
+    let reports = Reports {
+        validation: outcome.validation.as_ref(),
+        fitted,
+        test,
+        baselines: beside.unwrap_or_default(),
+        advice: advice(&resolved, &data, &outcome),
+    };
     folder.write_results(&results(&resolved, folder.restarts(), &data, &outcome, &reports))?;
     let from_hub = start.model.source != hub::Source::Folder;
     let card = Card {
@@ -215,6 +230,8 @@ struct Reports<'a> {
     /// The same with what the task learned from these rows afterwards: better than it would be on others.
     fitted: Option<Report>,
     test: Option<Report>,
+    /// Simple models on the same rows.
+    baselines: Vec<Beside>,
     advice: Vec<Advice>,
 }
 
@@ -245,6 +262,7 @@ fn results<B: Backend>(
         "held_out_rows": data.held_out,
         "validation_fitted": reports.fitted,
         "test": reports.test,
+        "baselines": reports.baselines,
         "best_epoch": outcome.best_epoch,
         "epochs": outcome.epochs,
         "advice": reports.advice,
@@ -285,6 +303,9 @@ fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
     }
     if let Some(test) = &reports.test {
         println!("{}", report::text("test", test));
+    }
+    for beside in &reports.baselines {
+        println!("baseline   {}", beside.line());
     }
     for Advice { rule, message } in &reports.advice {
         println!("advice     {rule}: {message}");

@@ -115,7 +115,7 @@ impl<B: Backend> Probe<B> {
 }
 
 /// For each row the probabilities that a probe gives which has learned from the rows of the other folds alone: row-major `(rows, classes)`.
-/// `folds` has the fold of each row, from 0. Features are taken as they are; see [`standardise`].
+/// `folds` has the fold of each row, from 0. Features are taken as they are; see [`Standard`].
 pub fn out_of_fold<B: Backend>(
     backend: &B,
     pool: &mut Pool<B>,
@@ -137,25 +137,43 @@ pub fn out_of_fold<B: Backend>(
     all
 }
 
-/// Gives each row length 1, then takes the mean of each number away and divides all by one standard deviation: directions keep their shares, and
-/// one learning rate fits every encoder.
-pub fn standardise(values: &mut [f32], width: usize) {
-    let rows = values.len() / width;
-    for row in values.chunks_mut(width) {
-        let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
-        row.iter_mut().for_each(|x| *x /= norm);
+/// What turns features into numbers that one learning rate fits, of whatever encoder: each row gets length 1, then the mean of each number is taken
+/// away and all are divided by one standard deviation, so that directions keep their shares.
+pub struct Standard {
+    means: Vec<f64>,
+    deviation: f32,
+}
+
+impl Standard {
+    /// Learns means and deviation from rows of this width.
+    pub fn of(values: &[f32], width: usize) -> Standard {
+        let rows = values.len() / width;
+        let mut means = vec![0.0f64; width];
+        for row in values.chunks(width) {
+            let norm = length(row);
+            means.iter_mut().zip(row).for_each(|(mean, &x)| *mean += f64::from(x / norm) / rows as f64);
+        }
+        let mut squares = 0.0;
+        for row in values.chunks(width) {
+            let norm = length(row);
+            for (&x, &mean) in row.iter().zip(&means) {
+                let x = x / norm - mean as f32;
+                squares += f64::from(x) * f64::from(x);
+            }
+        }
+        let deviation = (squares / values.len().max(1) as f64).sqrt().max(1e-12) as f32;
+        Standard { means, deviation }
     }
-    let mut means = vec![0.0f64; width];
-    for row in values.chunks(width) {
-        means.iter_mut().zip(row).for_each(|(mean, &x)| *mean += f64::from(x) / rows as f64);
-    }
-    let mut squares = 0.0;
-    for row in values.chunks_mut(width) {
-        for (x, mean) in row.iter_mut().zip(&means) {
-            *x -= *mean as f32;
-            squares += f64::from(*x) * f64::from(*x);
+
+    /// Does it to rows, those that it was learned from or others.
+    pub fn apply(&self, values: &mut [f32]) {
+        for row in values.chunks_mut(self.means.len()) {
+            let norm = length(row);
+            row.iter_mut().zip(&self.means).for_each(|(x, &mean)| *x = (*x / norm - mean as f32) / self.deviation);
         }
     }
-    let deviation = (squares / values.len().max(1) as f64).sqrt().max(1e-12) as f32;
-    values.iter_mut().for_each(|x| *x /= deviation);
+}
+
+fn length(row: &[f32]) -> f32 {
+    row.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE)
 }

@@ -41,7 +41,7 @@ fn a_row_is_judged_by_the_others() {
 #[test]
 fn features_are_centred_with_unit_variance() {
     let (mut values, _) = rows(300);
-    standardise(&mut values, 2);
+    Standard::of(&values, 2).apply(&mut values);
     for column in 0..2 {
         let mean = values.iter().skip(column).step_by(2).sum::<f32>() / 300.0;
         assert!(mean.abs() < 1e-5, "{mean}");
@@ -49,6 +49,6 @@ fn features_are_centred_with_unit_variance() {
     let variance = values.iter().map(|x| x * x).sum::<f32>() / 600.0;
     assert!((variance - 1.0).abs() < 1e-4, "{variance}");
     let mut same = vec![2.0; 8];
-    standardise(&mut same, 2);
+    Standard::of(&same, 2).apply(&mut same);
     assert_eq!(same, [0.0; 8]);
 }
