@@ -1,9 +1,8 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
 use super::attempt::{Course, Ready, Rows};
-use super::seeds;
 use super::start::Start;
-use super::{on_pool, use_threads};
+use super::{learning_curve, on_pool, seeds, use_threads};
 use crate::args::TrainArgs;
 use crate::card::Card;
 use crate::data::Data;
@@ -20,7 +19,7 @@ use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::advice::{Advice, Facts, advise};
 use ferrotune_train::evaluate::{evaluate, logits};
-use ferrotune_train::metrics::{Report, Summary};
+use ferrotune_train::metrics::{Classified, Report, Summary};
 use ferrotune_train::trainer::Outcome;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -38,9 +37,11 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     for line in recipe.iter().flat_map(|recipe| recipe.lines(&resolved.settings)) {
         eprintln!("recipe     {line}");
     }
-    match resolved.settings.seeds {
-        None => one(resolved, args.earlier.resume, args.earlier.overwrite, &stop).map(drop),
-        Some(count) => seeds::run(&resolved, count, args.earlier.resume, args.earlier.overwrite, &stop),
+    let (resume, overwrite) = (args.earlier.resume, args.earlier.overwrite);
+    match (resolved.settings.seeds, &resolved.settings.learning_curve) {
+        (Some(count), _) => seeds::run(&resolved, count, resume, overwrite, &stop),
+        (None, Some(shares)) => learning_curve::run(&resolved, shares, resume, overwrite, &stop),
+        (None, None) => one(resolved, resume, overwrite, &stop).map(drop),
     }
 }
 
@@ -52,6 +53,10 @@ pub(super) struct Finished {
     pub split: Option<&'static str>,
     /// Their metrics.
     pub summary: Option<Summary>,
+    /// What was said of each of them, where this was asked for and they have one class each.
+    pub said: Option<Classified>,
+    /// Training rows that were learned from.
+    pub train_rows: usize,
 }
 
 impl Finished {
@@ -62,15 +67,30 @@ impl Finished {
 }
 
 /// One run, from its rows to its model.
-pub(super) fn one(
-    mut resolved: Resolved,
+pub(super) fn one(resolved: Resolved, resume: bool, overwrite: bool, stop: &AtomicBool) -> Result<Finished, Failure> {
+    started(resolved, resume, overwrite, stop, false)
+}
+
+/// The same, which also keeps what was said of each measured row.
+pub(super) fn one_with_answers(
+    resolved: Resolved,
     resume: bool,
     overwrite: bool,
     stop: &AtomicBool,
 ) -> Result<Finished, Failure> {
+    started(resolved, resume, overwrite, stop, true)
+}
+
+fn started(
+    mut resolved: Resolved,
+    resume: bool,
+    overwrite: bool,
+    stop: &AtomicBool,
+    answers: bool,
+) -> Result<Finished, Failure> {
     let start = Start::of(&mut resolved)?;
     let device = start.device.clone();
-    device.run(One { resolved, start, resume, overwrite, stop })
+    device.run(One { resolved, start, resume, overwrite, stop, answers })
 }
 
 /// A run whose device and model are known.
@@ -80,6 +100,7 @@ struct One<'a> {
     resume: bool,
     overwrite: bool,
     stop: &'a AtomicBool,
+    answers: bool,
 }
 
 impl Work for One<'_> {
@@ -91,7 +112,7 @@ impl Work for One<'_> {
 }
 
 fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
-    let One { mut resolved, start, resume, overwrite, stop } = one;
+    let One { mut resolved, start, resume, overwrite, stop, answers } = one;
     let model_folder = &start.model.folder;
     let mut data = Data::read(&resolved, model_folder, &start.config)?;
     resolved.numbers.metric = task::metric(data.task.name(), data.task.metrics(), resolved.settings.metric)?;
@@ -157,6 +178,11 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
     let measure = |split| on_pool(|| evaluate(backend, &classifier, params, &mut pool, split, task, None));
     let test = data.test.as_ref().map(measure).transpose()?;
+    let mut said = None;
+    if let (true, Some(split)) = (answers, data.test.as_ref().or(data.validation.as_ref())) {
+        let scores = on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None))?;
+        said = task.classified(&scores, &split.row_targets());
+    }
     let reports =
         Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
     folder.write_results(&results(&resolved, folder.restarts(), &data, &outcome, &reports))?;
@@ -177,7 +203,14 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
     let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
     let (split, summary) = measured.unzip();
-    Ok(Finished { folder: resolved.output, seed: resolved.numbers.seed, split, summary })
+    Ok(Finished {
+        folder: resolved.output,
+        seed: resolved.numbers.seed,
+        split,
+        summary,
+        said,
+        train_rows: data.train_rows,
+    })
 }
 
 /// `--on-degenerate restart` must have something that it can go by.

@@ -43,7 +43,7 @@ impl Confusion {
     /// Names that seem to be exchanged, if some do. `names` has one name a class.
     ///
     /// The assignment of names to outputs with the highest accuracy (Kuhn 1955) is a permutation; each of its cycles is tested by itself. A cycle
-    /// counts if every class in it is predicted more often under the other name than under its own; if under the other names [`TIMES`] as many of its rows
+    /// counts if every class in it is predicted more often under the other name than under any other; if under the other names [`TIMES`] as many of its rows
     /// are right; and if that is no chance: of the rows that one of the two assignments alone has right, as many for the other one come
     /// about with fair coins with a probability below [`FALSE_ALARMS`], divided by the number of cycles of `m` classes that there are to choose
     /// from, `K! / ((K - m)! m)` of `K` classes, and by `2^(m - 1)`, so that the shares of all lengths add up to one at most (Bonferroni).
@@ -88,7 +88,7 @@ fn is_swap(counts: &[Vec<u64>], best: &[usize], cycle: &[usize]) -> bool {
     let (mut gained, mut lost) = (0, 0);
     for &class in cycle {
         let (other, own) = (counts[class][best[class]], counts[class][class]);
-        if other <= own {
+        if (0..counts.len()).any(|name| name != best[class] && counts[class][name] >= other) {
             return false;
         }
         (gained, lost) = (gained + other, lost + own);

@@ -94,7 +94,9 @@ fn exchanging_the_two_turns_the_signs_and_the_seed_alone_decides() {
     let (labels, first, second) = two(30);
     let found = paired(&labels, &first, &second, 3, 0).unwrap();
     let turned = paired(&labels, &second, &first, 3, 0).unwrap();
-    assert!(found.mcnemar_p < 0.01 && (found.accuracy.permutation_p - found.mcnemar_p).abs() < 0.003, "{found:?}");
+    // On accuracies both tests are the same, of which one draws: four deviations of a share of 10000.
+    let deviation = (found.mcnemar_p * (1.0 - found.mcnemar_p) / PERMUTATIONS as f64).sqrt();
+    assert!((found.accuracy.permutation_p - found.mcnemar_p).abs() < 4.0 * deviation, "{found:?}");
     assert!(found.accuracy.interval.low > 0.0 && turned.accuracy.interval.high < 0.0);
     assert_eq!((found.first_only, found.second_only), (turned.second_only, turned.first_only));
     assert_eq!((found.mcnemar_p, found.accuracy.difference), (turned.mcnemar_p, -turned.accuracy.difference));
