@@ -4,6 +4,7 @@ mod audit;
 mod baseline;
 mod choices;
 mod device;
+mod evaluate;
 mod settings;
 mod split;
 
@@ -13,6 +14,7 @@ pub use choices::*;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use device::*;
+pub use evaluate::FurtherArgs;
 use ferrotune_bert::presets::{self, Preset};
 pub use settings::*;
 pub use split::SplitArgs;
@@ -154,6 +156,9 @@ pub struct EvaluateArgs {
     /// Show the N rows that were predicted wrong with the highest loss (classification and binary).
     #[arg(long, value_name = "N")]
     pub mistakes: Option<usize>,
+    /// What is shown besides of classification and binary.
+    #[command(flatten)]
+    pub further: FurtherArgs,
     /// Tokens of a row at most [default: what the model was trained with, else 128].
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,

@@ -4,10 +4,10 @@ use crate::args::{BaselinesName, LongTextsName, TaskName, TrainSettings};
 use crate::audit;
 use crate::baselines::{Baselines, Encoder, class_names};
 use crate::exit::{Failure, MODEL};
-use crate::settings::{self, Resolved};
+use crate::settings::{self, PartOfRows, Resolved};
 use crate::{held_out, task};
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{Columns, Encoded, Need, Part, Source, Table, Tokenizer};
+use ferrotune_data::{Columns, Encoded, Need, Part, Source, Table, Tokenizer, subset};
 use ferrotune_tensor::Backend;
 use ferrotune_train::baselines::ClassRows;
 use ferrotune_train::model::Split;
@@ -82,6 +82,12 @@ impl<B: Backend> Data<B> {
         // After the task has seen the labels of all rows: one that is only in the rows held out is an output too.
         let taken = resolved.held_out.map(|asked| held_out::take(&mut train, need, asked)).transpose()?;
         let held_out = taken.as_ref().map(|table| table.rows.len());
+        if let Some(PartOfRows { share, seed }) = resolved.part {
+            let all = train.rows.len();
+            train = train.take_out(&subset(&train.rows, need, share, seed));
+            let rows = train.rows.len();
+            eprintln!("part       {rows} of {all} training rows are learned from (--train-share {share}, seed {seed})");
+        }
         let (validation, train_rows) = (validation.or(taken), train.rows.len());
         let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?.with_long_texts(resolved.long_texts.into());
         check_vocabulary(&tokenizer, config, model)?;

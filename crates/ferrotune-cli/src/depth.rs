@@ -1,6 +1,7 @@
 //! What `evaluate` shows of a classifier besides the report: agreement, ranking, calibration, intervals and the worst mistakes, as text and as
 //! JSON. It computes none of them.
 
+use crate::evaluation::Neighbour;
 use ferrotune_data::Row;
 use ferrotune_train::metrics::{
     BINS, ClassificationDetail, Classified, ConfusedPair, Interval, Intervals, MeanOfClasses, Mistake, RESAMPLES,
@@ -8,8 +9,6 @@ use ferrotune_train::metrics::{
 use serde::Serialize;
 use std::fmt::Write;
 
-/// The draws of the intervals are the same in every run.
-const SEED: u64 = 0;
 /// Characters that are shown of a text.
 const SHOWN: usize = 100;
 
@@ -35,11 +34,14 @@ struct Wrong {
     label_probability: f64,
     predicted: String,
     probability: f64,
+    /// The training rows that are nearest to it, where these were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nearest: Vec<Neighbour>,
 }
 
 impl Depth {
-    /// Of what a classifier said of these rows, with its worst mistakes if a number of them is given.
-    pub fn new(classified: &Classified, rows: &[Row], mistakes: Option<usize>) -> Depth {
+    /// Of what a classifier said of these rows, with its worst mistakes if a number of them is given. `seed` determines the draws of the intervals.
+    pub fn new(classified: &Classified, rows: &[Row], mistakes: Option<usize>, seed: u64) -> Depth {
         let wrong = |mistake: Mistake| Wrong {
             line: rows[mistake.row].line,
             text: cut(&rows[mistake.row].text),
@@ -48,13 +50,21 @@ impl Depth {
             label_probability: mistake.label_probability,
             predicted: classified.names[mistake.predicted].clone(),
             probability: mistake.probability,
+            nearest: Vec::new(),
         };
         Depth {
             detail: classified.detail(),
-            intervals: Intervals::of(classified, SEED),
+            intervals: Intervals::of(classified, seed),
             mistakes: mistakes.map(|most| classified.mistakes(most).into_iter().map(wrong).collect()),
             classes: classified.names.len(),
         }
+    }
+
+    /// With the training rows that are nearest to each of the mistakes, in their order.
+    pub fn with_nearest(mut self, nearest: Vec<Vec<Neighbour>>) -> Depth {
+        let mistakes = self.mistakes.iter_mut().flatten();
+        mistakes.zip(nearest).for_each(|(wrong, nearest)| wrong.nearest = nearest);
+        self
     }
 
     /// As lines and tables.
@@ -129,6 +139,10 @@ impl Depth {
             for part in std::iter::once(&wrong.text).chain(&wrong.text_b) {
                 let _ = writeln!(text, "    {part}");
             }
+            for Neighbour { line, label, similarity, text: near, text_b } in &wrong.nearest {
+                let near = std::iter::once(near).chain(text_b).map(String::as_str).collect::<Vec<_>>().join(" | ");
+                let _ = writeln!(text, "      near {similarity:.3}, training line {line}, {label}: {near}");
+            }
         }
         if mistakes.is_empty() {
             text.push_str("none\n");
@@ -169,7 +183,7 @@ mod tests {
             predictions: predictions.to_vec(),
             probabilities: probabilities.concat(),
         };
-        Depth::new(&classified, &rows, mistakes)
+        Depth::new(&classified, &rows, mistakes, 0)
     }
 
     const GIVEN: [[f64; 3]; 4] = [[0.5, 0.25, 0.25], [0.75, 0.125, 0.125], [0.25, 0.0, 0.75], [0.5, 0.25, 0.25]];

@@ -10,6 +10,7 @@ mod commands;
 mod data;
 mod depth;
 mod device;
+mod evaluation;
 mod exit;
 mod fingerprint;
 mod held_out;

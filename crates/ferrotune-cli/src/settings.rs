@@ -34,6 +34,8 @@ pub struct Resolved {
     pub train: PathBuf,
     /// Training rows that are held out as validation rows, where none are named.
     pub held_out: Option<HeldOut>,
+    /// The training rows that are learned from, where these are not all.
+    pub part: Option<PartOfRows>,
     /// Run folder.
     pub output: PathBuf,
     /// Row length limit.
@@ -79,6 +81,15 @@ pub struct HeldOut {
     pub seed: u64,
     /// The flag that says the share.
     pub flag: &'static str,
+}
+
+/// Which training rows are learned from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PartOfRows {
+    /// Their share, above 0.
+    pub share: f64,
+    /// Which rows they are.
+    pub seed: u64,
 }
 
 /// The share of the training rows that is held out unless another is said.
@@ -183,6 +194,9 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         let share = *s.validation_share.get_or_insert(VALIDATION_SHARE);
         s.validation_seed = s.validation_seed.or(s.seed).filter(|_| share > 0.0);
     }
+    if s.train_share.is_some() || s.learning_curve.is_some() {
+        s.train_share_seed = s.train_share_seed.or(s.seed);
+    }
     s
 }
 
@@ -207,6 +221,27 @@ pub fn held_out(s: &TrainSettings) -> Result<Option<HeldOut>, Failure> {
     within(flag, share, (0.0..=0.5).contains(&share), "between 0 (none) and 0.5")?;
     let seed = s.validation_seed.or(s.seed).unwrap_or_default();
     Ok((share > 0.0).then_some(HeldOut { share, seed, flag }))
+}
+
+/// The training rows that are learned from under these settings.
+fn part_of_rows(s: &TrainSettings) -> Result<Option<PartOfRows>, Failure> {
+    if s.learning_curve.is_some() {
+        for (flag, said) in [("train-share", s.train_share.is_some()), ("seeds", s.seeds.is_some())] {
+            if said {
+                return Err(usage(format!("--learning-curve trains with several shares of the rows, one seed each; leave --{flag} out")));
+            }
+        }
+        return Ok(None);
+    }
+    let Some(share) = s.train_share else {
+        return match s.train_share_seed {
+            Some(_) => Err(usage("--train-share-seed belongs to --train-share or --learning-curve")),
+            None => Ok(None),
+        };
+    };
+    within("train-share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
+    let seed = s.train_share_seed.or(s.seed).unwrap_or_default();
+    Ok((share < 1.0).then_some(PartOfRows { share, seed }))
 }
 
 fn takes_minimum(schedule: Option<ScheduleName>) -> bool {
@@ -270,6 +305,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             ));
         }
     }
+    let part = part_of_rows(&s)?;
     let held_out = held_out(&s)?;
     let validated = s.validation.is_some() || held_out.is_some();
     if s.patience.is_some() && !validated {
@@ -288,6 +324,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         model,
         train,
         held_out,
+        part,
         output,
         max_length,
         long_texts: s.long_texts.unwrap_or(LongTextsName::Head),
@@ -436,6 +473,11 @@ mod tests {
             ("on-degenerate = 'stop'", "f.toml: unknown variant"),
             ("seeds = 1", "--seeds is 1; it must be between 2 and 1000"),
             ("seeds = 3\non-degenerate = 'restart'", "--on-degenerate restart goes on with the next seed"),
+            ("train-share = 0", "--train-share is 0; it must be above 0 and at most 1"),
+            ("train-share = nan", "--train-share is NaN"),
+            ("train-share-seed = 1", "--train-share-seed belongs to --train-share"),
+            ("learning-curve = '50,100'\ntrain-share = 0.5", "--learning-curve trains with several shares of the rows"),
+            ("learning-curve = '50,100'\nseeds = 2", "--learning-curve trains with several shares of the rows"),
             ("l2-sp = -1", "--l2-sp is -1; it must be between 0 and 1000"),
             ("l2-sp = 0.1\nlora-rank = 4", "--l2-sp pulls pretrained weights back, and with --lora-rank"),
             ("l2-sp = 0.1\nbitfit = 'on'", "--l2-sp pulls pretrained weights back, and with --bitfit"),

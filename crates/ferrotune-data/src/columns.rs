@@ -74,6 +74,16 @@ impl Columns {
     }
 }
 
+/// Which of the headers has this name.
+pub(crate) fn place_of(file: &str, headers: &[String], name: &str) -> Result<usize, DataError> {
+    headers.iter().position(|header| header == name).ok_or_else(|| DataError::MissingColumn {
+        file: file.to_owned(),
+        column: name.to_owned(),
+        columns: listed(headers.iter().map(String::as_str)),
+        nearest: nearest(name, headers.iter().map(String::as_str)),
+    })
+}
+
 /// Whether this is the usual name of one text of a pair.
 fn is_half(name: &str) -> bool {
     name == "text_a" || name == "text_b"

@@ -28,7 +28,7 @@ pub fn hold_out(rows: &[Row], need: Need, share: f64, seed: u64) -> Result<Vec<b
 }
 
 /// The class of each row by number, from 0 in the order of their first rows; rows without a label are one class.
-fn classes(rows: &[Row], need: Need) -> Vec<usize> {
+pub(crate) fn classes(rows: &[Row], need: Need) -> Vec<usize> {
     let names: Vec<Vec<&str>> = rows.iter().map(|row| names(row, need)).collect();
     let mut counts: HashMap<&str, usize> = HashMap::new();
     names.iter().flatten().for_each(|name| *counts.entry(name).or_insert(0) += 1);

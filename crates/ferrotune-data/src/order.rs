@@ -6,6 +6,9 @@ const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Keeps the streams of resampling apart from those of shuffling.
 const RESAMPLING: u64 = 1;
 
+/// Keeps those of coins apart from both.
+const TOSSING: u64 = 2;
+
 /// The SplitMix64 output function: a bijection of 64 bits that leaves no visible pattern.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -80,6 +83,12 @@ pub fn balanced(classes: &[u32], seed: u64, epoch: u64) -> Vec<usize> {
 pub fn resampled(rows: usize, seed: u64, number: u64) -> impl Iterator<Item = usize> {
     let mut random = Random::of(seed, &[number, RESAMPLING]);
     (0..rows).map(move |_| random.below(rows as u64) as usize)
+}
+
+/// So many tosses of a fair coin. A pure function of its arguments, as [`shuffled`], with a stream of its own.
+pub fn coins(count: usize, seed: u64, number: u64) -> impl Iterator<Item = bool> {
+    let mut random = Random::of(seed, &[number, TOSSING]);
+    (0..count).map(move |_| random.below(2) == 1)
 }
 
 /// The rows of each batch in turn; the last may be smaller.

@@ -1,7 +1,8 @@
 //! [`Records`]: a whole file with the bytes of each row, to be written again in parts without a change (as text, where it is compressed).
 //! It knows nothing of what the parts are.
 
-use crate::names::{listed, nearest};
+use crate::columns::place_of;
+use crate::names::listed;
 use crate::{Columns, DataError, Need, Opened, Table, open, stream_with};
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -38,15 +39,7 @@ impl Records {
             return Err(DataError::of_stream(&file, lines, source));
         }
         let mut reader = stream_with(bytes.as_slice(), &file, format, columns, need)?;
-        let headers = reader.headers();
-        let missing = |name: &str| DataError::MissingColumn {
-            file: file.clone(),
-            column: name.to_owned(),
-            columns: listed(headers.iter().map(String::as_str)),
-            nearest: nearest(name, headers.iter().map(String::as_str)),
-        };
-        let place = |name| headers.iter().position(|header| header == name).ok_or_else(|| missing(name));
-        let place = kept.map(place).transpose()?;
+        let place = kept.map(|name| place_of(&file, reader.headers(), name)).transpose()?;
         let head = 0..as_place(reader.head()).end;
         let (mut rows, mut spans, mut column) = (Vec::new(), Vec::new(), place.map(|_| Vec::new()));
         while let Some(row) = reader.next() {

@@ -4,7 +4,7 @@
 use crate::names::listed;
 use crate::open::{Opened, open, without_compression};
 use crate::reader::stream_headers;
-use crate::table::read_opened;
+use crate::table::{read_keeping, read_opened};
 use crate::{Columns, DataError, Format, Need, Table};
 use std::fs;
 use std::io::Read;
@@ -114,6 +114,20 @@ impl Source {
     /// As [`read_table_with`](crate::read_table_with).
     pub fn read(&self, columns: Option<&Columns>, need: Need) -> Result<Table, DataError> {
         read_opened(self.open()?, &self.name, columns, need)
+    }
+
+    /// The rows, and of each column that is named in `kept` its fields, one for each row; of JSON Lines as the text that a table would have, with
+    /// nothing for null and for a missing key.
+    ///
+    /// # Errors
+    /// As [`Source::read`]; no such column.
+    pub fn read_keeping(
+        &self,
+        columns: Option<&Columns>,
+        need: Need,
+        kept: &[String],
+    ) -> Result<(Table, Vec<Vec<String>>), DataError> {
+        read_keeping(self.open()?, &self.name, columns, need, kept)
     }
 
     /// The names of the columns.

@@ -1,6 +1,7 @@
 //! [`Table`]: a whole data file in memory, and what a row, a format and a reader's need are.
 //! It knows nothing of tokens or of how records are parsed.
 
+use crate::columns::place_of;
 use crate::open::{Opened, has_extension, open, without_compression};
 use crate::reader::stream_headers;
 use crate::{Columns, DataError, stream_with};
@@ -160,12 +161,31 @@ pub(crate) fn read_opened(
     columns: Option<&Columns>,
     need: Need,
 ) -> Result<Table, DataError> {
-    let mut reader = stream_with(opened.reader, &path.display().to_string(), opened.format, columns, need)?;
-    let rows = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
-    if rows.is_empty() {
-        return Err(DataError::NoRows { file: path.display().to_string() });
+    Ok(read_keeping(opened, path, columns, need, &[])?.0)
+}
+
+/// The same, and of each column that is named in `kept` its fields, one for each row.
+pub(crate) fn read_keeping(
+    opened: Opened,
+    path: &Path,
+    columns: Option<&Columns>,
+    need: Need,
+    kept: &[String],
+) -> Result<(Table, Vec<Vec<String>>), DataError> {
+    let file = path.display().to_string();
+    let mut reader = stream_with(opened.reader, &file, opened.format, columns, need)?;
+    let places = kept.iter().map(|name| place_of(&file, reader.headers(), name)).collect::<Result<Vec<_>, _>>()?;
+    let (mut rows, mut fields) = (Vec::new(), vec![Vec::new(); kept.len()]);
+    while let Some(row) = reader.next() {
+        rows.push(row?);
+        for (fields, &place) in fields.iter_mut().zip(&places) {
+            fields.push(reader.fields()[place].clone());
+        }
     }
-    Ok(Table { path: path.to_owned(), pair: reader.pair(), rows })
+    if rows.is_empty() {
+        return Err(DataError::NoRows { file });
+    }
+    Ok((Table { path: path.to_owned(), pair: reader.pair(), rows }, fields))
 }
 
 /// The names of a file's columns, whatever they are; for JSON Lines the keys of the first object.

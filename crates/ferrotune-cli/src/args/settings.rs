@@ -96,6 +96,13 @@ pub struct TrainSettings {
     /// Folder for the run: best/ (the model), results.json, metrics.jsonl, checkpoints/.
     #[arg(long, value_name = "DIR", help_heading = "Data and model")]
     pub output: Option<PathBuf>,
+    /// Learn from this share of the training rows alone, after validation rows are held out: by class, each share part of every larger one
+    /// [default: 1].
+    #[arg(long, value_name = "SHARE", help_heading = "Data and model")]
+    pub train_share: Option<f64>,
+    /// Which rows that are [default: --seed].
+    #[arg(long, value_name = "N", help_heading = "Data and model")]
+    pub train_share_seed: Option<u64>,
     /// Column of the text [default: text, or text_a; tokens for tokens].
     #[arg(long, value_name = "NAME", help_heading = "Data and model")]
     pub text_column: Option<String>,
@@ -261,6 +268,10 @@ pub struct TrainSettings {
     /// Train this many times, from this many seeds in a row, each in a folder seed-N of --output; says mean and spread of what was measured.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seeds: Option<u64>,
+    /// Train once with each of these percentages of the training rows, each in a folder rows-P of --output, and say whether more rows
+    /// would help; without a value with 12.5,25,50,100.
+    #[arg(long, value_name = "PERCENTAGES", num_args = 0..=1, default_missing_value = "12.5,25,50,100", help_heading = "Run")]
+    pub learning_curve: Option<String>,
     /// What to do once training has learned one answer for all rows: warn and go on, or restart with the next seed, at most 3 times
     /// [default: warn].
     #[arg(long, value_enum, help_heading = "Run")]

@@ -5,7 +5,8 @@ use crate::args::{EvaluateArgs, LongTextsName};
 use crate::data::{check_vocabulary, cut};
 use crate::depth::Depth;
 use crate::device::{Machine, Work, device};
-use crate::exit::{Failure, usage};
+use crate::evaluation::{self, Evaluated, Further, nearest};
+use crate::exit::Failure;
 use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::{inputs, report, settings};
@@ -24,6 +25,8 @@ struct Evaluation<'a> {
     report: &'a Report,
     #[serde(flatten)]
     depth: Option<&'a Depth>,
+    #[serde(flatten)]
+    further: Option<&'a Further>,
 }
 
 /// Runs the command.
@@ -45,13 +48,11 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     let loaded = pretrained::load(backend, &folder, Head::Stored)?;
     let notes = Notes::read(&folder)?;
     let task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
-    if args.mistakes.is_some() && !matches!(task.name(), "classification" | "binary") {
-        let name = task.name();
-        return Err(usage(format!("--mistakes shows rows with one class each; the task of this model is {name}")));
-    }
+    evaluation::check(args, task.name())?;
     let columns =
         settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, task.need());
-    let table = inputs::measured(&args.data)?.read(columns.as_ref(), task.need())?;
+    let source = inputs::measured(&args.data)?;
+    let (table, fields) = source.read_keeping(columns.as_ref(), task.need(), &args.further.slice_by)?;
     let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
     let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
     let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
@@ -64,9 +65,22 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     let logits = on_pool(|| logits(backend, &model, &loaded.params, pool, &split.encoded, None))?;
     let targets = split.row_targets();
     let result = task.report(&logits, &targets);
-    let depth = task.classified(&logits, &targets).map(|said| Depth::new(&said, &table.rows, args.mistakes));
+    let classified = task.classified(&logits, &targets);
+    let (mut depth, mut further) = (None, None);
+    if let Some(classified) = &classified {
+        let (columns, fields) = (columns.as_ref(), fields.as_slice());
+        let evaluated =
+            Evaluated { args, folder: &folder, tokenizer: &tokenizer, table: &table, columns, fields, classified };
+        let mut shown = Depth::new(classified, &table.rows, args.mistakes, args.further.seed);
+        if let (Some(train), Some(most)) = (&args.further.nearest, args.mistakes) {
+            let mistakes: Vec<usize> = classified.mistakes(most).iter().map(|mistake| mistake.row).collect();
+            shown = shown.with_nearest(nearest(backend, &evaluated, train, &mistakes)?);
+        }
+        depth = Some(shown);
+        further = Some(Further::of(backend, &evaluated)?);
+    }
     if args.json {
-        let evaluation = Evaluation { report: &result, depth: depth.as_ref() };
+        let evaluation = Evaluation { report: &result, depth: depth.as_ref(), further: further.as_ref() };
         println!("{}", serde_json::to_string_pretty(&evaluation).expect("a report is plain numbers"));
     } else {
         if let Some(cut) = cut(&split.encoded, limit, long_texts) {
@@ -74,6 +88,10 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
         }
         println!("{}", report::text("result", &result));
         depth.iter().for_each(|depth| println!("{}", depth.text()));
+        further.iter().for_each(|further| print!("{}", further.text()));
+    }
+    if let Some(warning) = further.as_ref().and_then(Further::warning) {
+        eprintln!("warning: {warning}");
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod fetch;
 pub mod info;
 pub mod init;
+mod learning_curve;
 pub mod predict;
 pub mod pretrain;
 mod seeds;

@@ -1,9 +1,8 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
 use super::attempt::{Course, Ready, Rows};
-use super::seeds;
 use super::start::Start;
-use super::{on_pool, use_threads};
+use super::{learning_curve, on_pool, seeds, use_threads};
 use crate::args::TrainArgs;
 use crate::baselines::Beside;
 use crate::card::Card;
@@ -40,9 +39,11 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
     for line in recipe.iter().flat_map(|recipe| recipe.lines(&resolved.settings)) {
         eprintln!("recipe     {line}");
     }
-    match resolved.settings.seeds {
-        None => one(resolved, args.earlier.resume, args.earlier.overwrite, &stop).map(drop),
-        Some(count) => seeds::run(&resolved, count, args.earlier.resume, args.earlier.overwrite, &stop),
+    let (resume, overwrite) = (args.earlier.resume, args.earlier.overwrite);
+    match (resolved.settings.seeds, &resolved.settings.learning_curve) {
+        (Some(count), _) => seeds::run(&resolved, count, resume, overwrite, &stop),
+        (None, Some(shares)) => learning_curve::run(&resolved, shares, resume, overwrite, &stop),
+        (None, None) => one(resolved, resume, overwrite, &stop).map(drop),
     }
 }
 
@@ -54,6 +55,10 @@ pub(super) struct Finished {
     pub split: Option<&'static str>,
     /// Their metrics.
     pub summary: Option<Summary>,
+    /// What was said of each of them, where they have one class each.
+    pub said: Option<Classified>,
+    /// Training rows that were learned from.
+    pub train_rows: usize,
 }
 
 impl Finished {
@@ -157,16 +162,19 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
     pretrained::save(backend, &best, &saved_config, model.kind(), task.labels(), params, Some(model_folder), true)?;
     Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
-    let mut measure = |split: &Split| -> Result<(Report, Option<Classified>), Failure> {
-        let scores = on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None))?;
-        let targets = split.row_targets();
-        Ok((task.report(&scores, &targets), task.classified(&scores, &targets)))
-    };
-    let (test, mut said) = data.test.as_ref().map(&mut measure).transpose()?.unzip();
-    if let (Some(_), None, Some(split)) = (&data.baselines, &data.test, &data.validation) {
-        said = Some(measure(split)?.1);
+    let mut scores = |split: &Split| on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None));
+    // What the model says of the rows that are looked at: test rows, else validation rows.
+    let mut looked_at = None;
+    let mut test = None;
+    if let Some(split) = &data.test {
+        let scores = scores(split)?;
+        test = Some(task.report(&scores, &split.row_targets()));
+        looked_at = Some((split, scores));
+    } else if let Some(split) = &data.validation {
+        looked_at = Some((split, scores(split)?));
     }
-    let beside = data.baselines.as_ref().zip(said.flatten()).map(|(baselines, said)| baselines.beside(&said));
+    let said = looked_at.as_ref().and_then(|(split, scores)| task.classified(scores, &split.row_targets()));
+    let beside = data.baselines.as_ref().zip(said.as_ref()).map(|(baselines, said)| baselines.beside(said));
     let reports = Reports {
         validation: outcome.validation.as_ref(),
         fitted,
@@ -192,7 +200,14 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
     let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
     let (split, summary) = measured.unzip();
-    Ok(Finished { folder: resolved.output, seed: resolved.numbers.seed, split, summary })
+    Ok(Finished {
+        folder: resolved.output,
+        seed: resolved.numbers.seed,
+        split,
+        summary,
+        said,
+        train_rows: data.train_rows,
+    })
 }
 
 /// `--on-degenerate restart` must have something that it can go by.

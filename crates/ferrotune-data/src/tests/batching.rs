@@ -1,6 +1,6 @@
 //! Order, batches, and the ragged gather.
 
-use crate::{Batch, Encoded, balanced, batches, resampled, shuffled};
+use crate::{Batch, Encoded, balanced, batches, coins, resampled, shuffled};
 
 fn check(rows: usize, seed: u64, epoch: u64, expected: &[usize]) {
     assert_eq!(shuffled(rows, seed, epoch), expected, "rows {rows}, seed {seed}, epoch {epoch}");
@@ -81,6 +81,12 @@ fn resampling_draws_with_replacement_and_without_preference() {
     let share = left_out as f64 / (rows as u64 * samples) as f64;
     assert!((share - 0.98_f64.powi(50)).abs() < 0.01, "{share}");
     assert_eq!(resampled(0, 7, 0).count(), 0);
+    let tossed: Vec<bool> = coins(400, 7, 3).collect();
+    let heads = tossed.iter().filter(|&&heads| heads).count();
+    // Four deviations of 400 fair coins are 40.
+    assert!(heads.abs_diff(200) <= 40 && tossed.len() == 400, "{heads} of {}", tossed.len());
+    assert_eq!(tossed, coins(400, 7, 3).collect::<Vec<_>>());
+    assert!(tossed != coins(400, 8, 3).collect::<Vec<_>>() && tossed != coins(400, 7, 4).collect::<Vec<_>>());
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Intervals {
 }
 
 /// The interval between the percentiles of [`RESAMPLES`] figures.
-fn percentiles(mut figures: Vec<f64>) -> Interval {
+pub(super) fn percentiles(mut figures: Vec<f64>) -> Interval {
     figures.sort_by(f64::total_cmp);
     Interval { low: figures[CUT - 1], high: figures[RESAMPLES - CUT - 1] }
 }

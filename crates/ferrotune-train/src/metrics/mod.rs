@@ -1,26 +1,35 @@
 //! What an evaluation measured: one report for each kind of task, the names of the metrics, and a summary that fits on a line. Must
 //! not know models, batches or files.
 
+mod assignment;
 mod bootstrap;
 mod calibration;
 mod classification;
 mod detail;
 mod entities;
+mod exact;
 mod masked;
 mod mistakes;
 mod multi_label;
+mod paired;
 mod ranking;
 mod regression;
+mod slices;
+mod tally;
 
+pub use assignment::{Renamed, SwappedNames};
 pub use bootstrap::{Interval, Intervals, RESAMPLES};
 pub use calibration::{BINS, ReliabilityBin};
 pub use classification::{ClassMetrics, ClassificationReport, ConfusedPair, Confusion};
 pub use detail::{ClassRanking, ClassificationDetail, Classified, MeanOfClasses};
 pub use entities::{Entity, EntityCounts, EntityReport, entities};
+pub use exact::{fisher, holm, mcnemar, wilson};
 pub use masked::MaskedReport;
 pub use mistakes::Mistake;
 pub use multi_label::{LabelCounts, MultiLabelReport};
+pub use paired::{Compared, PERMUTATIONS, Paired, paired};
 pub use regression::RegressionReport;
+pub use slices::{Against, FEWEST_RESAMPLED, LEVEL, Slice, quantiles};
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
