@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod advice;
+pub mod calibration;
 pub mod error;
 pub mod evaluate;
 pub mod events;

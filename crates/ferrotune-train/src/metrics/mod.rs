@@ -14,6 +14,7 @@ mod regression;
 
 pub use bootstrap::{Interval, Intervals, RESAMPLES};
 pub use calibration::{BINS, ReliabilityBin};
+pub(crate) use calibration::{calibration_error, reliability};
 pub use classification::{ClassMetrics, ClassificationReport, ConfusedPair, Confusion};
 pub use detail::{ClassRanking, ClassificationDetail, Classified, MeanOfClasses};
 pub use entities::{Entity, EntityCounts, EntityReport, entities};
