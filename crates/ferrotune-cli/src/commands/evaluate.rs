@@ -2,6 +2,7 @@
 
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{EvaluateArgs, LongTextsName};
+use crate::confidence::Confidence;
 use crate::data::{check_vocabulary, cut};
 use crate::depth::Depth;
 use crate::device::{Machine, Work, device};
@@ -24,6 +25,8 @@ struct Evaluation<'a> {
     report: &'a Report,
     #[serde(flatten)]
     depth: Option<&'a Depth>,
+    #[serde(flatten)]
+    confidence: Option<&'a Confidence>,
 }
 
 /// Runs the command.
@@ -65,8 +68,9 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     let targets = split.row_targets();
     let result = task.report(&logits, &targets);
     let depth = task.classified(&logits, &targets).map(|said| Depth::new(&said, &table.rows, args.mistakes));
+    let confidence = Confidence::of(task.as_ref(), &logits, &targets, notes.calibration.as_ref());
     if args.json {
-        let evaluation = Evaluation { report: &result, depth: depth.as_ref() };
+        let evaluation = Evaluation { report: &result, depth: depth.as_ref(), confidence: confidence.as_ref() };
         println!("{}", serde_json::to_string_pretty(&evaluation).expect("a report is plain numbers"));
     } else {
         if let Some(cut) = cut(&split.encoded, limit, long_texts) {
@@ -74,6 +78,7 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
         }
         println!("{}", report::text("result", &result));
         depth.iter().for_each(|depth| println!("{}", depth.text()));
+        confidence.iter().for_each(|confidence| println!("{}", confidence.text()));
     }
     Ok(())
 }

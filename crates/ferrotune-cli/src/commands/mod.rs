@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod audit;
+pub mod calibrate;
 pub mod devices;
 pub mod evaluate;
 pub mod fetch;
@@ -9,9 +10,12 @@ pub mod info;
 pub mod init;
 pub mod predict;
 pub mod pretrain;
+pub mod replay;
 mod seeds;
 pub mod split;
 mod start;
+#[cfg(test)]
+mod tiny;
 pub mod train;
 
 use crate::exit::{Failure, usage};

@@ -5,6 +5,7 @@ use super::seeds;
 use super::start::Start;
 use super::{on_pool, use_threads};
 use crate::args::TrainArgs;
+use crate::calibrated::AtEnd;
 use crate::card::Card;
 use crate::data::Data;
 use crate::device::{Machine, Work};
@@ -12,14 +13,15 @@ use crate::exit::{Failure, usage};
 use crate::model::{BertClassifier, head_kind};
 use crate::notes::Notes;
 use crate::recipes::Recipe;
-use crate::run_folder::{ADAPTER, BEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
+use crate::run_folder::{ADAPTER, BEST, MANIFEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
 use crate::settings::{Resolved, resolve, said};
-use crate::{fingerprint, hub, inputs, memory, report, task};
+use crate::sums::Sums;
+use crate::{fingerprint, hub, inputs, manifest, memory, report, task};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::advice::{Advice, Facts, advise};
-use ferrotune_train::evaluate::{evaluate, logits};
+use ferrotune_train::evaluate::logits;
 use ferrotune_train::metrics::{Report, Summary};
 use ferrotune_train::trainer::Outcome;
 use serde_json::json;
@@ -97,7 +99,8 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     resolved.numbers.metric = task::metric(data.task.name(), data.task.metrics(), resolved.settings.metric)?;
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
     check_restarts(&resolved, &data)?;
-    let fingerprint = fingerprint::of(&resolved, model_folder, &backend.processor())?;
+    let sums = Sums::of(&resolved, model_folder)?;
+    let fingerprint = fingerprint::of(&resolved, &sums, &backend.processor());
 
     let kind = head_kind(data.task.unit());
     let ready = |resolved: &Resolved, data: &Data<B>| {
@@ -119,6 +122,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         warnings: &data.audit,
     };
     // A run that began again may have no checkpoint yet.
+    let resumed = resume;
     let mut resume = resume && (restarts == 0 || has_checkpoints(&resolved.output));
     let (mut loaded, outcome) = loop {
         // The last attempt goes to its end, whatever comes of it.
@@ -145,20 +149,29 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         lora::merge(backend, params, spec);
     }
     let mut fitted = None;
-    if let (Some(split), true) = (&data.validation, data.task.fits()) {
+    let mut calibration = AtEnd::nothing();
+    if let (Some(split), true) = (&data.validation, data.task.fits() || data.task.temperature().is_some()) {
         let scores = on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None))?;
         let targets = split.row_targets();
         data.task.fit(&scores, &targets);
-        fitted = Some(data.task.report(&scores, &targets));
+        calibration = AtEnd::fit(data.task.as_mut(), &scores, &targets);
+        fitted = data.task.fits().then(|| data.task.report(&scores, &targets));
     }
     let task = data.task.as_ref();
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
     pretrained::save(backend, &best, &saved_config, model.kind(), task.labels(), params, Some(model_folder), true)?;
-    Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
-    let measure = |split| on_pool(|| evaluate(backend, &classifier, params, &mut pool, split, task, None));
-    let test = data.test.as_ref().map(measure).transpose()?;
-    let reports =
-        Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
+    let mut notes = Notes::of(resolved.max_length, resolved.long_texts, task);
+    notes.calibration = calibration.note();
+    notes.write(&best)?;
+    let mut test = None;
+    if let Some(split) = &data.test {
+        let scores = on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None))?;
+        let targets = split.row_targets();
+        test = Some(task.report(&scores, &targets));
+        calibration.test = calibration.on(task, &scores, &targets);
+    }
+    let advice = advice(&resolved, &data, &outcome);
+    let reports = Reports { validation: outcome.validation.as_ref(), fitted, test, calibration, advice };
     folder.write_results(&results(&resolved, folder.restarts(), &data, &outcome, &reports))?;
     let from_hub = start.model.source != hub::Source::Folder;
     let card = Card {
@@ -173,6 +186,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         test: reports.test.as_ref(),
     };
     card.write(&best)?;
+    manifest::write(&resolved, sums, &backend.processor(), &folder, resumed)?;
     finish(&outcome, &reports, folder.path());
     let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
     let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
@@ -215,6 +229,7 @@ struct Reports<'a> {
     /// The same with what the task learned from these rows afterwards: better than it would be on others.
     fitted: Option<Report>,
     test: Option<Report>,
+    calibration: AtEnd,
     advice: Vec<Advice>,
 }
 
@@ -245,6 +260,7 @@ fn results<B: Backend>(
         "held_out_rows": data.held_out,
         "validation_fitted": reports.fitted,
         "test": reports.test,
+        "calibration": reports.calibration.to_json(),
         "best_epoch": outcome.best_epoch,
         "epochs": outcome.epochs,
         "advice": reports.advice,
@@ -286,6 +302,7 @@ fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
     if let Some(test) = &reports.test {
         println!("{}", report::text("test", test));
     }
+    reports.calibration.lines().iter().for_each(|line| println!("{line}"));
     for Advice { rule, message } in &reports.advice {
         println!("advice     {rule}: {message}");
     }
@@ -295,4 +312,5 @@ fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
     }
     println!("results    {}", folder.join("results.json").display());
     println!("log        {}", folder.join("metrics.jsonl").display());
+    println!("manifest   {}", folder.join(MANIFEST).display());
 }

@@ -191,7 +191,8 @@ impl Scored<'_> {
         let promises = self.promises(temperature);
         let finite = promises.iter().all(|(probability, _)| probability.is_finite());
         let error = if finite { calibration_error(&reliability(promises.into_iter())) } else { None };
-        let log_loss = if self.is_finite() { self.sum(1.0 / temperature).value / self.terms() as f64 } else { f64::NAN };
+        let log_loss =
+            if self.is_finite() { self.sum(1.0 / temperature).value / self.terms() as f64 } else { f64::NAN };
         Quality { log_loss, calibration_error: error }
     }
 }

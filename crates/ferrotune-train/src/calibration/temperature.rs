@@ -34,7 +34,9 @@ pub enum NoFit {
     #[error("the model gives scores that are not finite numbers: no temperature makes probabilities of them")]
     NotFinite,
     /// The loss has its lowest value at temperature 0.
-    #[error("all {0} rows are predicted right, so that they would be most likely at temperature 0: probabilities stay as the model gives them")]
+    #[error(
+        "all {0} rows are predicted right, so that they would be most likely at temperature 0: probabilities stay as the model gives them"
+    )]
     AllRight(usize),
 }
 
@@ -84,9 +86,9 @@ pub fn fit(rows: &Scored<'_>) -> Result<Fit, NoFit> {
         // Within rounding of 1, on its worse side.
         inverse = 1.0;
     }
-    let (slopes, curvature) = rows.losses(inverse).fold((0.0, 0.0), |(slopes, curvature), loss| {
-        (slopes + loss.slope * loss.slope, curvature + loss.curvature)
-    });
+    let (slopes, curvature) = rows
+        .losses(inverse)
+        .fold((0.0, 0.0), |(slopes, curvature), loss| (slopes + loss.slope * loss.slope, curvature + loss.curvature));
     let temperature = 1.0 / inverse;
     // Of the inverse temperature, and by the delta method of the temperature.
     let standard_error = temperature * temperature * slopes.sqrt() / curvature;

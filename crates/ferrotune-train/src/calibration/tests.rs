@@ -83,7 +83,11 @@ fn check_choice(what: &str, got: Result<Abstention, Unreachable>, want: &Value) 
     match got {
         Err(_) => assert!(want.is_null(), "{what}: nothing, expected {want}"),
         Ok(found) => {
-            assert_eq!((found.below, found.answered), (want["below"].as_f64().unwrap(), want["answered"].as_u64().unwrap()), "{what}");
+            assert_eq!(
+                (found.below, found.answered),
+                (want["below"].as_f64().unwrap(), want["answered"].as_u64().unwrap()),
+                "{what}"
+            );
             match found.accuracy_at_least {
                 Some(limit) => near(what, limit, &want["accuracy_at_least"], 1e-9),
                 None => near(what, found.accuracy.unwrap(), &want["accuracy"], 1e-12),
@@ -106,7 +110,11 @@ fn selective_figures_and_thresholds_are_those_of_trying_all() {
         let RiskCoverage { area, points } = ranked.risk_coverage();
         near(name, area, &case["area"], 1e-12);
         for (point, want) in points.iter().zip(case["points"].as_array().unwrap()) {
-            assert_eq!((point.rows, point.confidence), (want["rows"].as_u64().unwrap(), want["confidence"].as_f64().unwrap()), "{name}");
+            assert_eq!(
+                (point.rows, point.confidence),
+                (want["rows"].as_u64().unwrap(), want["confidence"].as_f64().unwrap()),
+                "{name}"
+            );
             near(name, point.accuracy, &want["accuracy"], 1e-12);
         }
         for choice in case["choices"].as_array().unwrap() {
@@ -151,7 +159,10 @@ fn the_loss_is_never_worse_and_no_other_temperature_is_better() {
                 assert!(loss(temperature) <= loss(1.0), "round {round}: {temperature}");
                 for other in [temperature * 0.999, temperature * 1.001, 0.06, 0.5, 3.0, 19.0] {
                     let allowed = (COLDEST..=HOTTEST).contains(&other);
-                    assert!(!allowed || loss(temperature) <= loss(other) * (1.0 + 1e-14), "round {round}: {temperature} {other}");
+                    assert!(
+                        !allowed || loss(temperature) <= loss(other) * (1.0 + 1e-14),
+                        "round {round}: {temperature} {other}"
+                    );
                 }
             }
             Err(why) => assert!(matches!(why, NoFit::AllRight(_)), "{why}"),

@@ -8,8 +8,7 @@ pub fn softmax(logits: &[f32]) -> Vec<f64> {
 /// Probabilities of one row of logits that are divided by a temperature first. With 1 they are those of [`softmax`], to the bit.
 pub fn softmax_at(logits: &[f32], temperature: f64) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exp: Vec<f64> =
-        logits.iter().map(|&z| ((f64::from(z) - f64::from(largest)) / temperature).exp()).collect();
+    let exp: Vec<f64> = logits.iter().map(|&z| ((f64::from(z) - f64::from(largest)) / temperature).exp()).collect();
     let sum: f64 = exp.iter().sum();
     exp.into_iter().map(|e| e / sum).collect()
 }
