@@ -26,6 +26,13 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    /// `temperature 0.804, fitted on 3000 rows; abstains below probability 0.71`.
+    pub fn text(&self) -> String {
+        let abstains = self.abstention.map(|chosen| format!("; abstains below probability {:.6}", chosen.below));
+        let Calibration { temperature, rows, .. } = self;
+        format!("temperature {temperature:.3}, fitted on {rows} rows{}", abstains.unwrap_or_default())
+    }
+
     /// Refuses what no calibration gives.
     ///
     /// # Errors

@@ -184,6 +184,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         held_out: data.held_out,
         validation: reports.validation,
         test: reports.test.as_ref(),
+        calibrated: notes.calibration.is_some(),
     };
     card.write(&best)?;
     manifest::write(&resolved, sums, &backend.processor(), &folder, resumed)?;
