@@ -1,4 +1,5 @@
-//! A run for tests: a tiny random encoder learns whether a text has the word rain, of rows of which a tenth say the wrong label. Seconds.
+//! A run for tests: a tiny random encoder learns whether a text has the word rain. Of the rows without it a fifth say the wrong
+//! label, so that one of two classes can be trusted. Seconds.
 
 use super::train::one;
 use crate::args::TrainSettings;
@@ -22,7 +23,7 @@ pub fn rows(count: usize, first: usize) -> String {
         let word = |k: usize| words[(n * 31 + k * k * 17 + n / 7) % words.len()];
         let wet = n % 3 == 0;
         let text = [word(1), if wet { "rain rain" } else { word(2) }, word(3)].join(" ");
-        format!("{text},{}\n", if wet != (n % 10 == 3) { "wet" } else { "dry" })
+        format!("{text},{}\n", if wet || n % 5 == 3 { "wet" } else { "dry" })
     };
     std::iter::once("text,label\n".to_string()).chain((first..first + count).map(row)).collect()
 }
@@ -36,6 +37,7 @@ pub fn settings(folder: &Path) -> TrainSettings {
         lr: Some(3e-3),
         epochs: Some(2),
         batch_size: Some(16),
+        max_length: Some(32),
         validation_share: Some(0.2),
         ..TrainSettings::default()
     }

@@ -42,8 +42,9 @@ fn said(args: &CalibrateArgs) -> Result<String, (u8, String)> {
 fn trained() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("train.csv"), tiny::rows(240, 0)).unwrap();
-    fs::write(folder.path().join("more.csv"), tiny::rows(300, 1000)).unwrap();
-    let run = tiny::train(tiny::settings(folder.path())).map_err(|failure| failure.message).unwrap();
+    fs::write(folder.path().join("more.csv"), tiny::rows(900, 1000)).unwrap();
+    let settings = crate::args::TrainSettings { epochs: Some(4), ..tiny::settings(folder.path()) };
+    let run = tiny::train(settings).map_err(|failure| failure.message).unwrap();
     (folder, run.join("best"))
 }
 
@@ -85,14 +86,14 @@ fn a_run_is_calibrated_and_the_command_does_it_again() {
 
     let more = folder.path().join("more.csv");
     let base = || args(&model, more.clone());
-    let text = said(&CalibrateArgs { target_accuracy: Some(0.85), ..base() }).unwrap();
+    let text = said(&CalibrateArgs { target_accuracy: Some(0.95), ..base() }).unwrap();
     for part in [
         "calibration temperature ",
-        "on 300 rows of ",
+        "on 900 rows of ",
         "on the rows that it was fitted on",
-        "   100 %  300 ",
+        "   100 %  900 ",
         "abstains    below probability 0.",
-        "for an accuracy of 85 %: 95 % sure that it is at least 8",
+        "for an accuracy of 95 %: 95 % sure that it is at least 9",
         "with --certainty 0: below 0.",
         "wrote ",
     ] {
@@ -100,7 +101,7 @@ fn a_run_is_calibrated_and_the_command_does_it_again() {
     }
     let now = notes(&model);
     assert_ne!(now["calibration"]["temperature"], of_run["temperature"]);
-    assert_eq!((&now["task"]["name"], &now["max_length"]), (&"classification".into(), &128.into()));
+    assert_eq!((&now["task"]["name"], &now["max_length"]), (&"classification".into(), &32.into()));
     let chosen = now["calibration"]["abstention"].clone();
     let below = chosen["below"].as_f64().unwrap();
     // The labels stay, probabilities move, and abstentions are those that were counted.
@@ -111,7 +112,7 @@ fn a_run_is_calibrated_and_the_command_does_it_again() {
     assert!(before[1][3] != after[1][3]);
     let answered = after[1..].iter().filter(|row| row[6] == "false").count();
     assert_eq!(answered as u64, chosen["answered"].as_u64().unwrap());
-    assert!(answered > 0 && answered < 300, "{answered}");
+    assert!(answered > 0 && answered < 900, "{answered}");
     for row in &after[1..] {
         let score: f64 = row[3].parse().unwrap();
         // Six digits are shown.
@@ -125,7 +126,7 @@ fn a_run_is_calibrated_and_the_command_does_it_again() {
     let json: Value =
         serde_json::from_str(&said(&CalibrateArgs { abstain_below: Some(0.75), json: true, ..base() }).unwrap())
             .unwrap();
-    assert_eq!((&json["abstention"]["below"], &json["rows"]), (&0.75.into(), &300.into()));
+    assert_eq!((&json["abstention"]["below"], &json["rows"]), (&0.75.into(), &900.into()));
     assert_eq!(notes(&model)["calibration"]["abstention"], json["abstention"]);
     assert_eq!(json["risk_coverage"]["points"][0]["coverage"], 1.0);
 }
