@@ -5,17 +5,21 @@ mod baseline;
 mod choices;
 mod device;
 mod evaluate;
+mod calibrate;
+mod replay;
 mod settings;
 mod split;
 
 pub use audit::AuditArgs;
 pub use baseline::BaselineArgs;
+pub use calibrate::CalibrateArgs;
 pub use choices::*;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use device::*;
 pub use evaluate::FurtherArgs;
 use ferrotune_bert::presets::{self, Preset};
+pub use replay::ReplayArgs;
 pub use settings::*;
 pub use split::SplitArgs;
 use std::path::PathBuf;
@@ -45,7 +49,7 @@ and where there are many texts of the field without labels:
   ferrotune train --model adapted/best --train train.csv --validation dev.csv --output run
 
 Exit codes: 0 done, 2 usage or configuration, 3 data, 4 model, 5 input/output, 6 not-a-number,
-7 locked by another run, 8 resume mismatch, 75 stopped on request with a checkpoint saved.";
+7 locked by another run, 8 resume or replay mismatch, 9 replayed to other weights, 75 stopped on request with a checkpoint saved.";
 
 /// The commands.
 #[derive(Subcommand)]
@@ -54,8 +58,12 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Adapt a pretrained encoder to texts without labels, by masked language modelling; the result is a base model for train.
     Pretrain(Box<PretrainArgs>),
+    /// Train a run again from its manifest, and compare the weights byte for byte.
+    Replay(ReplayArgs),
     /// Measure a fine-tuned model on labelled rows.
     Evaluate(EvaluateArgs),
+    /// Make a fine-tuned model's probabilities keep their promise on labelled rows, and choose when it had better not answer.
+    Calibrate(CalibrateArgs),
     /// Label rows: reads and writes a stream, memory does not grow with the input.
     Predict(PredictArgs),
     /// Show what a model folder holds: architecture, sizes, labels.

@@ -36,6 +36,8 @@ pub struct Card<'a> {
     pub validation: Option<&'a Report>,
     /// The test rows.
     pub test: Option<&'a Report>,
+    /// Whether the folder holds a temperature of its probabilities.
+    pub calibrated: bool,
 }
 
 impl Card<'_> {
@@ -162,6 +164,9 @@ impl Card<'_> {
         if self.task == "multi-label" && self.validation.is_some() {
             text += "\nThresholds of the labels lie in `ferrotune.json`; transformers does not know them and takes one half.\n";
         }
+        if self.calibrated {
+            text += "\nProbabilities are calibrated by a temperature in `ferrotune.json` (`calibration`): ferrotune divides logits by it, transformers does not know it.\n";
+        }
         text
     }
 }
@@ -231,6 +236,7 @@ mod tests {
             held_out: Some(10),
             validation,
             test,
+            calibrated: task == "classification",
         };
         let text = card.text();
         assert!(!text.contains("secret"), "{text}");
@@ -368,6 +374,8 @@ mod tests {
             | peak learning rate | 0.00002 |
             | precision of products | f32 |
             | seed | 0 |
+
+            Probabilities are calibrated by a temperature in `ferrotune.json` (`calibration`): ferrotune divides logits by it, transformers does not know it.
         "#]],
         );
     }

@@ -13,8 +13,12 @@ pub const USAGE: u8 = 2;
 pub const DATA: u8 = 3;
 /// A wrong model or other artefact.
 pub const MODEL: u8 = 4;
+/// What is there belongs to another run.
+pub const OTHER_RUN: u8 = 8;
 /// The system refused to read or write.
 pub const IO: u8 = 5;
+/// A replayed run came to other weights.
+pub const UNEQUAL: u8 = 9;
 /// Stopped on request, with a checkpoint saved.
 pub const STOPPED: u8 = 75;
 

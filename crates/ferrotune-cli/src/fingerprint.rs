@@ -1,10 +1,8 @@
-//! What must be the same for a run to be continued: settings, data and model, by value and by hash.
+//! What must be the same for a run to be continued: settings by value, data and model by hash.
 
-use crate::exit::Failure;
 use crate::settings::Resolved;
-use ferrotune_data::{Part, Source};
-use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
-use std::path::Path;
+use crate::sums::Sums;
+use ferrotune_train::fingerprint::Fingerprint;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
 const FREE: [&str; 10] = [
@@ -22,8 +20,8 @@ const FREE: [&str; 10] = [
 /// Settings that name places; their contents count, not the names.
 const PLACES: [&str; 5] = ["model", "train", "validation", "test", "output"];
 
-/// The fingerprint of a run on this processor.
-pub fn of(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerprint, Failure> {
+/// The fingerprint of a run with these files on this processor.
+pub fn of(resolved: &Resolved, sums: &Sums, processor: &str) -> Fingerprint {
     let mut fingerprint = Fingerprint::default();
     let settings = toml::Table::try_from(&resolved.settings).expect("settings are a table");
     for (key, value) in settings {
@@ -32,24 +30,14 @@ pub fn of(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerpr
         }
         fingerprint.fix(&key, value);
     }
-    let s = &resolved.settings;
-    for (part, path) in
-        [(Part::Train, Some(&resolved.train)), (Part::Validation, s.validation.as_ref()), (Part::Test, s.test.as_ref())]
-    {
-        let Some(path) = path else { continue };
-        let sums =
-            Source::find(path, part)?.files.iter().map(|file| sha256_file(file)).collect::<Result<Vec<_>, _>>()?;
-        fingerprint.fix(&format!("sha256 of {}", part.name()), sums.join(" "));
+    for part in &sums.data {
+        let all: Vec<&str> = part.files.iter().map(|file| file.sha256.as_str()).collect();
+        fingerprint.fix(&format!("sha256 of {}", part.part), all.join(" "));
     }
-    let mut files: Vec<_> =
-        std::fs::read_dir(model).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
-    files.sort();
-    for name in files.iter().filter_map(|name| name.to_str()) {
-        if name == "config.json" || name == "tokenizer.json" || name.ends_with(".safetensors") {
-            fingerprint.fix(&format!("sha256 of the model's {name}"), sha256_file(&model.join(name))?);
-        }
+    for file in &sums.model {
+        fingerprint.fix(&format!("sha256 of the model's {}", file.name), &file.sha256);
     }
     fingerprint.note("processor", processor);
     fingerprint.fix("ferrotune", env!("CARGO_PKG_VERSION"));
-    Ok(fingerprint)
+    fingerprint
 }

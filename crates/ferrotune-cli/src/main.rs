@@ -5,8 +5,10 @@ mod args;
 mod audit;
 mod auto;
 mod baselines;
+mod calibrated;
 mod card;
 mod commands;
+mod confidence;
 mod data;
 mod depth;
 mod device;
@@ -17,6 +19,7 @@ mod held_out;
 mod hidden_means;
 mod hub;
 mod inputs;
+mod manifest;
 mod memory;
 mod model;
 mod notes;
@@ -28,6 +31,7 @@ mod run_folder;
 mod settings;
 mod shown;
 mod staged;
+mod sums;
 mod task;
 mod tuning;
 
@@ -59,7 +63,9 @@ fn command() -> Result<(), Failure> {
     match Cli::read().command {
         Command::Train(args) => commands::train::run(*args),
         Command::Pretrain(args) => commands::pretrain::run(*args),
+        Command::Replay(args) => commands::replay::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Devices => commands::devices::run(),

@@ -1,13 +1,16 @@
-//! `ferrotune.json`: what a model folder remembers beside the files of Hugging Face, the row length and the task's own notes.
+//! `ferrotune.json`: what a model folder remembers beside the files of Hugging Face, the row length, the task's own notes and
+//! how its probabilities are calibrated.
 
 use crate::args::LongTextsName;
+use crate::calibrated::Calibration;
 use crate::exit::{Failure, MODEL, io};
+use crate::staged::Staged;
 use ferrotune_bert::{EncoderConfig, HeadKind};
 use ferrotune_tensor::Backend;
 use ferrotune_train::tasks::{Task, Unit, stored};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file's name.
 const FILE: &str = "ferrotune.json";
@@ -21,6 +24,9 @@ pub struct Notes {
     pub long_texts: Option<LongTextsName>,
     /// The task; models of other tools have none.
     pub task: Option<TaskNotes>,
+    /// The temperature of its probabilities, and when it abstains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
 }
 
 /// The task as the folder remembers it.
@@ -32,17 +38,23 @@ pub struct TaskNotes {
 }
 
 impl Notes {
+    /// Where they lie in a model folder.
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(FILE)
+    }
+
     /// The notes of a run.
     pub fn of<B: Backend>(max_length: usize, long_texts: LongTextsName, task: &dyn Task<B>) -> Notes {
         let task = TaskNotes { name: task.name().to_string(), own: task.notes() };
-        Notes { max_length: Some(max_length), long_texts: Some(long_texts), task: Some(task) }
+        Notes { max_length: Some(max_length), long_texts: Some(long_texts), task: Some(task), calibration: None }
     }
 
-    /// Writes them into a model folder.
+    /// Writes them into a model folder: a reader has the old notes or the new ones.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
-        let path = folder.join(FILE);
         let text = serde_json::to_string(self).expect("notes are plain values");
-        std::fs::write(&path, format!("{text}\n")).map_err(io(path.display()))
+        let mut staged = Staged::default();
+        staged.add(&Notes::file(folder), |file| writeln!(file, "{text}"))?;
+        staged.name()
     }
 
     /// Reads them. A folder without the file has no notes.
@@ -50,18 +62,20 @@ impl Notes {
     /// # Errors
     /// The file is there and cannot be read or understood.
     pub fn read(folder: &Path) -> Result<Notes, Failure> {
-        let path = folder.join(FILE);
+        let path = Notes::file(folder);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Notes { max_length: None, long_texts: None, task: None });
+                return Ok(Notes { max_length: None, long_texts: None, task: None, calibration: None });
             }
             Err(error) => return Err(io(path.display())(error)),
         };
-        serde_json::from_str(&text).map_err(|error| {
+        let notes: Notes = serde_json::from_str(&text).map_err(|error| {
             let message = format!("{} is damaged: {error}; write the model again, or remove the file", path.display());
             Failure { message, code: MODEL }
-        })
+        })?;
+        notes.calibration.iter().try_for_each(|calibration| calibration.check(&path))?;
+        Ok(notes)
     }
 
     /// The task of the folder that these notes and this configuration are from, whose outputs have the names `labels`.
@@ -80,10 +94,22 @@ impl Notes {
             HeadKind::Tokens => Unit::Word,
         };
         let own = self.task.as_ref().map(|task| (task.name.as_str(), &task.own));
-        stored(unit, config.problem_type.as_deref(), labels.to_vec(), own).map_err(|error| {
-            let message =
-                format!("{}: {error}; is it a model for classification of texts or of words?", folder.display());
-            Failure { message, code: MODEL }
-        })
+        let mut task: Box<dyn Task<B>> =
+            stored(unit, config.problem_type.as_deref(), labels.to_vec(), own).map_err(|error| {
+                let message =
+                    format!("{}: {error}; is it a model for classification of texts or of words?", folder.display());
+                Failure { message, code: MODEL }
+            })?;
+        if let Some(calibration) = &self.calibration {
+            let name = task.name();
+            let temperature = task.temperature().ok_or_else(|| {
+                let file = Notes::file(folder);
+                let message =
+                    format!("{} is damaged: `calibration` belongs to no model of the task {name}", file.display());
+                Failure { message, code: MODEL }
+            })?;
+            *temperature = calibration.temperature;
+        }
+        Ok(task)
     }
 }

@@ -18,6 +18,9 @@ pub const ADAPTER: &str = "adapter";
 /// What a run came to, inside its folder.
 pub const RESULTS: &str = "results.json";
 
+/// What a run was made of, inside its folder.
+pub const MANIFEST: &str = "manifest.json";
+
 /// The log, inside the folder of the run.
 const LOG: &str = "metrics.jsonl";
 
@@ -63,7 +66,7 @@ impl RunFolder {
         // What a run that was killed while it saved its model left behind; under the lock nobody else saves here.
         clear_interrupted_saves(&path.join(BEST))?;
         if overwrite {
-            for name in [RESULTS, LOG] {
+            for name in [RESULTS, MANIFEST, LOG] {
                 remove(&path.join(name), |path| std::fs::remove_file(path))?;
             }
             for n in 0..=RESTARTS {

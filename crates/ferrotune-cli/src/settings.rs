@@ -125,7 +125,8 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))
 }
 
-fn parse(text: &str, file: &str) -> Result<TrainSettings, Failure> {
+/// The settings in the text of a file; an unknown key is an error.
+pub fn parse(text: &str, file: &str) -> Result<TrainSettings, Failure> {
     from_table(parse_table(text, file, &TrainSettings::keys())?, file)
 }
 

@@ -4,6 +4,7 @@
 
 pub mod advice;
 pub mod baselines;
+pub mod calibration;
 pub mod error;
 pub mod evaluate;
 pub mod events;

@@ -2,6 +2,7 @@
 
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{EvaluateArgs, LongTextsName};
+use crate::confidence::Confidence;
 use crate::data::{check_vocabulary, cut};
 use crate::depth::Depth;
 use crate::device::{Machine, Work, device};
@@ -27,6 +28,8 @@ struct Evaluation<'a> {
     depth: Option<&'a Depth>,
     #[serde(flatten)]
     further: Option<&'a Further>,
+    #[serde(flatten)]
+    confidence: Option<&'a Confidence>,
 }
 
 /// Runs the command.
@@ -79,8 +82,14 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
         depth = Some(shown);
         further = Some(Further::of(backend, &evaluated)?);
     }
+    let confidence = Confidence::of(task.as_ref(), &logits, &targets, notes.calibration.as_ref());
     if args.json {
-        let evaluation = Evaluation { report: &result, depth: depth.as_ref(), further: further.as_ref() };
+        let evaluation = Evaluation {
+            report: &result,
+            depth: depth.as_ref(),
+            further: further.as_ref(),
+            confidence: confidence.as_ref(),
+        };
         println!("{}", serde_json::to_string_pretty(&evaluation).expect("a report is plain numbers"));
     } else {
         if let Some(cut) = cut(&split.encoded, limit, long_texts) {
@@ -88,6 +97,7 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
         }
         println!("{}", report::text("result", &result));
         depth.iter().for_each(|depth| println!("{}", depth.text()));
+        confidence.iter().for_each(|confidence| println!("{}", confidence.text()));
         further.iter().for_each(|further| print!("{}", further.text()));
     }
     if let Some(warning) = further.as_ref().and_then(Further::warning) {

@@ -2,7 +2,9 @@
 
 use super::find_model;
 use crate::args::InfoArgs;
+use crate::calibrated::Calibration;
 use crate::exit::Failure;
+use crate::notes::Notes;
 use ferrotune_bert::EncoderConfig;
 use ferrotune_bert::HeadKind;
 use ferrotune_bert::checkpoint::{Inspection, inspect};
@@ -13,10 +15,12 @@ pub fn run(args: &InfoArgs) -> Result<(), Failure> {
     let found = find_model(&args.model)?;
     let config = EncoderConfig::from_folder(&found.folder)?;
     let inspection = inspect(&found.folder)?;
+    let calibration = Notes::read(&found.folder)?.calibration;
     if args.json {
-        print_json(args, &config, &inspection)
+        print_json(args, &config, &inspection, calibration)
     } else {
-        print_text(args, &found.folder, &config, &inspection)
+        print_text(args, &found.folder, &config, &inspection);
+        calibration.iter().for_each(|calibration| println!("calibration   {}", calibration.text()));
     }
     Ok(())
 }
@@ -66,7 +70,7 @@ fn print_text(args: &InfoArgs, folder: &std::path::Path, c: &EncoderConfig, insp
     }
 }
 
-fn print_json(args: &InfoArgs, c: &EncoderConfig, inspection: &Inspection) {
+fn print_json(args: &InfoArgs, c: &EncoderConfig, inspection: &Inspection, calibration: Option<Calibration>) {
     let mut value = json!({
         "model_type": c.family.model_type,
         "tokens": has_head(c, inspection) && c.head_kind() == HeadKind::Tokens,
@@ -80,6 +84,7 @@ fn print_json(args: &InfoArgs, c: &EncoderConfig, inspection: &Inspection) {
         "tensors": inspection.tensors.len(),
         "bytes": inspection.files.iter().map(|file| file.bytes).sum::<u64>(),
         "labels": if has_head(c, inspection) { c.id2label.clone() } else { None },
+        "calibration": calibration,
     });
     if args.tensors {
         let one = |t: &ferrotune_bert::checkpoint::InspectedTensor| json!({"name": t.name, "shape": t.shape, "dtype": t.dtype.name()});

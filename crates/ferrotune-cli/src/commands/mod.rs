@@ -3,6 +3,7 @@
 mod attempt;
 pub mod audit;
 pub mod baseline;
+pub mod calibrate;
 pub mod devices;
 pub mod evaluate;
 pub mod fetch;
@@ -11,9 +12,12 @@ pub mod init;
 mod learning_curve;
 pub mod predict;
 pub mod pretrain;
+pub mod replay;
 mod seeds;
 pub mod split;
 mod start;
+#[cfg(test)]
+mod tiny;
 pub mod train;
 
 use crate::exit::{Failure, usage};

@@ -2,6 +2,7 @@
 
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{InputFormat, LongTextsName, OutputFormat, PredictArgs};
+use crate::calibrated::{ABSTAINS, mark};
 use crate::data::{check_vocabulary, kept};
 use crate::device::{Machine, Work, device};
 use crate::exit::{Failure, io, usage};
@@ -52,13 +53,18 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
     let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
     check_vocabulary(&tokenizer, &loaded.config, &folder)?;
 
+    let abstention = notes.calibration.and_then(|calibration| calibration.abstention);
+
     let (reader, name, input_format) = open(args)?;
     let need = if task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
     let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &None, need);
     let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), need)?;
     let mut writer = Output::new(&args.output, format)?;
     if format == OutputFormat::Csv {
-        writer.header(rows.headers(), task.columns())?;
+        writer.header(
+            rows.headers(),
+            task.columns().into_iter().chain(abstention.map(|_| ABSTAINS.to_string())).collect(),
+        )?;
     }
     let mut predictor = Predictor { backend, loaded: &loaded, pool: Pool::new(backend.clone()) };
     let (mut done, mut cut, mut windowed, mut silent) = (0, 0, 0, 0);
@@ -78,7 +84,9 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         let outputs = loaded.labels.len();
         for ((row, fields), answer) in block.iter().zip(&fields).zip(answers(&scores, &encoded, outputs)) {
             let logits = args.logits.then(|| raw_scores(row, answer, outputs));
-            writer.row(fields, logits, task.predict(row, answer))?;
+            let mut prediction = task.predict(row, answer);
+            abstention.iter().for_each(|abstention| mark(&mut prediction, abstention));
+            writer.row(fields, logits, prediction)?;
         }
         done += block.len();
         cut += encoded.truncated.len();

@@ -10,6 +10,7 @@ use crate::device::{Machine, Work};
 use crate::exit::Failure;
 use crate::run_folder::{BEST, RunFolder};
 use crate::settings::{Pretraining, resolve_pretraining};
+use crate::sums::Sums;
 use crate::{fingerprint, held_out, memory, report, task};
 use ferrotune_bert::EncoderConfig;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
@@ -57,7 +58,7 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
     resolved.numbers.metric = task::metric("masked language modelling", known, resolved.settings.metric)?;
     resolved.settings.metric = Some(resolved.numbers.metric);
     let ready = Ready::of(backend, resolved, &start, loaded)?;
-    let mut fingerprint = fingerprint::of(resolved, model_folder, &backend.processor())?;
+    let mut fingerprint = fingerprint::of(resolved, &Sums::of(resolved, model_folder)?, &backend.processor());
     for key in ["held-out", "whole-word-masking"] {
         if let Some(value) = asked.table.get(key) {
             fingerprint.fix(key, value.clone());

@@ -5,6 +5,7 @@ use super::start::Start;
 use super::{learning_curve, on_pool, seeds, use_threads};
 use crate::args::TrainArgs;
 use crate::baselines::Beside;
+use crate::calibrated::AtEnd;
 use crate::card::Card;
 use crate::data::Data;
 use crate::device::{Machine, Work};
@@ -12,9 +13,10 @@ use crate::exit::{Failure, usage};
 use crate::model::{BertClassifier, head_kind};
 use crate::notes::Notes;
 use crate::recipes::Recipe;
-use crate::run_folder::{ADAPTER, BEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
+use crate::run_folder::{ADAPTER, BEST, MANIFEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
 use crate::settings::{Resolved, resolve, said};
-use crate::{fingerprint, hub, inputs, memory, report, task};
+use crate::sums::Sums;
+use crate::{fingerprint, hub, inputs, manifest, memory, report, task};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Backend, Pool};
@@ -104,7 +106,8 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     resolved.numbers.metric = task::metric(data.task.name(), data.task.metrics(), resolved.settings.metric)?;
     (resolved.settings.task, resolved.settings.metric) = (Some(data.task_name), Some(resolved.numbers.metric));
     check_restarts(&resolved, &data)?;
-    let fingerprint = fingerprint::of(&resolved, model_folder, &backend.processor())?;
+    let sums = Sums::of(&resolved, model_folder)?;
+    let fingerprint = fingerprint::of(&resolved, &sums, &backend.processor());
 
     let kind = head_kind(data.task.unit());
     let ready = |resolved: &Resolved, data: &Data<B>| {
@@ -126,6 +129,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         warnings: &data.audit,
     };
     // A run that began again may have no checkpoint yet.
+    let resumed = resume;
     let mut resume = resume && (restarts == 0 || has_checkpoints(&resolved.output));
     let (mut loaded, outcome) = loop {
         // The last attempt goes to its end, whatever comes of it.
@@ -151,27 +155,29 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         lora::save(backend, &folder.path().join(ADAPTER), params, config, model.kind(), spec, &resolved.model)?;
         lora::merge(backend, params, spec);
     }
-    let mut fitted = None;
-    if let (Some(split), true) = (&data.validation, data.task.fits()) {
-        let scores = on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None))?;
-        let targets = split.row_targets();
+    let mut scores = |split: &Split| on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None));
+    // What the model says of the rows that are looked at: test rows, else validation rows.
+    let mut looked_at = None;
+    let (mut fitted, mut calibration) = (None, AtEnd::nothing());
+    if let Some(split) = &data.validation {
+        let (scores, targets) = (scores(split)?, split.row_targets());
         data.task.fit(&scores, &targets);
-        fitted = Some(data.task.report(&scores, &targets));
+        calibration = AtEnd::fit(data.task.as_mut(), &scores, &targets);
+        fitted = data.task.fits().then(|| data.task.report(&scores, &targets));
+        looked_at = Some((split, scores));
     }
     let task = data.task.as_ref();
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
     pretrained::save(backend, &best, &saved_config, model.kind(), task.labels(), params, Some(model_folder), true)?;
-    Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
-    let mut scores = |split: &Split| on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None));
-    // What the model says of the rows that are looked at: test rows, else validation rows.
-    let mut looked_at = None;
+    let mut notes = Notes::of(resolved.max_length, resolved.long_texts, task);
+    notes.calibration = calibration.note();
+    notes.write(&best)?;
     let mut test = None;
     if let Some(split) = &data.test {
-        let scores = scores(split)?;
-        test = Some(task.report(&scores, &split.row_targets()));
+        let (scores, targets) = (scores(split)?, split.row_targets());
+        test = Some(task.report(&scores, &targets));
+        calibration.test = calibration.on(task, &scores, &targets);
         looked_at = Some((split, scores));
-    } else if let Some(split) = &data.validation {
-        looked_at = Some((split, scores(split)?));
     }
     let said = looked_at.as_ref().and_then(|(split, scores)| task.classified(scores, &split.row_targets()));
     let beside = data.baselines.as_ref().zip(said.as_ref()).map(|(baselines, said)| baselines.beside(said));
@@ -179,6 +185,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         validation: outcome.validation.as_ref(),
         fitted,
         test,
+        calibration,
         baselines: beside.unwrap_or_default(),
         advice: advice(&resolved, &data, &outcome),
     };
@@ -194,8 +201,10 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         held_out: data.held_out,
         validation: reports.validation,
         test: reports.test.as_ref(),
+        calibrated: notes.calibration.is_some(),
     };
     card.write(&best)?;
+    manifest::write(&resolved, sums, &backend.processor(), &folder, resumed)?;
     finish(&outcome, &reports, folder.path());
     let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
     let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
@@ -247,6 +256,7 @@ struct Reports<'a> {
     test: Option<Report>,
     /// Simple models on the same rows.
     baselines: Vec<Beside>,
+    calibration: AtEnd,
     advice: Vec<Advice>,
 }
 
@@ -278,6 +288,7 @@ fn results<B: Backend>(
         "validation_fitted": reports.fitted,
         "test": reports.test,
         "baselines": reports.baselines,
+        "calibration": reports.calibration.to_json(),
         "best_epoch": outcome.best_epoch,
         "epochs": outcome.epochs,
         "advice": reports.advice,
@@ -322,6 +333,7 @@ fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
     for beside in &reports.baselines {
         println!("baseline   {}", beside.line());
     }
+    reports.calibration.lines().iter().for_each(|line| println!("{line}"));
     for Advice { rule, message } in &reports.advice {
         println!("advice     {rule}: {message}");
     }
@@ -331,4 +343,5 @@ fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
     }
     println!("results    {}", folder.join("results.json").display());
     println!("log        {}", folder.join("metrics.jsonl").display());
+    println!("manifest   {}", folder.join(MANIFEST).display());
 }

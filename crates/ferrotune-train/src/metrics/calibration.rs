@@ -21,7 +21,7 @@ pub struct ReliabilityBin {
 }
 
 /// [`BINS`] bins of rows, each given as the probability of its predicted class (in 0..=1) and whether that class is right.
-pub(super) fn reliability(rows: impl Iterator<Item = (f64, bool)>) -> Vec<ReliabilityBin> {
+pub(crate) fn reliability(rows: impl Iterator<Item = (f64, bool)>) -> Vec<ReliabilityBin> {
     let edge = |number: usize| number as f64 / BINS as f64;
     let mut sums = [(0_u64, 0.0, 0_u64); BINS];
     for (probability, right) in rows {
@@ -43,7 +43,7 @@ pub(super) fn reliability(rows: impl Iterator<Item = (f64, bool)>) -> Vec<Reliab
 
 /// Expected calibration error (Naeini et al. 2015; Guo et al. 2017): the mean over rows of the distance between confidence and accuracy of their
 /// bin. `None` without rows.
-pub(super) fn calibration_error(bins: &[ReliabilityBin]) -> Option<f64> {
+pub(crate) fn calibration_error(bins: &[ReliabilityBin]) -> Option<f64> {
     let rows: u64 = bins.iter().map(|bin| bin.rows).sum();
     let gap = |bin: &ReliabilityBin| Some(bin.rows as f64 * (bin.confidence? - bin.accuracy?).abs());
     (rows > 0).then(|| bins.iter().filter_map(gap).sum::<f64>() / rows as f64)

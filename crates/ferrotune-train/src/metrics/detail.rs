@@ -128,7 +128,7 @@ impl Classified {
     }
 
     /// The probability of each row's predicted class, and whether that is right.
-    fn confidences(&self) -> impl Iterator<Item = (f64, bool)> {
+    pub fn confidences(&self) -> impl Iterator<Item = (f64, bool)> {
         let said = self.predictions.iter().zip(&self.labels);
         self.rows().zip(said).map(|(row, (&prediction, label))| (row[prediction], prediction == *label))
     }

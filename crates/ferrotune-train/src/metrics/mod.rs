@@ -20,6 +20,7 @@ mod tally;
 pub use assignment::{Renamed, SwappedNames};
 pub use bootstrap::{Interval, Intervals, RESAMPLES};
 pub use calibration::{BINS, ReliabilityBin};
+pub(crate) use calibration::{calibration_error, reliability};
 pub use classification::{ClassMetrics, ClassificationReport, ConfusedPair, Confusion};
 pub use detail::{ClassRanking, ClassificationDetail, Classified, MeanOfClasses};
 pub use entities::{Entity, EntityCounts, EntityReport, entities};

@@ -1,7 +1,8 @@
 //! One of two classes for each row from one logit: the probability of the positive class is its sigmoid.
 
 use super::single_label::class_prediction;
-use super::{Answer, Emphasis, Objective, Prediction, Targets, Task, binary_loss, binary_loss_of, entropy, sigmoid};
+use super::{Answer, Emphasis, Objective, Prediction, Targets, Task, binary_loss, binary_loss_of, entropy, sigmoid_at};
+use crate::calibration::Scored;
 use crate::metrics::{Classified, Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};
@@ -14,6 +15,7 @@ pub struct Binary {
     /// The positive class alone: the name of the one output.
     output: [String; 1],
     emphasis: Emphasis,
+    temperature: f64,
 }
 
 impl Binary {
@@ -23,7 +25,8 @@ impl Binary {
     /// A name that is empty, or twice the same.
     pub fn new(negative: String, positive: String) -> Result<Binary, DataError> {
         let output = [positive.clone()];
-        Ok(Binary { classes: Labels::from_names(vec![negative, positive])?, output, emphasis: Emphasis::default() })
+        let classes = Labels::from_names(vec![negative, positive])?;
+        Ok(Binary { classes, output, emphasis: Emphasis::default(), temperature: 1.0 })
     }
 
     /// With the two classes of a training table. The positive one is `positive`, else the later by name.
@@ -61,8 +64,8 @@ fn decision(logit: f32) -> usize {
 }
 
 /// The probabilities of the negative and the positive class. 1 - sigmoid(z) would lose the digits of small ones.
-fn probabilities(logit: f32) -> [f64; 2] {
-    [sigmoid(-logit), sigmoid(logit)]
+fn probabilities(logit: f32, temperature: f64) -> [f64; 2] {
+    [sigmoid_at(-logit, temperature), sigmoid_at(logit, temperature)]
 }
 
 impl<B: Backend> Objective<B> for Binary {
@@ -119,7 +122,7 @@ impl<B: Backend> Task<B> for Binary {
     }
 
     fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
-        class_prediction(self.classes.names(), decision(logits[0]), &probabilities(logits[0]))
+        class_prediction(self.classes.names(), decision(logits[0]), &probabilities(logits[0], self.temperature))
     }
 
     fn classified(&self, logits: &[f32], targets: &Targets) -> Option<Classified> {
@@ -127,8 +130,17 @@ impl<B: Backend> Task<B> for Binary {
             names: self.classes.names().to_vec(),
             labels: targets.classes().iter().map(|&class| class as usize).collect(),
             predictions: logits.iter().copied().map(decision).collect(),
-            probabilities: logits.iter().copied().flat_map(probabilities).collect(),
+            probabilities: logits.iter().flat_map(|&logit| probabilities(logit, self.temperature)).collect(),
         })
+    }
+
+    fn temperature(&mut self) -> Option<&mut f64> {
+        Some(&mut self.temperature)
+    }
+
+    fn scored<'a>(&self, logits: &'a [f32], targets: &Targets) -> Option<Scored<'a>> {
+        let truths = targets.classes().iter().map(|&class| class == 1).collect();
+        Some(Scored::Binary { logits, truths })
     }
 
     fn notes(&self) -> Map<String, Value> {

@@ -17,11 +17,12 @@ pub use binary::Binary;
 pub use masked::MaskedTokens;
 pub use multi_label::MultiLabel;
 pub use regression::Regression;
-pub use scores::{argmax, sigmoid, softmax};
+pub use scores::{argmax, sigmoid, sigmoid_at, softmax, softmax_at};
 pub use single_label::SingleLabel;
 pub use stored::{DEFAULT_SEPARATOR, StoredTaskError, stored};
 pub use tokens::{Tokens, WordTags};
 
+use crate::calibration::Scored;
 use crate::metrics::{Classified, MetricName, Report};
 use crate::model::Split;
 use ferrotune_data::{DataError, Encoded, Hidden, Need, Row, Table};
@@ -105,6 +106,17 @@ pub trait Task<B: Backend>: Objective<B> {
 
     /// What the logits `(rows, labels)` say of rows with these targets; `None` for tasks whose rows do not have one class each.
     fn classified(&self, _logits: &[f32], _targets: &Targets) -> Option<Classified> {
+        None
+    }
+
+    /// The temperature by which [`Task::predict`] and [`Task::classified`] divide logits before they make probabilities of them: 1, until a
+    /// calibration sets another. It changes no decision, and no report. `None` for tasks that give no probabilities of rows.
+    fn temperature(&mut self) -> Option<&mut f64> {
+        None
+    }
+
+    /// The logits `(rows, labels)` beside these targets, for a calibration; `None` where [`Task::temperature`] is.
+    fn scored<'a>(&self, _logits: &'a [f32], _targets: &Targets) -> Option<Scored<'a>> {
         None
     }
 

@@ -2,8 +2,9 @@
 
 use super::{
     Answer, Emphasis, Objective, Prediction, Targets, Task, binary_loss, binary_loss_of, by_name, entropy,
-    probability_columns, shown, sigmoid,
+    probability_columns, shown, sigmoid, sigmoid_at,
 };
+use crate::calibration::Scored;
 use crate::metrics::{LabelCounts, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_label_sets};
 use ferrotune_tensor::{Backend, Tape, Var};
@@ -16,16 +17,17 @@ const HALF: f64 = 0.5;
 pub struct MultiLabel {
     labels: Labels,
     separator: char,
-    /// A label is given to rows whose probability is at least this.
+    /// A label is given to rows whose probability at temperature 1 is at least this.
     thresholds: Vec<f64>,
     emphasis: Emphasis,
+    temperature: f64,
 }
 
 impl MultiLabel {
     /// With these labels, which the separator joins in a field, and thresholds of one half.
     pub fn new(labels: Labels, separator: char) -> MultiLabel {
         let thresholds = vec![HALF; labels.len()];
-        MultiLabel { labels, separator, thresholds, emphasis: Emphasis::default() }
+        MultiLabel { labels, separator, thresholds, emphasis: Emphasis::default(), temperature: 1.0 }
     }
 
     /// With the labels of a training table.
@@ -43,6 +45,15 @@ impl MultiLabel {
     pub fn with_thresholds(self, thresholds: Vec<f64>) -> MultiLabel {
         assert_eq!(thresholds.len(), self.labels.len(), "MultiLabel::with_thresholds: expected one for each label");
         MultiLabel { thresholds, ..self }
+    }
+
+    /// The thresholds as they stand beside probabilities at the temperature: those of the logits at which the decisions change.
+    fn shown_thresholds(&self) -> Vec<f64> {
+        let shown = |&threshold: &f64| match self.temperature == 1.0 {
+            true => threshold,
+            false => 1.0 / (1.0 + (1.0 / threshold - 1.0).powf(1.0 / self.temperature)),
+        };
+        self.thresholds.iter().map(shown).collect()
     }
 
     /// With another emphasis in training.
@@ -86,7 +97,7 @@ impl<B: Backend> Objective<B> for MultiLabel {
             counts.add(&real, &said);
         }
         let mean = loss / logits.len() as f64;
-        Report::MultiLabel(counts.report(mean, self.labels.names(), &self.thresholds))
+        Report::MultiLabel(counts.report(mean, self.labels.names(), &self.shown_thresholds()))
     }
 }
 
@@ -130,15 +141,28 @@ impl<B: Backend> Task<B> for MultiLabel {
 
     fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
         let names = self.labels.names();
-        let probabilities: Vec<f64> = logits.iter().map(|&z| sigmoid(z)).collect();
-        let given: Vec<&str> =
-            (0..names.len()).filter(|&i| probabilities[i] >= self.thresholds[i]).map(|i| names[i].as_str()).collect();
+        let probabilities: Vec<f64> = logits.iter().map(|&z| sigmoid_at(z, self.temperature)).collect();
+        let is_given = |&i: &usize| sigmoid(logits[i]) >= self.thresholds[i];
+        let given: Vec<&str> = (0..names.len()).filter(is_given).map(|i| names[i].as_str()).collect();
         let joined = given.join(&self.separator.to_string());
         let json = Map::from_iter([
             ("labels".to_string(), Value::from(given)),
             ("probabilities".to_string(), by_name(names, &probabilities)),
         ]);
         Prediction { fields: std::iter::once(joined).chain(probabilities.into_iter().map(shown)).collect(), json }
+    }
+
+    fn temperature(&mut self) -> Option<&mut f64> {
+        Some(&mut self.temperature)
+    }
+
+    fn scored<'a>(&self, logits: &'a [f32], targets: &Targets) -> Option<Scored<'a>> {
+        let labels = self.labels.len();
+        let mut truths = vec![false; logits.len()];
+        for (row, set) in truths.chunks_mut(labels).zip(targets.sets()) {
+            set.iter().for_each(|&label| row[label as usize] = true);
+        }
+        Some(Scored::Labels { logits, labels, truths })
     }
 
     fn notes(&self) -> Map<String, Value> {

@@ -2,15 +2,25 @@
 
 /// Probabilities of one row of logits, in f64.
 pub fn softmax(logits: &[f32]) -> Vec<f64> {
+    softmax_at(logits, 1.0)
+}
+
+/// Probabilities of one row of logits that are divided by a temperature first. With 1 they are those of [`softmax`], to the bit.
+pub fn softmax_at(logits: &[f32], temperature: f64) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exp: Vec<f64> = logits.iter().map(|&z| (f64::from(z) - f64::from(largest)).exp()).collect();
+    let exp: Vec<f64> = logits.iter().map(|&z| ((f64::from(z) - f64::from(largest)) / temperature).exp()).collect();
     let sum: f64 = exp.iter().sum();
     exp.into_iter().map(|e| e / sum).collect()
 }
 
 /// `1 / (1 + e^−z)`.
 pub fn sigmoid(logit: f32) -> f64 {
-    1.0 / (1.0 + (-f64::from(logit)).exp())
+    sigmoid_at(logit, 1.0)
+}
+
+/// The sigmoid of a logit that is divided by a temperature first.
+pub fn sigmoid_at(logit: f32, temperature: f64) -> f64 {
+    1.0 / (1.0 + (-f64::from(logit) / temperature).exp())
 }
 
 /// The position of the largest score, the first of equals. NaN never wins.

@@ -2,8 +2,9 @@
 
 use super::{
     Answer, Emphasis, Objective, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns,
-    shown, softmax,
+    shown, softmax, softmax_at,
 };
+use crate::calibration::Scored;
 use crate::metrics::{Classified, Confusion, MetricName, Report};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, encode_labels};
 use ferrotune_tensor::{Backend, Tape, Var};
@@ -15,12 +16,13 @@ pub struct SingleLabel {
     /// One for each class, if they do not all count the same.
     weights: Option<Vec<f32>>,
     emphasis: Emphasis,
+    temperature: f64,
 }
 
 impl SingleLabel {
     /// Classification as one of these classes.
     pub fn new(labels: Labels) -> SingleLabel {
-        SingleLabel { labels, weights: None, emphasis: Emphasis::default() }
+        SingleLabel { labels, weights: None, emphasis: Emphasis::default(), temperature: 1.0 }
     }
 
     /// With another emphasis in training.
@@ -122,7 +124,7 @@ impl<B: Backend> Task<B> for SingleLabel {
     }
 
     fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
-        let (probabilities, best) = (softmax(logits), argmax(logits));
+        let (probabilities, best) = (softmax_at(logits, self.temperature), argmax(logits));
         class_prediction(self.labels.names(), best, &probabilities)
     }
 
@@ -132,8 +134,16 @@ impl<B: Backend> Task<B> for SingleLabel {
             names: self.labels.names().to_vec(),
             labels: targets.classes().iter().map(|&class| class as usize).collect(),
             predictions: rows().map(argmax).collect(),
-            probabilities: rows().flat_map(softmax).collect(),
+            probabilities: rows().flat_map(|row| softmax_at(row, self.temperature)).collect(),
         })
+    }
+
+    fn temperature(&mut self) -> Option<&mut f64> {
+        Some(&mut self.temperature)
+    }
+
+    fn scored<'a>(&self, logits: &'a [f32], targets: &Targets) -> Option<Scored<'a>> {
+        Some(Scored::Classes { logits, classes: self.labels.len(), labels: targets.classes().to_vec() })
     }
 }
 
