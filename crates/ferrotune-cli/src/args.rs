@@ -3,6 +3,7 @@
 mod audit;
 mod choices;
 mod device;
+mod runs;
 mod settings;
 mod split;
 
@@ -12,6 +13,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use device::*;
 use ferrotune_bert::presets::{self, Preset};
+pub use runs::{CompareArgs, ReportArgs};
 pub use settings::*;
 pub use split::SplitArgs;
 use std::path::PathBuf;
@@ -64,6 +66,10 @@ pub enum Command {
     Split(SplitArgs),
     /// Look for what is wrong with the rows before training: leaked, repeated, contradicting, mislabelled, damaged.
     Audit(AuditArgs),
+    /// Write report.html into the folder of a finished run: curves, tables, mistakes and settings as one page.
+    Report(ReportArgs),
+    /// Set finished runs side by side: results, intervals, speed, and the settings that differ.
+    Compare(CompareArgs),
 }
 
 impl Cli {

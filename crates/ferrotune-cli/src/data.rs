@@ -6,10 +6,11 @@ use crate::exit::{Failure, MODEL};
 use crate::settings::{self, Resolved};
 use crate::{held_out, task};
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{Columns, Encoded, Need, Part, Source, Table, Tokenizer};
+use ferrotune_data::{Columns, Encoded, Need, Part, Row, Source, Table, Tokenizer};
 use ferrotune_tensor::Backend;
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::Task;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The training rows of a run as a table, and what is learned from them.
@@ -61,6 +62,8 @@ pub struct Data<B: Backend> {
     pub held_out: Option<usize>,
     /// Rows that are measured at the end.
     pub test: Option<Split>,
+    /// The test rows as they were read, else the validation rows: those that a report looks at.
+    pub shown: Vec<Row>,
     /// Lines for a person.
     pub audit: Vec<String>,
 }
@@ -92,13 +95,31 @@ impl<B: Backend> Data<B> {
             eprintln!("{name:<10} {rows} rows, {mean:.1} tokens on average{cut}");
             Ok(Split::of_rows(encoded, targets))
         };
-        let (train, validation, test) = (
+        let splits = (
             encode("train", &train)?,
             validation.as_ref().map(|table| encode("validation", table)).transpose()?,
             test.as_ref().map(|table| encode("test", table)).transpose()?,
         );
+        let shown = test.or(validation).map(|table| table.rows).unwrap_or_default();
+        let (train, validation, test) = splits;
         eprintln!("outputs    {}: {}", task.labels().len(), first(task.labels(), 12));
-        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, audit })
+        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, shown, audit })
+    }
+}
+
+impl<B: Backend> Data<B> {
+    /// The number of texts of each part.
+    pub fn rows(&self) -> BTreeMap<String, usize> {
+        let of = |split: &Split| match &split.encoded.words {
+            Some(words) => words.table_rows,
+            None => split.row_targets().rows(),
+        };
+        let parts = [
+            ("train", Some(self.train_rows)),
+            ("validation", self.validation.as_ref().map(of)),
+            ("test", self.test.as_ref().map(of)),
+        ];
+        parts.into_iter().filter_map(|(name, rows)| Some((name.to_string(), rows?))).collect()
     }
 }
 

@@ -4,14 +4,16 @@ use crate::exit::Failure;
 use crate::settings::Resolved;
 use ferrotune_data::{Part, Source};
 use ferrotune_train::fingerprint::{Fingerprint, sha256_file};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "device",
     "threads",
     "log-every",
     "tensorboard",
+    "report",
     "checkpoint-every",
     "activation-checkpointing",
     "prefix-cache",
@@ -38,7 +40,7 @@ pub fn of(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerpr
         let Some(path) = path else { continue };
         let sums =
             Source::find(path, part)?.files.iter().map(|file| sha256_file(file)).collect::<Result<Vec<_>, _>>()?;
-        fingerprint.fix(&format!("sha256 of {}", part.name()), sums.join(" "));
+        fingerprint.fix(&sum_of(part), sums.join(" "));
     }
     let mut files: Vec<_> =
         std::fs::read_dir(model).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
@@ -51,4 +53,15 @@ pub fn of(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerpr
     fingerprint.note("processor", processor);
     fingerprint.fix("ferrotune", env!("CARGO_PKG_VERSION"));
     Ok(fingerprint)
+}
+
+/// The sums of the data in a fingerprint, by part.
+pub fn data(fingerprint: &Fingerprint) -> BTreeMap<String, String> {
+    let parts = [Part::Train, Part::Validation, Part::Test];
+    let sum = |part: Part| Some((part.name().to_string(), fingerprint.immutable.get(&sum_of(part))?.clone()));
+    parts.into_iter().filter_map(sum).collect()
+}
+
+fn sum_of(part: Part) -> String {
+    format!("sha256 of {}", part.name())
 }

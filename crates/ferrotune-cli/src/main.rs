@@ -6,12 +6,15 @@ mod audit;
 mod auto;
 mod card;
 mod commands;
+mod comparison;
 mod data;
 mod depth;
 mod device;
+mod evaluation;
 mod exit;
 mod fingerprint;
 mod held_out;
+mod html;
 mod hub;
 mod inputs;
 mod memory;
@@ -21,9 +24,11 @@ mod prefix;
 mod progress;
 mod recipes;
 mod report;
+mod run_files;
 mod run_folder;
 mod settings;
 mod shown;
+mod sparkline;
 mod staged;
 mod task;
 mod tuning;
@@ -64,5 +69,7 @@ fn command() -> Result<(), Failure> {
         Command::Init(args) => commands::init::run(&args),
         Command::Split(args) => commands::split::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
     }
 }

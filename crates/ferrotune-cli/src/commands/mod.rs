@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod audit;
+pub mod compare;
 pub mod devices;
 pub mod evaluate;
 pub mod fetch;
@@ -9,6 +10,7 @@ pub mod info;
 pub mod init;
 pub mod predict;
 pub mod pretrain;
+pub mod report;
 mod seeds;
 pub mod split;
 mod start;

@@ -4,10 +4,11 @@ use super::attempt::{Course, Ready, Rows};
 use super::seeds;
 use super::start::Start;
 use super::{on_pool, use_threads};
-use crate::args::TrainArgs;
+use crate::args::{Switch, TrainArgs};
 use crate::card::Card;
 use crate::data::Data;
 use crate::device::{Machine, Work};
+use crate::evaluation::{Environment, Evaluation, Measured, Model};
 use crate::exit::{Failure, usage};
 use crate::model::{BertClassifier, head_kind};
 use crate::notes::Notes;
@@ -19,8 +20,9 @@ use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::advice::{Advice, Facts, advise};
-use ferrotune_train::evaluate::{evaluate, logits};
+use ferrotune_train::evaluate::logits;
 use ferrotune_train::metrics::{Report, Summary};
+use ferrotune_train::model::Split;
 use ferrotune_train::trainer::Outcome;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -144,21 +146,52 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         lora::save(backend, &folder.path().join(ADAPTER), params, config, model.kind(), spec, &resolved.model)?;
         lora::merge(backend, params, spec);
     }
+    let mut scores = |split: &Split| on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None));
+    // The logits of the rows that the report looks at.
+    let mut looked_at = None;
     let mut fitted = None;
     if let (Some(split), true) = (&data.validation, data.task.fits()) {
-        let scores = on_pool(|| logits(backend, &classifier, params, &mut pool, &split.encoded, None))?;
+        let scores = scores(split)?;
         let targets = split.row_targets();
         data.task.fit(&scores, &targets);
         fitted = Some(data.task.report(&scores, &targets));
+        looked_at = Some(("validation", split, scores));
     }
     let task = data.task.as_ref();
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
     pretrained::save(backend, &best, &saved_config, model.kind(), task.labels(), params, Some(model_folder), true)?;
     Notes::of(resolved.max_length, resolved.long_texts, task).write(&best)?;
-    let measure = |split| on_pool(|| evaluate(backend, &classifier, params, &mut pool, split, task, None));
-    let test = data.test.as_ref().map(measure).transpose()?;
+    let mut test = None;
+    if let Some(split) = &data.test {
+        let scores = scores(split)?;
+        test = Some(task.report(&scores, &split.row_targets()));
+        looked_at = Some(("test", split, scores));
+    }
+    if let (Some(split), None) = (&data.validation, &looked_at) {
+        looked_at = Some(("validation", split, scores(split)?));
+    }
     let reports =
         Reports { validation: outcome.validation.as_ref(), fitted, test, advice: advice(&resolved, &data, &outcome) };
+    let measured =
+        looked_at.map(|(name, split, scores)| Measured::of(name, task, &scores, &split.row_targets(), &data.shown));
+    folder.write_evaluation(&Evaluation {
+        task: task.name().to_string(),
+        model: Model {
+            model_type: config.family.model_type.to_string(),
+            layers: config.num_hidden_layers,
+            hidden_size: config.hidden_size,
+            parameters: params.layout().parameter_count(),
+        },
+        rows: data.rows(),
+        data: fingerprint::data(&fingerprint),
+        environment: Environment::here(
+            resolved.device.to_string(),
+            backend.processor(),
+            task::shown(backend.precision()),
+        ),
+        audit: data.audit.clone(),
+        measured,
+    })?;
     folder.write_results(&results(&resolved, folder.restarts(), &data, &outcome, &reports))?;
     let from_hub = start.model.source != hub::Source::Folder;
     let card = Card {
@@ -174,6 +207,9 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     };
     card.write(&best)?;
     finish(&outcome, &reports, folder.path());
+    if resolved.settings.report == Some(Switch::On) {
+        println!("report     {}", super::report::write(folder.path())?.display());
+    }
     let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
     let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
     let (split, summary) = measured.unzip();

@@ -2,6 +2,7 @@
 //! not know models, batches or files.
 
 mod bootstrap;
+mod by_length;
 mod calibration;
 mod classification;
 mod detail;
@@ -13,6 +14,7 @@ mod ranking;
 mod regression;
 
 pub use bootstrap::{Interval, Intervals, RESAMPLES};
+pub use by_length::{LengthBin, by_length, wilson};
 pub use calibration::{BINS, ReliabilityBin};
 pub use classification::{ClassMetrics, ClassificationReport, ConfusedPair, Confusion};
 pub use detail::{ClassRanking, ClassificationDetail, Classified, MeanOfClasses};
