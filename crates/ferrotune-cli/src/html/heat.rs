@@ -39,7 +39,8 @@ fn numbers(names: &[&str], counts: &[Vec<u64>]) -> Markup {
                         th scope="row" { (name) }
                         @for (predicted, &count) in row.iter().enumerate() {
                             @let style = (count > 0).then(|| format!("--a:{:.2}", strength(count, of)));
-                            td.hit[label == predicted && count > 0].miss[label != predicted && count > 0] style=[style]
+                            @let class = (count > 0).then_some(if label == predicted { "hit" } else { "miss" });
+                            td class=[class] style=[style]
                                 title=(told(name, names[predicted], count, of)) { @if count > 0 { (grouped(count)) } @else { "·" } }
                         }
                     }

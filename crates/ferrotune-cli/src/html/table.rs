@@ -42,9 +42,9 @@ fn shown(column: usize, cell: &Cell) -> Markup {
         @match (column, cell) {
             (0, Cell::Text(text)) => th scope="row" { (text) },
             (_, Cell::Text(text)) => td { (text) },
-            (0, Cell::Number(text, value) | Cell::Bar(text, value)) => th.number scope="row" data-value=(value) { (text) },
-            (_, Cell::Number(text, value)) => td.number data-value=(value) { (text) },
-            (_, Cell::Bar(text, value)) => td.number.bar data-value=(value) style={ "--share:" (format_args!("{:.4}", value.clamp(0.0, 1.0))) } { (text) },
+            (0, Cell::Number(text, value) | Cell::Bar(text, value)) => th.number scope="row" data-value=(key(*value)) { (text) },
+            (_, Cell::Number(text, value)) => td.number data-value=(key(*value)) { (text) },
+            (_, Cell::Bar(text, value)) => td.number.bar data-value=(key(*value)) style={ "--share:" (format_args!("{:.4}", value.clamp(0.0, 1.0))) } { (text) },
         }
     }
 }
@@ -54,4 +54,9 @@ pub fn facts(caption: &str, rows: &[(&str, String)]) -> Markup {
     html! {
         dl.facts aria-label=(caption) { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
     }
+}
+
+/// A number as the script reads it; what is none comes before all others.
+fn key(value: f64) -> String {
+    if value.is_finite() { value.to_string() } else { "-Infinity".to_string() }
 }

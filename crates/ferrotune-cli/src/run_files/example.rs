@@ -4,7 +4,7 @@ use crate::evaluation::{self, Environment, Evaluation, Measured, Model};
 use ferrotune_data::{Labels, Row};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::metrics::{EntityCounts, Report};
-use ferrotune_train::tasks::{MultiLabel, Objective, Regression, SingleLabel, Targets, Task};
+use ferrotune_train::tasks::{MultiLabel, Regression, SingleLabel, Targets, Task};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
