@@ -7,6 +7,7 @@ mod device;
 mod evaluate;
 mod calibrate;
 mod replay;
+mod runs;
 mod settings;
 mod split;
 
@@ -20,6 +21,7 @@ pub use device::*;
 pub use evaluate::FurtherArgs;
 use ferrotune_bert::presets::{self, Preset};
 pub use replay::ReplayArgs;
+pub use runs::{CompareArgs, ReportArgs};
 pub use settings::*;
 pub use split::SplitArgs;
 use std::path::PathBuf;
@@ -80,6 +82,10 @@ pub enum Command {
     Audit(AuditArgs),
     /// Measure what fine-tuning has to beat: the most frequent class, logistic regression on words, and on the frozen encoder.
     Baseline(BaselineArgs),
+    /// Write report.html into the folder of a finished run: curves, tables, mistakes and settings as one page.
+    Report(ReportArgs),
+    /// Set finished runs side by side: results, intervals, speed, and the settings that differ.
+    Compare(CompareArgs),
 }
 
 impl Cli {

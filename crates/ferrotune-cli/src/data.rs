@@ -7,11 +7,12 @@ use crate::exit::{Failure, MODEL};
 use crate::settings::{self, PartOfRows, Resolved};
 use crate::{held_out, task};
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{Columns, Encoded, Need, Part, Source, Table, Tokenizer, subset};
+use ferrotune_data::{Columns, Encoded, Need, Part, Row, Source, Table, Tokenizer, subset};
 use ferrotune_tensor::Backend;
 use ferrotune_train::baselines::ClassRows;
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::Task;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The training rows of a run as a table, and what is learned from them.
@@ -63,6 +64,8 @@ pub struct Data<B: Backend> {
     pub held_out: Option<usize>,
     /// Rows that are measured at the end.
     pub test: Option<Split>,
+    /// The test rows as they were read, else the validation rows: those that a report looks at.
+    pub shown: Vec<Row>,
     /// Lines for a person.
     pub audit: Vec<String>,
     /// What simple models say of the rows that are measured, where rows have one class each.
@@ -121,9 +124,26 @@ impl<B: Backend> Data<B> {
                 Some(found)
             }
         };
-        let split = |part: Option<(_, Split, Table)>| part.map(|(_, split, _)| split);
-        let (train, validation, test) = (train.0, split(validation), split(test));
-        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, audit, baselines })
+        let apart = |part: Option<(_, Split, Table)>| part.map(|(_, split, table)| (split, table)).unzip();
+        let ((validation, held), (test, tested)) = (apart(validation), apart(test));
+        let (train, shown) = (train.0, tested.or(held).map(|table| table.rows).unwrap_or_default());
+        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, shown, audit, baselines })
+    }
+}
+
+impl<B: Backend> Data<B> {
+    /// The number of texts of each part.
+    pub fn rows(&self) -> BTreeMap<String, usize> {
+        let of = |split: &Split| match &split.encoded.words {
+            Some(words) => words.table_rows,
+            None => split.row_targets().rows(),
+        };
+        let parts = [
+            ("train", Some(self.train_rows)),
+            ("validation", self.validation.as_ref().map(of)),
+            ("test", self.test.as_ref().map(of)),
+        ];
+        parts.into_iter().filter_map(|(name, rows)| Some((name.to_string(), rows?))).collect()
     }
 }
 

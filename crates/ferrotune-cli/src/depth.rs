@@ -1,7 +1,7 @@
 //! What `evaluate` shows of a classifier besides the report: agreement, ranking, calibration, intervals and the worst mistakes, as text and as
 //! JSON. It computes none of them.
 
-use crate::evaluation::Neighbour;
+use crate::further::Neighbour;
 use ferrotune_data::Row;
 use ferrotune_train::metrics::{
     BINS, ClassificationDetail, Classified, ConfusedPair, Interval, Intervals, MeanOfClasses, Mistake, RESAMPLES,

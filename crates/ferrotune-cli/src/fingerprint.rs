@@ -3,14 +3,17 @@
 use crate::settings::Resolved;
 use crate::sums::Sums;
 use ferrotune_train::fingerprint::Fingerprint;
+use ferrotune_data::Part;
+use std::collections::BTreeMap;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "device",
     "threads",
     "log-every",
     "tensorboard",
     "baselines",
+    "report",
     "checkpoint-every",
     "activation-checkpointing",
     "prefix-cache",
@@ -32,7 +35,7 @@ pub fn of(resolved: &Resolved, sums: &Sums, processor: &str) -> Fingerprint {
     }
     for part in &sums.data {
         let all: Vec<&str> = part.files.iter().map(|file| file.sha256.as_str()).collect();
-        fingerprint.fix(&format!("sha256 of {}", part.part), all.join(" "));
+        fingerprint.fix(&sum_of(&part.part), all.join(" "));
     }
     for file in &sums.model {
         fingerprint.fix(&format!("sha256 of the model's {}", file.name), &file.sha256);
@@ -40,4 +43,15 @@ pub fn of(resolved: &Resolved, sums: &Sums, processor: &str) -> Fingerprint {
     fingerprint.note("processor", processor);
     fingerprint.fix("ferrotune", env!("CARGO_PKG_VERSION"));
     fingerprint
+}
+
+/// The sums of the data in a fingerprint, by part.
+pub fn data(fingerprint: &Fingerprint) -> BTreeMap<String, String> {
+    let parts = [Part::Train, Part::Validation, Part::Test];
+    let sum = |part: Part| Some((part.name().to_string(), fingerprint.immutable.get(&sum_of(part.name()))?.clone()));
+    parts.into_iter().filter_map(sum).collect()
+}
+
+fn sum_of(part: &str) -> String {
+    format!("sha256 of {part}")
 }

@@ -9,14 +9,17 @@ mod calibrated;
 mod card;
 mod commands;
 mod confidence;
+mod comparison;
 mod data;
 mod depth;
 mod device;
 mod evaluation;
 mod exit;
 mod fingerprint;
+mod further;
 mod held_out;
 mod hidden_means;
+mod html;
 mod hub;
 mod inputs;
 mod manifest;
@@ -27,9 +30,11 @@ mod prefix;
 mod progress;
 mod recipes;
 mod report;
+mod run_files;
 mod run_folder;
 mod settings;
 mod shown;
+mod sparkline;
 mod staged;
 mod sums;
 mod task;
@@ -74,5 +79,7 @@ fn command() -> Result<(), Failure> {
         Command::Split(args) => commands::split::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
         Command::Baseline(args) => commands::baseline::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
     }
 }

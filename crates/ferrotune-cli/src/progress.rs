@@ -1,18 +1,41 @@
-//! What a person sees while training runs: a bar with speed and remaining time, and a line for each evaluation.
+//! What a person sees while training runs: a bar with speed and remaining time, on a terminal the curve of the loss below it, and a line for each
+//! evaluation.
 
-use crate::report::metric;
+use crate::report::{bare, metric, word};
+use crate::sparkline::Curve;
 use ferrotune_train::events::{Event, Observer};
+use ferrotune_train::metrics::MetricName;
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// Characters of the curve.
+const CURVE: usize = 40;
+/// Evaluations that are shown beside it.
+const SHOWN: usize = 3;
 
 /// Draws events on standard error. Without a terminal the bar is left out and the lines stay.
 pub struct Progress {
     bar: ProgressBar,
+    loss: Curve,
+    /// The first metric of the evaluations, newest last.
+    validation: Vec<(MetricName, f64)>,
 }
 
 impl Progress {
     /// Nothing is drawn before the first event.
     pub fn new() -> Progress {
-        Progress { bar: ProgressBar::hidden() }
+        Progress { bar: ProgressBar::hidden(), loss: Curve::default(), validation: Vec::new() }
+    }
+
+    /// The curve so far, and the newest values on validation rows.
+    fn draw_curve(&self) {
+        let newest = &self.validation[self.validation.len().saturating_sub(SHOWN)..];
+        let values: Vec<String> = newest.iter().map(|&(name, value)| bare(name, value)).collect();
+        let values = match newest.first() {
+            Some(&(name, _)) => format!("   validation {} {}", word(name), values.join(" → ")),
+            None => String::new(),
+        };
+        let loss = self.loss.last().map(|loss| format!(" {loss:.4}")).unwrap_or_default();
+        self.bar.set_prefix(format!("loss {}{loss}{values}", self.loss.line(CURVE)));
     }
 
     fn say(&self, line: String) {
@@ -29,7 +52,7 @@ impl Observer for Progress {
                     "training   {rows} rows, {epochs} epochs, {total_steps} steps of {batch_size}; {trainable_parameters} of \
                      {parameters} parameters are trained ({share:.1} %)"
                 ));
-                let style = "{bar:30} {pos}/{len} steps, {elapsed} elapsed, {eta} left, {msg}";
+                let style = "{bar:30} {pos}/{len} steps, {elapsed} elapsed, {eta} left, {msg}\n{prefix}";
                 self.bar = ProgressBar::new(*total_steps)
                     .with_style(ProgressStyle::with_template(style).expect("the template is valid"));
             }
@@ -42,10 +65,16 @@ impl Observer for Progress {
                 let speed = *tokens as f64 / seconds.max(1e-9);
                 self.bar.set_position(*step);
                 self.bar.set_message(format!("{speed:.0} tokens/s, loss {loss:.4}"));
+                self.loss.add(*loss);
+                self.draw_curve();
             }
             Event::Evaluated { split, epoch, summary, .. } => {
                 let metrics: Vec<String> = summary.values.iter().map(|&(name, value)| metric(name, value)).collect();
                 self.say(format!("epoch {epoch:<4} {split}: {}", metrics.join(", ")));
+                if let (Some(&(name, value)), "validation") = (summary.values.first(), &**split) {
+                    self.validation.push((name, value));
+                }
+                self.draw_curve();
             }
             Event::NewBest { .. } | Event::CheckpointSaved { .. } => {}
             Event::Averaged { epochs, metric, value, best, kept } => {

@@ -14,20 +14,34 @@ pub fn line(split: &str, report: &Report) -> String {
 
 /// A metric as a person reads it.
 pub fn metric(name: MetricName, value: f64) -> String {
+    format!("{} {}", word(name), bare(name, value))
+}
+
+/// Its value alone.
+pub fn bare(name: MetricName, value: f64) -> String {
     match name {
-        MetricName::Loss => format!("loss {value:.4}"),
-        MetricName::Perplexity => format!("perplexity {value:.2}"),
-        MetricName::Accuracy => format!("accuracy {:.2} %", 100.0 * value),
-        MetricName::F1Macro => format!("macro F1 {value:.4}"),
-        MetricName::Mcc => format!("MCC {value:.4}"),
-        MetricName::F1Micro => format!("micro F1 {value:.4}"),
-        MetricName::PrecisionMicro => format!("precision {value:.4}"),
-        MetricName::RecallMicro => format!("recall {value:.4}"),
-        MetricName::SubsetAccuracy => format!("subset accuracy {:.2} %", 100.0 * value),
-        MetricName::Pearson => format!("Pearson {value:.4}"),
-        MetricName::Spearman => format!("Spearman {value:.4}"),
-        MetricName::Mse => format!("MSE {value:.4}"),
-        MetricName::Mae => format!("MAE {value:.4}"),
+        MetricName::Accuracy | MetricName::SubsetAccuracy => format!("{:.2} %", 100.0 * value),
+        MetricName::Perplexity => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+/// Its name.
+pub fn word(name: MetricName) -> &'static str {
+    match name {
+        MetricName::Loss => "loss",
+        MetricName::Perplexity => "perplexity",
+        MetricName::Accuracy => "accuracy",
+        MetricName::F1Macro => "macro F1",
+        MetricName::Mcc => "MCC",
+        MetricName::F1Micro => "micro F1",
+        MetricName::PrecisionMicro => "precision",
+        MetricName::RecallMicro => "recall",
+        MetricName::SubsetAccuracy => "subset accuracy",
+        MetricName::Pearson => "Pearson",
+        MetricName::Spearman => "Spearman",
+        MetricName::Mse => "MSE",
+        MetricName::Mae => "MAE",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The folder of a run: lock, settings as resolved, log, checkpoints, results. It must not know what is trained.
 
+use crate::evaluation::{self, Evaluation};
 use crate::exit::{Failure, io, usage};
 use ferrotune_bert::checkpoint::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, clear_interrupted_saves};
 use ferrotune_train::lock::RunLock;
@@ -21,8 +22,14 @@ pub const RESULTS: &str = "results.json";
 /// What a run was made of, inside its folder.
 pub const MANIFEST: &str = "manifest.json";
 
+/// The settings as resolved, inside the folder of the run.
+pub const SETTINGS: &str = "ferrotune.toml";
+
+/// The page that shows a run, inside its folder.
+pub const REPORT: &str = "report.html";
+
 /// The log, inside the folder of the run.
-const LOG: &str = "metrics.jsonl";
+pub const LOG: &str = "metrics.jsonl";
 
 /// Folder of event files, inside the folder of the run.
 const TENSORBOARD: &str = "tensorboard";
@@ -66,7 +73,7 @@ impl RunFolder {
         // What a run that was killed while it saved its model left behind; under the lock nobody else saves here.
         clear_interrupted_saves(&path.join(BEST))?;
         if overwrite {
-            for name in [RESULTS, MANIFEST, LOG] {
+            for name in [RESULTS, MANIFEST, LOG, evaluation::FILE, REPORT] {
                 remove(&path.join(name), |path| std::fs::remove_file(path))?;
             }
             for n in 0..=RESTARTS {
@@ -120,7 +127,7 @@ impl RunFolder {
     /// Writes `ferrotune.toml`: the run can be repeated with `--config` and this file.
     pub fn write_settings(&self, settings: &impl Serialize) -> Result<(), Failure> {
         let text = toml::to_string(settings).expect("settings are plain values");
-        Ok(replace_file(&self.path.join("ferrotune.toml"), text.as_bytes())?)
+        Ok(replace_file(&self.path.join(SETTINGS), text.as_bytes())?)
     }
 
     /// The log: a new one, or after a resume the old one up to the checkpoint.
@@ -147,6 +154,12 @@ impl RunFolder {
             return Ok(None);
         }
         Ok(Some(self.store.latest_intact()?.0.map_or(0, |checkpoint| checkpoint.step())))
+    }
+
+    /// Writes `evaluation.json`.
+    pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(evaluation).expect("an evaluation is plain values");
+        Ok(replace_file(&self.path.join(evaluation::FILE), format!("{text}\n").as_bytes())?)
     }
 
     /// Writes `results.json`.

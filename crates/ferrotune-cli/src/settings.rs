@@ -157,6 +157,11 @@ fn merge(first: TrainSettings, second: TrainSettings) -> TrainSettings {
     toml::Value::Table(merged).try_into().expect("a table of settings is settings")
 }
 
+/// What settings are where nothing is said, by their keys.
+pub fn defaults() -> toml::Table {
+    toml::Table::try_from(with_defaults(TrainSettings::default())).expect("settings are a table")
+}
+
 fn with_defaults(s: TrainSettings) -> TrainSettings {
     let defaults = TrainSettings {
         max_length: Some(128),
@@ -186,6 +191,7 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
         log_every: Some(10),
         tensorboard: Some(Switch::Off),
         baselines: Some(BaselinesName::Words),
+        report: Some(Switch::On),
         prefix_cache: Some(Switch::On),
         prefix_cache_memory: Some(2048),
         ..TrainSettings::default()

@@ -4,6 +4,7 @@ use super::Precision;
 use clap::Args;
 #[cfg(feature = "cuda")]
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What to compute on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,18 @@ pub enum DeviceName {
     /// The first GPU, or the processor where there is none.
     #[cfg(feature = "cuda")]
     Auto,
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceName::Cpu => write!(f, "cpu"),
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda(number) => write!(f, "cuda:{number}"),
+            #[cfg(feature = "cuda")]
+            DeviceName::Auto => write!(f, "auto"),
+        }
+    }
 }
 
 /// Where a command that has no settings computes.
@@ -45,7 +58,6 @@ impl DeviceArgs {
 #[cfg(feature = "cuda")]
 mod names {
     use super::DeviceName;
-    use std::fmt;
     use std::str::FromStr;
 
     impl FromStr for DeviceName {
@@ -70,16 +82,6 @@ mod names {
 
         fn try_from(name: String) -> Result<DeviceName, String> {
             name.parse()
-        }
-    }
-
-    impl fmt::Display for DeviceName {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match self {
-                DeviceName::Cpu => write!(f, "cpu"),
-                DeviceName::Cuda(number) => write!(f, "cuda:{number}"),
-                DeviceName::Auto => write!(f, "auto"),
-            }
         }
     }
 

@@ -305,6 +305,9 @@ pub struct TrainSettings {
     /// What the result of a classifier is shown beside, fitted on the same training rows [default: words].
     #[arg(long, value_enum, help_heading = "Run")]
     pub baselines: Option<BaselinesName>,
+    /// Write report.html into --output at the end: curves, tables, mistakes and settings as one page without a network; `ferrotune report` writes it
+    /// later too [default: on].
+    pub report: Option<Switch>,
     /// Save a checkpoint every so many steps, besides the one after each epoch.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub checkpoint_every: Option<u64>,

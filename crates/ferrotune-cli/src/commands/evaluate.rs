@@ -6,7 +6,7 @@ use crate::confidence::Confidence;
 use crate::data::{check_vocabulary, cut};
 use crate::depth::Depth;
 use crate::device::{Machine, Work, device};
-use crate::evaluation::{self, Evaluated, Further, nearest};
+use crate::further::{self, Evaluated, Further, nearest};
 use crate::exit::Failure;
 use crate::model::BertClassifier;
 use crate::notes::Notes;
@@ -51,7 +51,7 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     let loaded = pretrained::load(backend, &folder, Head::Stored)?;
     let notes = Notes::read(&folder)?;
     let task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
-    evaluation::check(args, task.name())?;
+    further::check(args, task.name())?;
     let columns =
         settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, task.need());
     let source = inputs::measured(&args.data)?;

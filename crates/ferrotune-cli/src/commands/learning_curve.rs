@@ -2,7 +2,7 @@
 //! run does.
 
 use super::train::{Finished, one};
-use crate::evaluation::p_value;
+use crate::further::p_value;
 use crate::exit::{Failure, io, usage};
 use crate::report::metric;
 use crate::run_folder::{RESULTS, has_checkpoints};

@@ -2,7 +2,7 @@
 
 use super::train::{Finished, one};
 use crate::exit::{Failure, io, usage};
-use crate::report::metric;
+use crate::report::{bare, metric};
 use crate::run_folder::{RESULTS, has_checkpoints};
 use crate::settings::Resolved;
 use ferrotune_train::metrics::{MetricName, Summary};
@@ -81,14 +81,10 @@ fn spreads(summaries: &[&Summary]) -> Vec<Spread> {
 }
 
 fn line(spread: &Spread) -> String {
-    let [mean, deviation, lowest, highest] = [spread.mean, spread.standard_deviation, spread.lowest, spread.highest]
-        .map(|value| metric(spread.metric, value));
-    // The name goes: up to its last letter, and what belongs to that, as the 1 of F1.
-    let number = |text: String| {
-        let name = text.rfind(char::is_alphabetic).unwrap_or(0);
-        text[name..].split_once(' ').map_or(text.clone(), |(_, number)| number.to_string())
-    };
-    format!("{mean:<22} ± {:<10} {} to {}", number(deviation), number(lowest), number(highest))
+    let mean = metric(spread.metric, spread.mean);
+    let [deviation, lowest, highest] =
+        [spread.standard_deviation, spread.lowest, spread.highest].map(|value| bare(spread.metric, value));
+    format!("{mean:<22} ± {deviation:<10} {lowest} to {highest}")
 }
 
 #[cfg(test)]

@@ -1,32 +1,31 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
 use super::attempt::{Course, Ready, Rows};
+use super::results::{Reports, advice, finish, results};
 use super::start::Start;
 use super::{learning_curve, on_pool, seeds, use_threads};
-use crate::args::TrainArgs;
-use crate::baselines::Beside;
+use crate::args::{Switch, TrainArgs};
 use crate::calibrated::AtEnd;
 use crate::card::Card;
 use crate::data::Data;
 use crate::device::{Machine, Work};
+use crate::evaluation::{Environment, Evaluation, Measured, Model};
 use crate::exit::{Failure, usage};
 use crate::model::{BertClassifier, head_kind};
 use crate::notes::Notes;
 use crate::recipes::Recipe;
-use crate::run_folder::{ADAPTER, BEST, MANIFEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
+use crate::run_folder::{ADAPTER, BEST, RESTARTS, RunFolder, has_checkpoints, restarts_of};
 use crate::settings::{Resolved, resolve, said};
 use crate::sums::Sums;
-use crate::{fingerprint, hub, inputs, manifest, memory, report, task};
+use crate::{fingerprint, hub, inputs, manifest, task};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Backend, Pool};
-use ferrotune_train::advice::{Advice, Facts, advise};
 use ferrotune_train::evaluate::logits;
-use ferrotune_train::metrics::{Classified, Report, Summary};
+use ferrotune_train::metrics::{Classified, Summary};
 use ferrotune_train::model::Split;
-use ferrotune_train::trainer::Outcome;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -164,7 +163,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         data.task.fit(&scores, &targets);
         calibration = AtEnd::fit(data.task.as_mut(), &scores, &targets);
         fitted = data.task.fits().then(|| data.task.report(&scores, &targets));
-        looked_at = Some((split, scores));
+        looked_at = Some(("validation", split, scores));
     }
     let task = data.task.as_ref();
     let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
@@ -177,9 +176,9 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         let (scores, targets) = (scores(split)?, split.row_targets());
         test = Some(task.report(&scores, &targets));
         calibration.test = calibration.on(task, &scores, &targets);
-        looked_at = Some((split, scores));
+        looked_at = Some(("test", split, scores));
     }
-    let said = looked_at.as_ref().and_then(|(split, scores)| task.classified(scores, &split.row_targets()));
+    let said = looked_at.as_ref().and_then(|(_, split, scores)| task.classified(scores, &split.row_targets()));
     let beside = data.baselines.as_ref().zip(said.as_ref()).map(|(baselines, said)| baselines.beside(said));
     let reports = Reports {
         validation: outcome.validation.as_ref(),
@@ -189,6 +188,26 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         baselines: beside.unwrap_or_default(),
         advice: advice(&resolved, &data, &outcome),
     };
+    let measured =
+        looked_at.map(|(name, split, scores)| Measured::of(name, task, &scores, &split.row_targets(), &data.shown));
+    folder.write_evaluation(&Evaluation {
+        task: task.name().to_string(),
+        model: Model {
+            model_type: config.family.model_type.to_string(),
+            layers: config.num_hidden_layers,
+            hidden_size: config.hidden_size,
+            parameters: params.layout().parameter_count(),
+        },
+        rows: data.rows(),
+        data: fingerprint::data(&fingerprint),
+        environment: Environment::here(
+            resolved.device.to_string(),
+            backend.processor(),
+            task::shown(backend.precision()),
+        ),
+        audit: data.audit.clone(),
+        measured,
+    })?;
     folder.write_results(&results(&resolved, folder.restarts(), &data, &outcome, &reports))?;
     let from_hub = start.model.source != hub::Source::Folder;
     let card = Card {
@@ -206,6 +225,9 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     card.write(&best)?;
     manifest::write(&resolved, sums, &backend.processor(), &folder, resumed)?;
     finish(&outcome, &reports, folder.path());
+    if resolved.settings.report == Some(Switch::On) {
+        println!("report     {}", super::report::write(folder.path())?.display());
+    }
     let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
     let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
     let (split, summary) = measured.unzip();
@@ -245,103 +267,4 @@ pub(super) fn stop_on_signal() -> Arc<AtomicBool> {
         eprintln!("warning: interrupting will not save a checkpoint: {error}");
     }
     stop
-}
-
-/// What was measured.
-struct Reports<'a> {
-    /// As training saw it in the best epoch.
-    validation: Option<&'a Report>,
-    /// The same with what the task learned from these rows afterwards: better than it would be on others.
-    fitted: Option<Report>,
-    test: Option<Report>,
-    /// Simple models on the same rows.
-    baselines: Vec<Beside>,
-    calibration: AtEnd,
-    advice: Vec<Advice>,
-}
-
-/// What the curves of the run say.
-fn advice<B: Backend>(resolved: &Resolved, data: &Data<B>, outcome: &Outcome) -> Vec<Advice> {
-    let constant_loss = data.task.constant_loss(&data.train.targets).filter(|_| !resolved.numbers.balanced);
-    advise(&Facts {
-        epochs: &outcome.epochs,
-        metric: resolved.numbers.metric,
-        best_epoch: outcome.best_epoch,
-        validation: outcome.validation.as_ref(),
-        constant_loss,
-        rows: data.train.rows(),
-        truncated: data.train.encoded.truncated.len(),
-        max_length: resolved.max_length,
-    })
-}
-
-fn results<B: Backend>(
-    resolved: &Resolved,
-    restarts: u64,
-    data: &Data<B>,
-    outcome: &Outcome,
-    reports: &Reports<'_>,
-) -> serde_json::Value {
-    json!({
-        "validation": reports.validation,
-        "held_out_rows": data.held_out,
-        "validation_fitted": reports.fitted,
-        "test": reports.test,
-        "baselines": reports.baselines,
-        "calibration": reports.calibration.to_json(),
-        "best_epoch": outcome.best_epoch,
-        "epochs": outcome.epochs,
-        "advice": reports.advice,
-        "seed": resolved.numbers.seed,
-        "restarts": restarts,
-        "ema": resolved.numbers.ema,
-        "averaged_epochs": outcome.averaged,
-        "train": {
-            "samples_per_second": outcome.samples_per_second,
-            "tokens_per_second": outcome.tokens_per_second,
-            "steps": outcome.steps,
-            "seconds": outcome.seconds,
-        },
-        "peak_memory_mib": memory::peak_mib(),
-    })
-}
-
-fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
-    if outcome.samples_per_second > 0.0 {
-        println!(
-            "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
-            outcome.samples_per_second, outcome.tokens_per_second
-        );
-    }
-    if let Some(mib) = memory::peak_mib() {
-        println!("memory: {mib:.0} MiB at the peak");
-    }
-    if let Some(validation) = reports.validation {
-        let epochs: Vec<String> = outcome.averaged.iter().map(u64::to_string).collect();
-        let of = match epochs.is_empty() {
-            true => format!("best epoch {}", outcome.best_epoch),
-            false => format!("mean of epochs {}", epochs.join(", ")),
-        };
-        println!("{}   {of}", report::line("validation", validation));
-    }
-    if let Some(fitted) = &reports.fitted {
-        println!("{}   with thresholds chosen on these rows", report::line("validation", fitted));
-    }
-    if let Some(test) = &reports.test {
-        println!("{}", report::text("test", test));
-    }
-    for beside in &reports.baselines {
-        println!("baseline   {}", beside.line());
-    }
-    reports.calibration.lines().iter().for_each(|line| println!("{line}"));
-    for Advice { rule, message } in &reports.advice {
-        println!("advice     {rule}: {message}");
-    }
-    println!("model      {}", folder.join(BEST).display());
-    if folder.join(ADAPTER).is_dir() {
-        println!("adapter    {}", folder.join(ADAPTER).display());
-    }
-    println!("results    {}", folder.join("results.json").display());
-    println!("log        {}", folder.join("metrics.jsonl").display());
-    println!("manifest   {}", folder.join(MANIFEST).display());
 }

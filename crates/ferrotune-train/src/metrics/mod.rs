@@ -3,6 +3,7 @@
 
 mod assignment;
 mod bootstrap;
+mod by_length;
 mod calibration;
 mod classification;
 mod detail;
@@ -19,6 +20,7 @@ mod tally;
 
 pub use assignment::{Renamed, SwappedNames};
 pub use bootstrap::{Interval, Intervals, RESAMPLES};
+pub use by_length::{LengthBin, by_length};
 pub use calibration::{BINS, ReliabilityBin};
 pub(crate) use calibration::{calibration_error, reliability};
 pub use classification::{ClassMetrics, ClassificationReport, ConfusedPair, Confusion};

@@ -1,0 +1,118 @@
+//! What a finished run says: `results.json`, and the last lines for a person. It measures nothing.
+
+use crate::baselines::Beside;
+use crate::calibrated::AtEnd;
+use crate::data::Data;
+use crate::run_folder::{ADAPTER, BEST, MANIFEST};
+use crate::settings::Resolved;
+use crate::{memory, report};
+use ferrotune_tensor::Backend;
+use ferrotune_train::advice::{Advice, Facts, advise};
+use ferrotune_train::metrics::Report;
+use ferrotune_train::trainer::Outcome;
+use serde_json::json;
+use std::path::Path;
+
+/// What was measured at the end of a run.
+pub(super) struct Reports<'a> {
+    /// As training saw it in the best epoch.
+    pub validation: Option<&'a Report>,
+    /// The same with what the task learned from these rows afterwards: better than it would be on others.
+    pub fitted: Option<Report>,
+    /// Of the test rows.
+    pub test: Option<Report>,
+    /// Simple models on the same rows.
+    pub baselines: Vec<Beside>,
+    /// The temperature, and what it did.
+    pub calibration: AtEnd,
+    /// What the curves say.
+    pub advice: Vec<Advice>,
+}
+
+/// What the curves of the run say.
+pub(super) fn advice<B: Backend>(resolved: &Resolved, data: &Data<B>, outcome: &Outcome) -> Vec<Advice> {
+    let constant_loss = data.task.constant_loss(&data.train.targets).filter(|_| !resolved.numbers.balanced);
+    advise(&Facts {
+        epochs: &outcome.epochs,
+        metric: resolved.numbers.metric,
+        best_epoch: outcome.best_epoch,
+        validation: outcome.validation.as_ref(),
+        constant_loss,
+        rows: data.train.rows(),
+        truncated: data.train.encoded.truncated.len(),
+        max_length: resolved.max_length,
+    })
+}
+
+/// What `results.json` holds.
+pub(super) fn results<B: Backend>(
+    resolved: &Resolved,
+    restarts: u64,
+    data: &Data<B>,
+    outcome: &Outcome,
+    reports: &Reports<'_>,
+) -> serde_json::Value {
+    json!({
+        "validation": reports.validation,
+        "held_out_rows": data.held_out,
+        "validation_fitted": reports.fitted,
+        "test": reports.test,
+        "baselines": reports.baselines,
+        "calibration": reports.calibration.to_json(),
+        "best_epoch": outcome.best_epoch,
+        "epochs": outcome.epochs,
+        "advice": reports.advice,
+        "seed": resolved.numbers.seed,
+        "restarts": restarts,
+        "ema": resolved.numbers.ema,
+        "averaged_epochs": outcome.averaged,
+        "train": {
+            "samples_per_second": outcome.samples_per_second,
+            "tokens_per_second": outcome.tokens_per_second,
+            "steps": outcome.steps,
+            "seconds": outcome.seconds,
+        },
+        "peak_memory_mib": memory::peak_mib(),
+    })
+}
+
+/// Says it to a person.
+pub(super) fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
+    if outcome.samples_per_second > 0.0 {
+        println!(
+            "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
+            outcome.samples_per_second, outcome.tokens_per_second
+        );
+    }
+    if let Some(mib) = memory::peak_mib() {
+        println!("memory: {mib:.0} MiB at the peak");
+    }
+    if let Some(validation) = reports.validation {
+        let epochs: Vec<String> = outcome.averaged.iter().map(u64::to_string).collect();
+        let of = match epochs.is_empty() {
+            true => format!("best epoch {}", outcome.best_epoch),
+            false => format!("mean of epochs {}", epochs.join(", ")),
+        };
+        println!("{}   {of}", report::line("validation", validation));
+    }
+    if let Some(fitted) = &reports.fitted {
+        println!("{}   with thresholds chosen on these rows", report::line("validation", fitted));
+    }
+    if let Some(test) = &reports.test {
+        println!("{}", report::text("test", test));
+    }
+    for beside in &reports.baselines {
+        println!("baseline   {}", beside.line());
+    }
+    reports.calibration.lines().iter().for_each(|line| println!("{line}"));
+    for Advice { rule, message } in &reports.advice {
+        println!("advice     {rule}: {message}");
+    }
+    println!("model      {}", folder.join(BEST).display());
+    if folder.join(ADAPTER).is_dir() {
+        println!("adapter    {}", folder.join(ADAPTER).display());
+    }
+    println!("results    {}", folder.join("results.json").display());
+    println!("log        {}", folder.join("metrics.jsonl").display());
+    println!("manifest   {}", folder.join(MANIFEST).display());
+}

@@ -1,0 +1,62 @@
+use super::example::{Kind, write};
+use super::*;
+use crate::exit::USAGE;
+
+#[track_caller]
+fn fails(break_it: impl Fn(&Path), code: u8, says: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), Kind::Classes(3), "");
+    break_it(folder.path());
+    let failure = RunFiles::read(folder.path()).err().expect("the folder is broken");
+    assert!(failure.message.contains(says) && failure.code == code, "{} {}", failure.code, failure.message);
+    assert!(!failure.message.contains('\n'), "{}", failure.message);
+}
+
+#[test]
+fn what_is_wrong_with_a_folder_is_named() {
+    let put =
+        |name: &'static str, text: &'static str| move |folder: &Path| std::fs::write(folder.join(name), text).unwrap();
+    let remove = |name: &'static str| move |folder: &Path| std::fs::remove_file(folder.join(name)).unwrap();
+    fails(remove(RESULTS), USAGE, "holds no finished run: there is no results.json");
+    fails(put(RESULTS, "{\"seeds\": 3}"), USAGE, "holds a series of --seeds: name one of its runs");
+    fails(put(RESULTS, "{\"best_epoch\": "), MODEL, "results.json is damaged: EOF");
+    fails(put(RESULTS, "{}"), MODEL, "results.json is damaged: missing field `best_epoch`");
+    fails(put(LOG, "{\"event\": \"step\"}\n"), MODEL, "metrics.jsonl is damaged: missing field `step`");
+    fails(put(LOG, "x\n"), MODEL, "metrics.jsonl is damaged: expected value");
+    fails(put(SETTINGS, "x"), MODEL, "ferrotune.toml is damaged");
+    fails(put(crate::evaluation::FILE, "{}"), MODEL, "evaluation.json is damaged: missing field");
+    let nowhere = RunFiles::read(Path::new("/nonexistent/run")).err().unwrap();
+    assert!(nowhere.message.contains("is no folder") && nowhere.code == USAGE);
+}
+
+#[test]
+fn a_run_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("first");
+    write(&path, Kind::Classes(3), "epochs = 2");
+    let run = RunFiles::read(&path).map_err(|failure| failure.message).unwrap();
+    assert_eq!((run.name(), run.steps.len(), run.evaluations.len()), ("first".to_string(), 20, 2));
+    assert_eq!(run.evaluations[1].value(MetricName::Accuracy), Some(0.5));
+    assert_eq!((run.metric(), run.measured().unwrap().0), (Some(MetricName::Accuracy), "test"));
+    let Interval { low, high } = run.interval(MetricName::Accuracy).unwrap();
+    assert!(low < 0.75 && 0.75 < high && run.interval(MetricName::Loss).is_none());
+    // The interval is of the test rows.
+    let without = RunFiles { results: Results { test: None, ..run.results }, ..run };
+    assert_eq!(without.interval(MetricName::Accuracy), None);
+    // Without the file the rest is there.
+    std::fs::remove_file(path.join(crate::evaluation::FILE)).unwrap();
+    assert!(RunFiles::read(&path).map_err(|failure| failure.message).unwrap().evaluation.is_none());
+}
+
+#[test]
+fn a_series_is_its_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let write_results = |text: &str| std::fs::write(folder.path().join(RESULTS), text).unwrap();
+    assert!(series(folder.path()).map_err(|failure| failure.message).unwrap().is_none());
+    write_results("{\"seeds\": 2}");
+    write(&folder.path().join("seed-0"), Kind::Numbers, "seed = 0");
+    assert!(series(folder.path()).err().unwrap().message.contains("seed-1 is no folder"));
+    write(&folder.path().join("seed-1"), Kind::Numbers, "seed = 1");
+    let runs = series(folder.path()).map_err(|failure| failure.message).unwrap().unwrap();
+    assert_eq!(runs.iter().map(RunFiles::name).collect::<Vec<_>>(), ["seed-0", "seed-1"]);
+}
