@@ -14,6 +14,8 @@ pub const DATA: u8 = 3;
 pub const MODEL: u8 = 4;
 /// The system refused to read or write.
 pub const IO: u8 = 5;
+/// A loss or gradient was not a number.
+pub const NOT_A_NUMBER: u8 = 6;
 /// Stopped on request, with a checkpoint saved.
 pub const STOPPED: u8 = 75;
 

@@ -23,14 +23,21 @@ const PLACES: [&str; 5] = ["model", "train", "validation", "test", "output"];
 
 /// The fingerprint of a run on this processor.
 pub fn of(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerprint, Failure> {
-    let mut fingerprint = Fingerprint::default();
+    Ok(with_settings(&contents(resolved, model, processor)?, resolved, &[]))
+}
+
+/// A fingerprint of contents with the settings, but for some.
+pub fn with_settings(contents: &Fingerprint, resolved: &Resolved, but: &[&str]) -> Fingerprint {
+    let mut fingerprint = contents.clone();
     let settings = toml::Table::try_from(&resolved.settings).expect("settings are a table");
-    for (key, value) in settings {
-        if FREE.contains(&key.as_str()) || PLACES.contains(&key.as_str()) {
-            continue;
-        }
-        fingerprint.fix(&key, value);
-    }
+    let is_fixed = |key: &str| ![&FREE[..], &PLACES, but].concat().contains(&key);
+    settings.into_iter().filter(|(key, _)| is_fixed(key)).for_each(|(key, value)| fingerprint.fix(&key, value));
+    fingerprint
+}
+
+/// The part that is the same for all settings of one model and the same rows.
+pub fn contents(resolved: &Resolved, model: &Path, processor: &str) -> Result<Fingerprint, Failure> {
+    let mut fingerprint = Fingerprint::default();
     let s = &resolved.settings;
     for (part, path) in
         [(Part::Train, Some(&resolved.train)), (Part::Validation, s.validation.as_ref()), (Part::Test, s.test.as_ref())]

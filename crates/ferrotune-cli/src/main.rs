@@ -22,11 +22,13 @@ mod progress;
 mod recipes;
 mod report;
 mod run_folder;
+mod search;
 mod settings;
 mod shown;
 mod staged;
 mod task;
 mod tuning;
+mod voice;
 
 use args::{Cli, Command};
 use exit::Failure;
@@ -55,6 +57,7 @@ fn run() -> Result<(), Failure> {
 fn command() -> Result<(), Failure> {
     match Cli::read().command {
         Command::Train(args) => commands::train::run(*args),
+        Command::Search(args) => commands::search::run(*args),
         Command::Pretrain(args) => commands::pretrain::run(*args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),

@@ -9,6 +9,7 @@ pub mod info;
 pub mod init;
 pub mod predict;
 pub mod pretrain;
+pub mod search;
 mod seeds;
 pub mod split;
 mod start;
