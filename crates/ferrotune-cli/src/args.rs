@@ -84,7 +84,9 @@ impl Cli {
         let command = Cli::command()
             .mut_subcommand("pretrain", |pretrain| pretrain.mut_args(hide).mut_arg("lr", |arg| arg.help(rate)))
             .mut_subcommand("search", |search| {
-                let alone = |arg: Arg| if matches!(arg.get_long(), Some("seeds" | "on-degenerate")) { arg.hide(true) } else { arg };
+                let alone = |arg: Arg| {
+                    if matches!(arg.get_long(), Some("seeds" | "on-degenerate")) { arg.hide(true) } else { arg }
+                };
                 search.mut_args(alone)
             });
         Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())

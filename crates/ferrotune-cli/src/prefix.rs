@@ -67,7 +67,8 @@ pub fn open<B: Machine>(
 ) -> Result<Prefix<B>, Failure> {
     let none = Prefix::none();
     let Some(layers) = model.frozen_layers else {
-        if settings.prefix_cache_dir.is_some() {
+        // Among many trials some have such a bottom and some have not.
+        if settings.prefix_cache_dir.is_some() && shelf.is_none() {
             let why = "keeps outputs of frozen layers, and the embeddings are trained; freeze from the bottom, such as --freeze \
                        embeddings,layers.0-3, or leave it out";
             return Err(usage(format!("--prefix-cache-dir {why}")));

@@ -17,9 +17,9 @@ mod file;
 mod methods;
 mod pretrain;
 
-use methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
-use file::{parse_table, parse_with_search, read_text};
 pub use file::{check_keys, from_table};
+use file::{parse_table, parse_with_search, read_text};
+use methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
 pub use pretrain::{Pretraining, resolve_pretraining};
 
 /// The settings file that is read if it exists and no other is named.

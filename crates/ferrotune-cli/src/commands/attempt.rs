@@ -7,8 +7,8 @@ use crate::args::{OptimizerName, Switch};
 use crate::device::Machine;
 use crate::exit::{Failure, STOPPED};
 use crate::model::BertClassifier;
-use crate::progress::Progress;
 use crate::prefix::Shelf;
+use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
 use crate::voice::{is_quiet, say};
@@ -177,7 +177,11 @@ fn optimizer<B: Backend>(
     let [weights, vectors] = Groups::counts(params);
     say!(
         "optimizer  weight decay {} on {} tensors ({} parameters), none on {} biases and layer norms ({} parameters)",
-        resolved.weight_decay, weights.tensors, weights.elements, vectors.tensors, vectors.elements
+        resolved.weight_decay,
+        weights.tensors,
+        weights.elements,
+        vectors.tensors,
+        vectors.elements
     );
     match resolved.optimizer {
         OptimizerName::Adamw => Box::new(AdamW::new(backend, params, groups, adamw::BETAS, adamw::EPS)),

@@ -50,7 +50,8 @@ impl Start {
             let asked = resolved.max_length;
             return Err(usage(format!("--max-length is {asked}; this model reads at most {most} tokens")));
         }
-        let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &self.config)).transpose()?;
+        let frozen =
+            resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &self.config)).transpose()?;
         self.frozen = frozen.unwrap_or_default();
         Ok(self)
     }

@@ -54,7 +54,9 @@ pub fn space(table: &toml::Table, file: &str) -> Result<Space, Failure> {
     let place = format!("{file}: [search]");
     check_keys(table, &place, &TrainSettings::keys())?;
     if table.is_empty() {
-        return Err(usage(format!("{place} is empty: name a setting, such as lr = {{ low = 1e-5, high = 5e-4, log = true }}")));
+        return Err(usage(format!(
+            "{place} is empty: name a setting, such as lr = {{ low = 1e-5, high = 5e-4, log = true }}"
+        )));
     }
     let mut parameters = Vec::new();
     for (name, value) in table {
@@ -96,7 +98,11 @@ pub fn usual_space(said: &TrainSettings, few: bool) -> Result<Space, Failure> {
 ///
 /// # Errors
 /// What `fits` says of a bound or a value of a list, whatever the other settings of the space are.
-pub fn check(space: &Space, baseline: &Settings, fits: impl Fn(&Settings) -> Result<(), Failure>) -> Result<(), Failure> {
+pub fn check(
+    space: &Space,
+    baseline: &Settings,
+    fits: impl Fn(&Settings) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     for parameter in space.parameters() {
         let ends = match &parameter.domain {
             Domain::Choice(values) => values.clone(),

@@ -94,7 +94,11 @@ fn mistakes_are_named() {
         ("", "seed = [1, 2]", "f.toml: [search] seed: it is the same in all trials"),
         ("", "lr = 1e-4", "f.toml: [search] lr: 0.0001 is one value; write a list of values, or { low = .., high"),
         ("", "lr = { low = 1e-4 }", "f.toml: [search] lr: `high` is missing"),
-        ("", "lr = { low = 1e-4, hihg = 1 }", "f.toml: [search] lr: its table: unknown key `hihg`; did you mean `high`?"),
+        (
+            "",
+            "lr = { low = 1e-4, hihg = 1 }",
+            "f.toml: [search] lr: its table: unknown key `hihg`; did you mean `high`?",
+        ),
         ("", "lr = { low = 1e-3, high = 1e-4 }", "f.toml: [search] lr: low is 0.001 and high 1e-4; low must be below"),
         ("", "lr = { low = 0, high = 1e-4, log = true }", "f.toml: [search] lr: low is 0; with log = true it must be"),
         ("", "lr = { low = 0.1, high = inf }", "f.toml: [search] lr: high is inf, no number"),
@@ -106,7 +110,11 @@ fn mistakes_are_named() {
         ("", "epochs = { low = 1, high = 2.5 }", "f.toml: [search] epochs: high is 2.5; it takes whole numbers"),
         ("", "epochs = { low = -1, high = 2 }", "f.toml: [search] epochs: low: invalid value: integer `-1`"),
         ("", "epochs = { low = 1, high = 2, points = 0 }", "f.toml: [search] epochs: points is 0; it must be"),
-        ("", "epochs = { values = [1, 2], low = 1 }", "f.toml: [search] epochs: `values` lists what it may be; leave `low`"),
+        (
+            "",
+            "epochs = { values = [1, 2], low = 1 }",
+            "f.toml: [search] epochs: `values` lists what it may be; leave `low`",
+        ),
         ("", "freeze = { low = 1, high = 2 }", "f.toml: [search] freeze: its values are names; write a list"),
         ("", "optimizer = ['adam']", "f.toml: [search] optimizer: \"adam\": unknown variant `adam`, expected"),
         ("", "momentum = { low = 0, high = 0.9, when = 'sgd' }", "f.toml: [search] momentum: when is \"sgd\"; write"),
@@ -117,7 +125,11 @@ fn mistakes_are_named() {
         ),
         ("", "momentum = [0.5, 0.9]", "[search] momentum = 0.5: --momentum belongs to --optimizer sgd"),
         ("", "dropout = { low = 0, high = 1.5 }", "[search] dropout = 1.5: --dropout is 1.5; it must be at least 0"),
-        ("", "max-length = { low = 1, high = 64 }", "[search] max-length = 1: --max-length is 1; it must be at least 3"),
+        (
+            "",
+            "max-length = { low = 1, high = 64 }",
+            "[search] max-length = 1: --max-length is 1; it must be at least 3",
+        ),
         ("lora-rank = 4", "bitfit = ['on', 'off']", "[search] bitfit = on: --lora-rank trains adapters and --bitfit"),
     ] {
         let message = read(said, table).map(drop).unwrap_err();

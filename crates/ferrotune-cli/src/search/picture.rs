@@ -40,10 +40,21 @@ pub fn svg(space: &Space, trials: &[Trial], best: Option<usize>, metric: MetricN
         panel(&mut svg, name, ends, choices, points, (low, high), metric, trials);
         svg.push_str("</g>\n");
     }
-    let legend = [(Mark::Pruned(0), "pruned at the first rung"), (Mark::Pruned(1), "at a later one"), (Mark::Done, "done"), (Mark::Best, "the best")];
+    let legend = [
+        (Mark::Pruned(0), "pruned at the first rung"),
+        (Mark::Pruned(1), "at a later one"),
+        (Mark::Done, "done"),
+        (Mark::Best, "the best"),
+    ];
     for (n, (mark, text)) in legend.into_iter().enumerate() {
         let (x, y) = (LEFT + n as f64 * 160.0, height - 10.0);
-        let _ = writeln!(svg, "<circle cx=\"{x}\" cy=\"{}\" r=\"4\" fill=\"{}\"/><text x=\"{}\" y=\"{y}\">{text}</text>", y - 4.0, colour(mark), x + 8.0);
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{x}\" cy=\"{}\" r=\"4\" fill=\"{}\"/><text x=\"{}\" y=\"{y}\">{text}</text>",
+            y - 4.0,
+            colour(mark),
+            x + 8.0
+        );
     }
     svg.push_str("</svg>\n");
     svg
@@ -61,17 +72,35 @@ fn panel(
 ) {
     let (right, bottom) = (PANEL.0 - RIGHT, PANEL.1 - BELOW);
     let across = |x: f64| LEFT + x * (right - LEFT);
-    let up = |y: f64| if high > low { bottom - (y - low) / (high - low) * (bottom - ABOVE) } else { (bottom + ABOVE) / 2.0 };
-    let _ = writeln!(svg, "<text x=\"{LEFT}\" y=\"{}\" font-weight=\"bold\">{} by {}</text>", ABOVE - 12.0, metric.name(), escaped(name));
+    let up =
+        |y: f64| if high > low { bottom - (y - low) / (high - low) * (bottom - ABOVE) } else { (bottom + ABOVE) / 2.0 };
+    let _ = writeln!(
+        svg,
+        "<text x=\"{LEFT}\" y=\"{}\" font-weight=\"bold\">{} by {}</text>",
+        ABOVE - 12.0,
+        metric.name(),
+        escaped(name)
+    );
     let _ = writeln!(svg, "<path d=\"M{LEFT} {ABOVE}V{bottom}H{right}\" fill=\"none\" stroke=\"#888888\"/>");
     if !points.is_empty() {
         for value in [low, (low + high) / 2.0, high] {
-            let _ = writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value:.4}</text>", LEFT - 6.0, up(value) + 4.0);
+            let _ = writeln!(
+                svg,
+                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value:.4}</text>",
+                LEFT - 6.0,
+                up(value) + 4.0
+            );
         }
     }
     for (n, end) in ends.iter().enumerate() {
         let x = if choices { (n as f64 + 0.5) / ends.len() as f64 } else { n as f64 / (ends.len() - 1).max(1) as f64 };
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", across(x), bottom + 16.0, escaped(end));
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            across(x),
+            bottom + 16.0,
+            escaped(end)
+        );
     }
     let mut drawn: Vec<&Point> = points.iter().collect();
     drawn.sort_by_key(|point| point.mark);

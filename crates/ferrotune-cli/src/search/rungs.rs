@@ -25,7 +25,13 @@ impl Rungs {
     ///
     /// # Errors
     /// None fits.
-    pub fn new(first: Option<Amount>, reduction: u64, space: &Space, alone: &Resolved, rows: usize) -> Result<Rungs, Failure> {
+    pub fn new(
+        first: Option<Amount>,
+        reduction: u64,
+        space: &Space,
+        alone: &Resolved,
+        rows: usize,
+    ) -> Result<Rungs, Failure> {
         let first = first.unwrap_or(Amount::Share(1.0 / (reduction * reduction) as f64));
         let numbers = &alone.numbers;
         let epochs = most(space, "epochs").unwrap_or(numbers.epochs as f64);

@@ -1,7 +1,7 @@
 //! The loop of a search: what is next, do it, write it down. Everything that it decides is a function of the study file, the plan and the seed, so
 //! it goes on after a crash as it would have gone on without one. It must not know how a trial is trained.
 
-use super::halving::{Goal, Halving, Next};
+use super::halving::{Goal, Halving, May, Next};
 use super::sampler::{Method, suggest};
 use super::space::{Settings, Space};
 use super::study::{Entry, Origin, State, Study};
@@ -100,15 +100,18 @@ pub fn drive<W: Worker>(study: &mut Study, plan: &Plan, worker: &mut W) -> Resul
     }
     let mut exhausted = false;
     loop {
-        let standings = study.standings();
         if let Some(most) = plan.trials {
-            for trial in plan.halving.hopeless(&standings, most as usize) {
+            // One by one: what is given up may make another one hopeless, and a crash between two must not change their order.
+            while let Some(&trial) = plan.halving.hopeless(&study.standings(), most as usize).first() {
                 prune(study, trial, worker)?;
             }
         }
         let in_time = plan.seconds.is_none_or(|most| study.seconds() < most);
         let is_full = plan.trials.is_some_and(|most| study.trials().len() as u64 >= most);
-        match plan.halving.next(&study.standings(), in_time && !is_full && !exhausted, in_time) {
+        let begin = in_time && !is_full && !exhausted;
+        // Where the number of trials is known the long way to the end is for the best of all.
+        let end = !begin || plan.trials.is_none() || plan.seconds.is_some();
+        match plan.halving.next(&study.standings(), May { begin, promote: in_time, end }) {
             Next::New => match new(study, plan) {
                 Some(entry) => add(study, entry, worker)?,
                 None => exhausted = true,

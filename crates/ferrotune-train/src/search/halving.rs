@@ -47,6 +47,17 @@ pub enum Goal {
     End,
 }
 
+/// What may be done now. A trial that was begun goes to its first goal in any case, and at least one goes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct May {
+    /// There may be new trials.
+    pub begin: bool,
+    /// Trials may go on from a rung.
+    pub promote: bool,
+    /// They may go on from the last one, which is the longest way.
+    pub end: bool,
+}
+
 /// What is done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -59,14 +70,13 @@ pub enum Next {
 }
 
 impl Halving {
-    /// What is done next. `more` says whether there may be new trials, `promote` whether trials may still go on from a rung; one that was begun
-    /// goes to its first goal in any case, and at least one goes to its end.
-    pub fn next(&self, trials: &[Standing], more: bool, promote: bool) -> Next {
+    /// What is done next.
+    pub fn next(&self, trials: &[Standing], may: May) -> Next {
         if let Some(begun) = trials.iter().position(|trial| trial.waits() && trial.reached.is_empty()) {
             return Next::Go(begun, self.goal(0));
         }
-        if promote {
-            for rung in (0..self.rungs).rev() {
+        if may.promote {
+            for rung in (0..self.rungs).rev().filter(|rung| may.end || rung + 1 < self.rungs) {
                 let ranked = self.ranked(trials, rung);
                 let quota = ranked.len() / self.reduction as usize;
                 let waits = |&&trial: &&usize| trials[trial].waits() && trials[trial].reached.len() == rung + 1;
@@ -75,7 +85,7 @@ impl Halving {
                 }
             }
         }
-        if more {
+        if may.begin {
             return Next::New;
         }
         if trials.iter().all(|trial| trial.finished.is_none())
@@ -158,9 +168,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(rungs: usize, trials: &[Standing], more: bool, promote: bool, expected: Next) {
+    fn check(rungs: usize, trials: &[Standing], begin: bool, promote: bool, expected: Next) {
         let halving = Halving { reduction: 3, rungs, metric: METRIC };
-        assert_eq!(halving.next(trials, more, promote), expected);
+        assert_eq!(halving.next(trials, May { begin, promote, end: true }), expected);
     }
 
     #[test]
@@ -185,6 +195,13 @@ mod tests {
         // A higher rung comes first.
         let high = [reached(&[0.9, 0.1]), reached(&[0.8, 0.2]), reached(&[0.7, 0.3]), reached(&[0.6])];
         check(2, &high, true, true, Next::Go(2, End));
+        // The way to the end may have to wait for all trials.
+        let wait = |rungs, end| {
+            let halving = Halving { reduction: 3, rungs, metric: METRIC };
+            halving.next(&high, May { begin: true, promote: true, end })
+        };
+        assert_eq!(wait(2, false), Next::New);
+        assert_eq!(wait(3, false), Next::Go(2, Rung(2)));
         // What failed above a rung has its place there.
         check(1, &[out(&[0.9]), reached(&[0.5]), reached(&[0.4])], true, true, Next::New);
         // What was given up does not go on, though it is among the best of five.
@@ -218,8 +235,14 @@ mod tests {
     #[test]
     fn the_order_is_by_how_far_and_how_good() {
         let halving = Halving { reduction: 3, rungs: 2, metric: METRIC };
-        let trials =
-            [reached(&[0.9]), ended(&[0.5, 0.6], 0.6), out(&[]), reached(&[0.8, 0.7]), ended(&[0.4], 0.7), out(&[0.95])];
+        let trials = [
+            reached(&[0.9]),
+            ended(&[0.5, 0.6], 0.6),
+            out(&[]),
+            reached(&[0.8, 0.7]),
+            ended(&[0.4], 0.7),
+            out(&[0.95]),
+        ];
         assert_eq!(halving.order(&trials), [4, 1, 3, 5, 0, 2]);
     }
 
@@ -230,7 +253,8 @@ mod tests {
         let quality = |trial: usize| ((trial * 7) % 20) as f64;
         let mut trials: Vec<Standing> = Vec::new();
         loop {
-            match halving.next(&trials, trials.len() < 20, true) {
+            let begin = trials.len() < 20;
+            match halving.next(&trials, May { begin, promote: true, end: !begin }) {
                 Next::New => trials.push(Standing::default()),
                 Next::Go(trial, Goal::Rung(rung)) => {
                     assert_eq!(trials[trial].reached.len(), rung);

@@ -13,7 +13,11 @@ const IN_A_BIN: usize = 3;
 /// Names and measures of the parameters, the largest first. None where there are too few values, or where all are in one bin.
 ///
 /// `value` gives the value of a trial that counts, so that values can be compared: of all at the same rung, or of all at their end.
-pub fn importance(space: &Space, trials: &[Trial], value: impl Fn(&Trial) -> Option<f64>) -> Vec<(String, Option<f64>)> {
+pub fn importance(
+    space: &Space,
+    trials: &[Trial],
+    value: impl Fn(&Trial) -> Option<f64>,
+) -> Vec<(String, Option<f64>)> {
     let mut measures: Vec<(String, Option<f64>)> = Vec::new();
     for parameter in space.parameters() {
         let places = trials.iter().filter_map(|trial| {
@@ -95,7 +99,8 @@ mod tests {
 
     #[test]
     fn bins_have_about_as_many_trials_and_equal_places_stay_together() {
-        let places = |places: &[f64]| places.iter().enumerate().map(|(n, &place)| (place, n as f64)).collect::<Vec<_>>();
+        let places =
+            |places: &[f64]| places.iter().enumerate().map(|(n, &place)| (place, n as f64)).collect::<Vec<_>>();
         let sizes = |bins: Vec<Vec<f64>>| bins.iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(sizes(quantiles(places(&[3.0, 1.0, 2.0, 5.0, 4.0, 6.0]))), [3, 3]);
         assert_eq!(sizes(quantiles(places(&[1.0, 1.0, 1.0, 1.0, 2.0, 3.0]))), [4, 2]);
@@ -128,6 +133,9 @@ mod tests {
         let measures = importance(&space, &(0..20).map(trial).collect::<Vec<_>>(), Trial::value);
         let names: Vec<&str> = measures.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["lr", "idle", "unused"]);
-        assert!(measures[0].1.unwrap() > 0.9 && measures[1].1.unwrap() < 0.5 && measures[2].1.is_none(), "{measures:?}");
+        assert!(
+            measures[0].1.unwrap() > 0.9 && measures[1].1.unwrap() < 0.5 && measures[2].1.is_none(),
+            "{measures:?}"
+        );
     }
 }

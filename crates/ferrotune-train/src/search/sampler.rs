@@ -42,7 +42,13 @@ const DRAWS: (u64, u64) = (16, 256);
 /// The settings of a trial and how they were chosen; none if nothing new is found.
 ///
 /// `ranked` are the settings of earlier trials, the best first; `number` is that of the new trial.
-pub fn suggest(method: Method, space: &Space, seed: u64, number: u64, ranked: &[&Settings]) -> Option<(Settings, Method)> {
+pub fn suggest(
+    method: Method,
+    space: &Space,
+    seed: u64,
+    number: u64,
+    ranked: &[&Settings],
+) -> Option<(Settings, Method)> {
     let is_new = |settings: &Settings| !ranked.contains(&settings);
     if method == Method::Grid {
         // Whoever makes a study has looked at the size of its grid.
@@ -52,7 +58,8 @@ pub fn suggest(method: Method, space: &Space, seed: u64, number: u64, ranked: &[
     }
     let model = (0..DRAWS.0).filter(|_| method == Method::Tpe && ranked.len() >= START_UP);
     let model = model.map(|draw| (by_model(space, stream(seed, number, draw), ranked), Method::Tpe));
-    let chance = (DRAWS.0..DRAWS.0 + DRAWS.1).map(|draw| (at_random(space, stream(seed, number, draw)), Method::Random));
+    let chance =
+        (DRAWS.0..DRAWS.0 + DRAWS.1).map(|draw| (at_random(space, stream(seed, number, draw)), Method::Random));
     model.chain(chance).find(|(settings, _)| is_new(settings))
 }
 
@@ -167,7 +174,9 @@ mod tests {
         let space = Space::new(vec![parameter]).unwrap();
         for method in [Method::Grid, Method::Random, Method::Tpe] {
             let mut tried: Vec<Settings> = Vec::new();
-            while let Some((settings, _)) = suggest(method, &space, 1, tried.len() as u64, &tried.iter().collect::<Vec<_>>()) {
+            while let Some((settings, _)) =
+                suggest(method, &space, 1, tried.len() as u64, &tried.iter().collect::<Vec<_>>())
+            {
                 tried.push(settings);
             }
             assert_eq!(tried.len(), 4, "{method}: {tried:?}");

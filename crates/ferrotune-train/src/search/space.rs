@@ -112,7 +112,8 @@ impl Domain {
         let spread = |low: f64, high: f64| {
             let (low, high) = if self.is_log() { (low.ln(), high.ln()) } else { (low, high) };
             let last = (points.max(2) - 1) as f64;
-            (0..points).map(move |n| if points == 1 { (low + high) / 2.0 } else { low + (high - low) * n as f64 / last })
+            (0..points)
+                .map(move |n| if points == 1 { (low + high) / 2.0 } else { low + (high - low) * n as f64 / last })
         };
         match *self {
             Domain::Choice(ref values) => values.clone(),
@@ -120,7 +121,8 @@ impl Domain {
                 (low..=high).map(Value::Integer).collect()
             }
             Domain::Integer { low, high, .. } => {
-                let mut values: Vec<Value> = spread(low as f64, high as f64).map(|place| self.value_at(place)).collect();
+                let mut values: Vec<Value> =
+                    spread(low as f64, high as f64).map(|place| self.value_at(place)).collect();
                 values.dedup();
                 values
             }
@@ -188,10 +190,14 @@ impl Space {
             for (parent, values) in &parameter.when {
                 let name = &parameter.name;
                 let found = parameters.iter().find(|other| other.name == *parent).ok_or_else(|| {
-                    format!("{name}: when names {parent}, which is not searched; search it too, or leave the condition out")
+                    format!(
+                        "{name}: when names {parent}, which is not searched; search it too, or leave the condition out"
+                    )
                 })?;
                 let Domain::Choice(choices) = &found.domain else {
-                    return Err(format!("{name}: when names {parent}, which is a range; conditions need a list of values"));
+                    return Err(format!(
+                        "{name}: when names {parent}, which is a range; conditions need a list of values"
+                    ));
                 };
                 if let Some(value) = values.iter().find(|value| !choices.iter().any(|choice| same(choice, value))) {
                     let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
@@ -312,10 +318,7 @@ mod tests {
         assert_eq!(rate.grid(3), numbers(&[1e-5, 1e-4, 1e-3]));
         assert_eq!(Domain::Number { low: 0.0, high: 1.0, log: false }.grid(2), numbers(&[0.0, 1.0]));
         assert_eq!(Domain::Integer { low: 1, high: 3, log: false }.grid(9).len(), 3);
-        assert_eq!(
-            Domain::Integer { low: 1, high: 100, log: true }.grid(3),
-            [1, 10, 100].map(Value::Integer)
-        );
+        assert_eq!(Domain::Integer { low: 1, high: 100, log: true }.grid(3), [1, 10, 100].map(Value::Integer));
         let momentum = Domain::Number { low: 0.5, high: 0.9, log: false };
         let space = Space::new(vec![
             parameter("momentum", momentum, &[("optimizer", "sgd")]),
@@ -345,7 +348,10 @@ mod tests {
             (vec![one(&[("b", "x")])], "a: when names b, which is not searched"),
             (vec![one(&[("b", "x")]), parameter("b", range, &[])], "a: when names b, which is a range"),
             (vec![one(&[("b", "z")]), parameter("b", choice(&["x"]), &[])], "a: when b is z, which is none of x"),
-            (vec![one(&[("b", "x")]), parameter("b", choice(&["x"]), &[("a", "x")])], "a: its conditions depend on itself"),
+            (
+                vec![one(&[("b", "x")]), parameter("b", choice(&["x"]), &[("a", "x")])],
+                "a: its conditions depend on itself",
+            ),
         ] {
             let message = Space::new(parameters).unwrap_err();
             assert!(message.starts_with(says), "{message}");

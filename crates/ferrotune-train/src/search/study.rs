@@ -247,10 +247,7 @@ impl Study {
     fn write(&mut self, entry: &Entry) -> Result<(), TrainError> {
         let mut line = serde_json::to_vec(entry).expect("an entry has no map with keys that are not strings");
         line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .and_then(|()| self.file.sync_all())
-            .map_err(TrainError::io("write", &self.path))
+        self.file.write_all(&line).and_then(|()| self.file.sync_all()).map_err(TrainError::io("write", &self.path))
     }
 }
 
@@ -401,7 +398,7 @@ mod tests {
             (whole.replace("\"rung\":0", "\"rung\":1"), "line 3: trial 0 reaches rung 1 after 0 rungs"),
             (whole.clone() + lines[1] + "\n", "line 10: trial 0 follows on 3 trials"),
             (whole.clone() + lines[5] + "\n", "line 10: trial 0 is over already"),
-            (whole.clone() + lines[0] + "\n", "line 10: the first line is not"),
+            (whole.clone() + lines[0] + "\n", "line 10: a second header"),
             (whole.replace("\"pruned\"", "\"lost\""), "line 9: unknown variant `lost`"),
         ] {
             std::fs::write(&path, text).unwrap();

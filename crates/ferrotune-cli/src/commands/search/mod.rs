@@ -95,9 +95,7 @@ fn search_on<B: Machine>(backend: &B, search: Search<'_>) -> Result<(), Failure>
     let test = base.said.test.take();
     let mut alone = base.alone()?;
     let baseline = base.baseline(&space)?;
-    parse::check(&space, &baseline, |chosen| {
-        start.clone().fitted(&mut base.with(&space, chosen)?).map(drop)
-    })?;
+    parse::check(&space, &baseline, |chosen| start.clone().fitted(&mut base.with(&space, chosen)?).map(drop))?;
     start.clone().fitted(&mut alone)?;
     let data = Data::<B>::read(&alone, &start.model.folder, &start.config)?;
     for line in &data.audit {
@@ -198,7 +196,11 @@ fn open(output: &Path, header: Header, earlier: &EarlierRun) -> Result<(RunLock,
     let study = match earlier.resume {
         true => {
             let study = Study::resume(output, &header)?;
-            eprintln!("resumed    {} trials are known, {:.0} seconds of training", study.trials().len(), study.seconds());
+            eprintln!(
+                "resumed    {} trials are known, {:.0} seconds of training",
+                study.trials().len(),
+                study.seconds()
+            );
             study
         }
         false => {
@@ -213,7 +215,9 @@ fn open(output: &Path, header: Header, earlier: &EarlierRun) -> Result<(RunLock,
 fn remove_prefix(output: &Path) -> Result<(), Failure> {
     let path = output.join(PREFIX);
     match std::fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(format!("cannot remove {}", path.display()))(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io(format!("cannot remove {}", path.display()))(error))
+        }
         _ => Ok(()),
     }
 }

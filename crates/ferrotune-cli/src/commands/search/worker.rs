@@ -102,7 +102,8 @@ impl<B: Machine> Trials<'_, B> {
         let place = self.data(&resolved)?;
         let data = &self.data[place].1;
         // The labels are the same, the loss may be another.
-        let own: Option<Box<dyn Task<B>>> = match OF_TASK.iter().any(|key| chosen.contains_key(*key)) {
+        let varies = self.space.parameters().iter().any(|parameter| OF_TASK.contains(&parameter.name.as_str()));
+        let own: Option<Box<dyn Task<B>>> = match varies {
             true => Some(Labelled::read(&resolved.settings, &resolved.train)?.task),
             false => None,
         };
@@ -126,13 +127,8 @@ impl<B: Machine> Trials<'_, B> {
         };
         let total = numbers.steps(rows).1;
         let course = Course { fingerprint: &fingerprint, stop: self.stop, resume, pause };
-        let rows = Rows {
-            train: &data.train,
-            validation: data.validation.as_ref(),
-            objective,
-            stay: true,
-            warnings: &[],
-        };
+        let rows =
+            Rows { train: &data.train, validation: data.validation.as_ref(), objective, stay: true, warnings: &[] };
         let (_, outcome) = ready.train(&resolved, self.backend, &rows, &mut folder, &course, Some(&mut self.shelf))?;
         Ok(self.came(&outcome, total))
     }
@@ -160,7 +156,9 @@ impl<B: Machine> Worker for Trials<'_, B> {
         let came = match quietly(|| self.train(trial, chosen, goal)) {
             Ok(came) => came,
             // What no trial could mend was refused before the first one, or is refused at it.
-            Err(failure) if failure.code == NOT_A_NUMBER || failure.code == USAGE && trial > 0 => Came::Nowhere(failure.message),
+            Err(failure) if failure.code == NOT_A_NUMBER || failure.code == USAGE && trial > 0 => {
+                Came::Nowhere(failure.message)
+            }
             Err(failure) => return Err(failure),
         };
         Ok((came, clock.elapsed().as_secs_f64()))
@@ -171,7 +169,9 @@ impl<B: Machine> Worker for Trials<'_, B> {
     }
 
     fn wrote(&mut self, study: &Study, entry: &Entry) -> Result<(), Failure> {
-        let (Entry::Rung { trial, seconds, .. } | Entry::Finished { trial, seconds, .. } | Entry::Failed { trial, seconds, .. }) = entry
+        let (Entry::Rung { trial, seconds, .. }
+        | Entry::Finished { trial, seconds, .. }
+        | Entry::Failed { trial, seconds, .. }) = entry
         else {
             return Ok(());
         };
