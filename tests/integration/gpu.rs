@@ -81,6 +81,7 @@ fn losses<B: Backend + Clone>(backend: &B, epochs: u64, log_every: u64, cached: 
         checkpoints: None,
         resume: false,
         stop: &AtomicBool::new(false),
+        pause: None,
         observer: &mut observer,
     })
     .unwrap();

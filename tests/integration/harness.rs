@@ -72,6 +72,7 @@ impl Trial<'_> {
             checkpoints: store.as_mut().map(|store| Checkpoints { store, fingerprint: &fingerprint }),
             resume: self.folder.is_some_and(|(_, resume)| resume),
             stop: &stop,
+            pause: None,
             observer: &mut observer,
         })
         .unwrap();

@@ -60,6 +60,7 @@ fn run(task: &dyn Task<Cpu>, split: &Split, pass_rows: usize) -> (Vec<f64>, f64)
         checkpoints: None,
         resume: false,
         stop: &AtomicBool::new(false),
+        pause: None,
         observer: &mut observer,
     })
     .unwrap();

@@ -203,6 +203,7 @@ pub(super) fn run_with(
         checkpoints,
         resume: folder.is_some_and(|(_, resume)| resume),
         stop: &stop,
+        pause: None,
         observer: &mut observer,
     })?;
     loaded.params.layout().ids().for_each(|id| loaded.params.set_trainable(id, true));

@@ -2,12 +2,13 @@
 
 mod audit;
 mod baseline;
+mod calibrate;
 mod choices;
 mod device;
 mod evaluate;
-mod calibrate;
 mod replay;
 mod runs;
+mod search;
 mod settings;
 mod split;
 
@@ -22,6 +23,7 @@ pub use evaluate::FurtherArgs;
 use ferrotune_bert::presets::{self, Preset};
 pub use replay::ReplayArgs;
 pub use runs::{CompareArgs, ReportArgs};
+pub use search::{Amount, PruningName, SamplerName, SearchArgs};
 pub use settings::*;
 pub use split::SplitArgs;
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ where it is not known how good the rows are
   ferrotune audit --train train.csv --validation dev.csv --test test.csv --model sentence-transformers/all-MiniLM-L6-v2
 what a simple model reaches
   ferrotune baseline --train train.csv --test test.csv --model sentence-transformers/all-MiniLM-L6-v2
+where the settings of a run are to be found by trying
+  ferrotune search --model sentence-transformers/all-MiniLM-L6-v2 --train train.csv --validation dev.csv --output study
 and where there are many texts of the field without labels:
   ferrotune pretrain --model sentence-transformers/all-MiniLM-L6-v2 --text texts.txt --output adapted
   ferrotune train --model adapted/best --train train.csv --validation dev.csv --output run
@@ -58,6 +62,9 @@ Exit codes: 0 done, 2 usage or configuration, 3 data, 4 model, 5 input/output, 6
 pub enum Command {
     /// Fine-tune a pretrained encoder on labelled rows and save it as a Hugging Face folder.
     Train(Box<TrainArgs>),
+    /// Look for better settings of train: trials that differ in learning rate, epochs and what else the table [search] says, the weak ones given
+    /// up early.
+    Search(Box<SearchArgs>),
     /// Adapt a pretrained encoder to texts without labels, by masked language modelling; the result is a base model for train.
     Pretrain(Box<PretrainArgs>),
     /// Train a run again from its manifest, and compare the weights byte for byte.
@@ -97,7 +104,13 @@ impl Cli {
         let hide = |arg: Arg| if applies(&arg) { arg } else { arg.hide(true) };
         let rate = "Peak learning rate. Small encoders want more than large ones [default: 1e-4]";
         let command = Cli::command()
-            .mut_subcommand("pretrain", |pretrain| pretrain.mut_args(hide).mut_arg("lr", |arg| arg.help(rate)));
+            .mut_subcommand("pretrain", |pretrain| pretrain.mut_args(hide).mut_arg("lr", |arg| arg.help(rate)))
+            .mut_subcommand("search", |search| {
+                let alone = |arg: Arg| {
+                    if matches!(arg.get_long(), Some("seeds" | "on-degenerate")) { arg.hide(true) } else { arg }
+                };
+                search.mut_args(alone)
+            });
         Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
 }

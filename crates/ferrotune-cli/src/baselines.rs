@@ -95,9 +95,12 @@ impl Baselines {
     /// A line for each.
     pub fn lines(&self) -> Vec<String> {
         let line = |said: Measured| {
-            let [accuracy, low, high] = [said.accuracy, said.accuracy_interval.low, said.accuracy_interval.high].map(|x| 100.0 * x);
+            let [accuracy, low, high] =
+                [said.accuracy, said.accuracy_interval.low, said.accuracy_interval.high].map(|x| 100.0 * x);
             let (name, split, f1, seconds) = (said.baseline, said.rows, said.f1_macro, said.seconds);
-            format!("{name:<35}  {split} accuracy {accuracy:.2} % ({low:.2} to {high:.2})   macro F1 {f1:.4}   {seconds:.1} s")
+            format!(
+                "{name:<35}  {split} accuracy {accuracy:.2} % ({low:.2} to {high:.2})   macro F1 {f1:.4}   {seconds:.1} s"
+            )
         };
         self.measured().into_iter().map(line).collect()
     }
@@ -164,7 +167,12 @@ impl Beside {
 }
 
 /// Logistic regression on the mean of the encoder's last hidden states.
-fn probe(train: ClassRows<'_>, measured: ClassRows<'_>, names: &[String], encoder: &Encoder<'_>) -> Result<Classified, Failure> {
+fn probe(
+    train: ClassRows<'_>,
+    measured: ClassRows<'_>,
+    names: &[String],
+    encoder: &Encoder<'_>,
+) -> Result<Classified, Failure> {
     let limit = max_length(encoder.max_length, None, EncoderConfig::from_folder(encoder.folder)?.longest_sequence())?;
     let tokenizer = Tokenizer::from_folder(encoder.folder, limit)?;
     let tokens = [tokenizer.encode(train.rows)?, tokenizer.encode(measured.rows)?];
@@ -179,7 +187,9 @@ fn probe(train: ClassRows<'_>, measured: ClassRows<'_>, names: &[String], encode
         let all: Vec<usize> = (0..train.rows.len()).collect();
         let probe = Probe::fit(&Cpu, pool, features(&learned), train.classes, &all, names.len(), SEED);
         let all: Vec<usize> = (0..measured.rows.len()).collect();
-        probe.probabilities(&Cpu, pool, features(&asked), &all, |_, p| probabilities.extend(p.iter().copied().map(f64::from)));
+        probe.probabilities(&Cpu, pool, features(&asked), &all, |_, p| {
+            probabilities.extend(p.iter().copied().map(f64::from))
+        });
     });
     Ok(of_probabilities(probabilities, measured.classes, names))
 }

@@ -19,6 +19,8 @@ pub const OTHER_RUN: u8 = 8;
 pub const IO: u8 = 5;
 /// A replayed run came to other weights.
 pub const UNEQUAL: u8 = 9;
+/// A loss or gradient was not a number.
+pub const NOT_A_NUMBER: u8 = 6;
 /// Stopped on request, with a checkpoint saved.
 pub const STOPPED: u8 = 75;
 

@@ -2,8 +2,8 @@
 
 use crate::settings::Resolved;
 use crate::sums::Sums;
-use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_data::Part;
+use ferrotune_train::fingerprint::Fingerprint;
 use std::collections::BTreeMap;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
@@ -25,14 +25,21 @@ const PLACES: [&str; 5] = ["model", "train", "validation", "test", "output"];
 
 /// The fingerprint of a run with these files on this processor.
 pub fn of(resolved: &Resolved, sums: &Sums, processor: &str) -> Fingerprint {
-    let mut fingerprint = Fingerprint::default();
+    with_settings(&contents(sums, processor), resolved, &[])
+}
+
+/// A fingerprint of contents with the settings, but for some.
+pub fn with_settings(contents: &Fingerprint, resolved: &Resolved, but: &[&str]) -> Fingerprint {
+    let mut fingerprint = contents.clone();
     let settings = toml::Table::try_from(&resolved.settings).expect("settings are a table");
-    for (key, value) in settings {
-        if FREE.contains(&key.as_str()) || PLACES.contains(&key.as_str()) {
-            continue;
-        }
-        fingerprint.fix(&key, value);
-    }
+    let is_fixed = |key: &str| ![&FREE[..], &PLACES, but].concat().contains(&key);
+    settings.into_iter().filter(|(key, _)| is_fixed(key)).for_each(|(key, value)| fingerprint.fix(&key, value));
+    fingerprint
+}
+
+/// The part that is the same for all settings of one model and the same rows.
+pub fn contents(sums: &Sums, processor: &str) -> Fingerprint {
+    let mut fingerprint = Fingerprint::default();
     for part in &sums.data {
         let all: Vec<&str> = part.files.iter().map(|file| file.sha256.as_str()).collect();
         fingerprint.fix(&sum_of(&part.part), all.join(" "));

@@ -8,8 +8,8 @@ mod baselines;
 mod calibrated;
 mod card;
 mod commands;
-mod confidence;
 mod comparison;
+mod confidence;
 mod data;
 mod depth;
 mod device;
@@ -32,6 +32,7 @@ mod recipes;
 mod report;
 mod run_files;
 mod run_folder;
+mod search;
 mod settings;
 mod shown;
 mod sparkline;
@@ -39,6 +40,7 @@ mod staged;
 mod sums;
 mod task;
 mod tuning;
+mod voice;
 
 use args::{Cli, Command};
 use exit::Failure;
@@ -67,6 +69,7 @@ fn run() -> Result<(), Failure> {
 fn command() -> Result<(), Failure> {
     match Cli::read().command {
         Command::Train(args) => commands::train::run(*args),
+        Command::Search(args) => commands::search::run(*args),
         Command::Pretrain(args) => commands::pretrain::run(*args),
         Command::Replay(args) => commands::replay::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),

@@ -183,6 +183,11 @@ pub fn has_checkpoints(path: &Path) -> bool {
     entries.is_some_and(|mut entries| entries.any(is_step))
 }
 
+/// Removes all checkpoints of the run in this folder, if there is one: it cannot be gone on with.
+pub fn clear_checkpoints(path: &Path) -> Result<(), Failure> {
+    (0..=RESTARTS).try_for_each(|n| remove(&path.join(checkpoints(n)), |path| std::fs::remove_dir_all(path)))
+}
+
 /// The folder of checkpoints after so many restarts.
 fn checkpoints(restarts: u64) -> String {
     if restarts == 0 { CHECKPOINTS.to_string() } else { format!("{CHECKPOINTS}-restart-{restarts}") }

@@ -2,7 +2,8 @@
 //! It must not train, and opens no file but the settings file.
 
 use crate::args::{
-    BaselinesName, DeviceName, LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch, TrainSettings,
+    BaselinesName, DeviceName, LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch,
+    TrainSettings,
 };
 use crate::exit::{Failure, usage};
 use ferrotune_bert::lora::LoraSpec;
@@ -11,12 +12,14 @@ use ferrotune_optim::Penalty;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::passes::PassLimit;
 use ferrotune_train::trainer::Settings;
-use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
+mod file;
 mod methods;
 mod pretrain;
 
+pub use file::{check_keys, from_table};
+use file::{parse_table, parse_with_search, read_text};
 use methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
 pub use pretrain::{Pretraining, resolve_pretraining};
 
@@ -72,6 +75,15 @@ pub struct Resolved {
     pub numbers: Settings,
 }
 
+impl Resolved {
+    /// The same, for rows beside whose results no baseline is shown.
+    pub fn without_baselines(&self) -> Resolved {
+        let mut same = self.clone();
+        same.settings.baselines = Some(BaselinesName::Off);
+        same
+    }
+}
+
 /// Which training rows are held out as validation rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeldOut {
@@ -100,12 +112,25 @@ const VALIDATION_SHARE: f64 = 0.1;
 /// # Errors
 /// An unknown key (with the nearest known one) or a malformed file: exit code 2.
 pub fn said(typed: TrainSettings, config: Option<&Path>) -> Result<TrainSettings, Failure> {
-    let file = match config {
-        Some(path) => read(path)?,
-        None if Path::new(DEFAULT_FILE).is_file() => read(Path::new(DEFAULT_FILE))?,
-        None => TrainSettings::default(),
-    };
-    Ok(merge(typed, file))
+    Ok(said_and_searched(typed, config)?.0)
+}
+
+/// The table of a settings file that says what `search` may choose from; `train` passes over it, so that one file serves both.
+pub const SEARCH: &str = "search";
+
+/// What was said, and the table `[search]` of the settings file with the name of that file.
+///
+/// # Errors
+/// As [`said`].
+pub fn said_and_searched(
+    typed: TrainSettings,
+    config: Option<&Path>,
+) -> Result<(TrainSettings, Option<(toml::Table, String)>), Failure> {
+    let path = config.or(Path::new(DEFAULT_FILE).is_file().then_some(Path::new(DEFAULT_FILE)));
+    let Some(path) = path else { return Ok((typed, None)) };
+    let name = path.display().to_string();
+    let (file, search) = parse_with_search(&read_text(path)?, &name)?;
+    Ok((merge(typed, file), search.map(|table| (table, name))))
 }
 
 /// The settings of a run: what was said, over what a recipe sets, over defaults.
@@ -116,42 +141,13 @@ pub fn resolve(said: TrainSettings, recipe: TrainSettings) -> Result<Resolved, F
     check(with_defaults(merge(said, recipe)))
 }
 
-/// Reads a settings file.
-fn read(path: &Path) -> Result<TrainSettings, Failure> {
-    parse(&read_text(path)?, &path.display().to_string())
-}
-
-fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))
-}
-
-/// The settings in the text of a file; an unknown key is an error.
+/// The settings in the text of a file, whose table `[search]` belongs to another command; an unknown key is an error.
 pub fn parse(text: &str, file: &str) -> Result<TrainSettings, Failure> {
-    from_table(parse_table(text, file, &TrainSettings::keys())?, file)
-}
-
-/// The settings that a table holds.
-fn from_table<S: DeserializeOwned>(table: toml::Table, file: &str) -> Result<S, Failure> {
-    toml::Value::Table(table)
-        .try_into()
-        .map_err(|e: toml::de::Error| usage(format!("{file}: {}", e.to_string().trim().replace('\n', " "))))
-}
-
-/// A settings file with no other keys than these.
-fn parse_table(text: &str, file: &str, known: &[String]) -> Result<toml::Table, Failure> {
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        usage(format!("{file} is not valid TOML: {}", e.to_string().trim().replace('\n', " ")))
-    })?;
-    if let Some(key) = table.keys().find(|key| !known.contains(key)) {
-        let near = known.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        return Err(usage(format!("{file}: unknown key `{key}`{hint}")));
-    }
-    Ok(table)
+    Ok(parse_with_search(text, file)?.0)
 }
 
 /// What is said in `first`, else what is said in `second`.
-fn merge(first: TrainSettings, second: TrainSettings) -> TrainSettings {
+pub fn merge(first: TrainSettings, second: TrainSettings) -> TrainSettings {
     let mut merged = toml::Table::try_from(second).expect("settings are a table");
     merged.extend(toml::Table::try_from(first).expect("settings are a table"));
     toml::Value::Table(merged).try_into().expect("a table of settings is settings")
@@ -235,7 +231,9 @@ fn part_of_rows(s: &TrainSettings) -> Result<Option<PartOfRows>, Failure> {
     if s.learning_curve.is_some() {
         for (flag, said) in [("train-share", s.train_share.is_some()), ("seeds", s.seeds.is_some())] {
             if said {
-                return Err(usage(format!("--learning-curve trains with several shares of the rows, one seed each; leave --{flag} out")));
+                return Err(usage(format!(
+                    "--learning-curve trains with several shares of the rows, one seed each; leave --{flag} out"
+                )));
             }
         }
         return Ok(None);
@@ -398,6 +396,10 @@ mod tests {
     use crate::args::RecipeName;
     use crate::recipes;
     use ferrotune_optim::schedule::Kind;
+
+    fn parse(text: &str, file: &str) -> Result<TrainSettings, Failure> {
+        parse_with_search(text, file).map(|(settings, _)| settings)
+    }
 
     fn base() -> TrainSettings {
         parse("model = 'm'\ntrain = 't.csv'\noutput = 'o'", "f").map_err(|f| f.message).unwrap()

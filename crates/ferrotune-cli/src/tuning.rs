@@ -2,6 +2,7 @@
 
 use crate::exit::{Failure, usage};
 use crate::settings::Resolved;
+use crate::voice::say;
 use ferrotune_bert::parts::{self, LayerwiseRates, Part};
 use ferrotune_bert::{EncoderConfig, HeadKind, lora};
 use ferrotune_optim::{Anchor, Groups};
@@ -33,7 +34,7 @@ pub fn restart_top<B: Backend>(
         let names = || params.layout().entries().iter().map(|entry| &entry.name);
         let has_pooler = path.is_some_and(|path| names().any(|name| name.starts_with(&path)));
         let pooler = if has_pooler { "the pooler and " } else { "" };
-        eprintln!("weights    {pooler}{which} start from random values ({anew} parameters)");
+        say!("weights    {pooler}{which} start from random values ({anew} parameters)");
     }
     Ok(())
 }
@@ -73,7 +74,7 @@ pub fn keep_few<B: Backend>(resolved: &Resolved, params: &mut Params<B>) {
         let moving: usize = params.trainable_ids().map(|id| params.layout().entry(id).shape.len()).sum();
         let all = params.layout().parameter_count();
         let percent = 100.0 * moving as f64 / all as f64;
-        eprintln!("weights    {which} and the head alone are trained: {moving} of {all} parameters ({percent:.2} %)");
+        say!("weights    {which} and the head alone are trained: {moving} of {all} parameters ({percent:.2} %)");
     }
 }
 
@@ -99,7 +100,7 @@ pub fn anchor<B: Backend>(
             "--l2-sp pulls pretrained weights back, and none of them is trained; leave it out, or freeze less",
         ));
     }
-    eprintln!(
+    say!(
         "anchor     {} pretrained weights are pulled back to where they were (L2-SP, {})",
         anchor.len(),
         resolved.l2_sp
@@ -122,7 +123,7 @@ pub fn thaw<B: Backend>(resolved: &Resolved, params: &Params<B>, config: &Encode
              take {last} epochs, more layers an epoch, or --freeze what is not to move"
         )));
     }
-    eprintln!(
+    say!(
         "unfreezing the head moves from epoch 1, {layers_an_epoch} more of the top layers from each later one, all from epoch {last}"
     );
     Ok(Thaw::new(params, epoch_of))
@@ -139,7 +140,7 @@ pub fn with_rates<B: Backend>(
         LayerwiseRates { decay: resolved.layer_lr_decay, head: resolved.head_rate, layers: config.num_hidden_layers };
     if rates.decay != 1.0 || rates.head != 1.0 {
         let rate = |part| resolved.numbers.learning_rate * rates.factor(part);
-        eprintln!(
+        say!(
             "rates      head {:.2e}, layer {} {:.2e}, layer 0 {:.2e}, embeddings {:.2e}",
             rate(Part::Head),
             config.num_hidden_layers - 1,

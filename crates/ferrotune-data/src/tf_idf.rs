@@ -29,7 +29,10 @@ impl SparseRows {
     /// The entries of a row.
     pub fn row(&self, row: usize) -> impl Iterator<Item = (usize, f64)> {
         let entries = self.offsets[row]..self.offsets[row + 1];
-        self.columns[entries.clone()].iter().zip(&self.values[entries]).map(|(&column, &value)| (column as usize, value))
+        self.columns[entries.clone()]
+            .iter()
+            .zip(&self.values[entries])
+            .map(|(&column, &value)| (column as usize, value))
     }
 }
 
@@ -69,8 +72,7 @@ impl TfIdf {
 
     /// The rows as their weighted words. Words that are not known are left out; a row that has no other is empty.
     pub fn transform(&self, rows: &[Row]) -> SparseRows {
-        let mut sparse =
-            SparseRows { offsets: vec![0], columns: Vec::new(), values: Vec::new(), width: self.words() };
+        let mut sparse = SparseRows { offsets: vec![0], columns: Vec::new(), values: Vec::new(), width: self.words() };
         for row in rows {
             let known = |(word, count): ((bool, String), u64)| {
                 let &column = self.columns.get(&word)?;
@@ -115,7 +117,8 @@ mod tests {
     use super::*;
 
     fn rows(texts: &[&str]) -> Vec<Row> {
-        let row = |(text, line): (&&str, u64)| Row { text: text.to_string(), text_b: None, words: None, label: None, line };
+        let row =
+            |(text, line): (&&str, u64)| Row { text: text.to_string(), text_b: None, words: None, label: None, line };
         texts.iter().zip(2..).map(row).collect()
     }
 

@@ -43,6 +43,16 @@ pub enum TrainError {
         /// The version this program reads.
         supported: u64,
     },
+    /// A line of a study file does not follow from those before it.
+    #[error("{} is damaged, line {line}: {what}; take this line and those after it out to go on from there, or begin a new study", path.display())]
+    StudyDamaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A checkpoint is to be read, and there is none.
     #[error("no checkpoint in {}; start the run without resuming", directory.display())]
     NoCheckpoint {
@@ -112,7 +122,8 @@ impl TrainError {
             TrainError::NotFinite { .. } => 6,
             TrainError::NoGradient { .. } => 4,
             TrainError::Locked { .. } => 7,
-            TrainError::CheckpointDamaged { .. }
+            TrainError::StudyDamaged { .. }
+            | TrainError::CheckpointDamaged { .. }
             | TrainError::CheckpointVersion { .. }
             | TrainError::NoCheckpoint { .. }
             | TrainError::CheckpointAhead { .. }

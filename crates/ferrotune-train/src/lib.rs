@@ -20,6 +20,7 @@ pub mod passes;
 pub mod prefix;
 pub mod probe;
 pub mod resume;
+pub mod search;
 pub mod sentinels;
 pub mod store;
 pub mod tasks;

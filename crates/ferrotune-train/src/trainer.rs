@@ -122,6 +122,9 @@ pub struct Run<'a, B: Backend> {
     pub resume: bool,
     /// Set from outside to end after the running step, with a checkpoint.
     pub stop: &'a AtomicBool,
+    /// End after so many steps in all, with a checkpoint and a measurement, if that is before the end of the run. The run that is resumed
+    /// from there is that which never paused: unlike `max_steps` it is no setting, and the learning rate does not know of it.
+    pub pause: Option<u64>,
     /// Who is told what happens.
     pub observer: &'a mut dyn Observer,
 }
@@ -143,6 +146,10 @@ pub struct Outcome {
     pub seconds: f64,
     /// True if the run was asked to stop before its end.
     pub stopped: bool,
+    /// True if it paused, as it was told to. The weights are those of its last step.
+    pub paused: bool,
+    /// What the validation rows gave where it paused; of a moving average, if the run has one.
+    pub now: Option<Measured>,
     /// The epochs whose mean the weights are; empty if they are those of one epoch.
     pub averaged: Vec<u64>,
     /// The epochs of the run.
@@ -190,7 +197,8 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let mut degenerate = None;
     let mut flight = Flight::new();
 
-    while progress.step < total_steps && !progress.finished {
+    let is_before_pause = |step: u64| run.pause.is_none_or(|pause| step < pause);
+    while progress.step < total_steps && !progress.finished && is_before_pause(progress.step) {
         let step = progress.step;
         let (epoch, index) = (step / epoch_steps, step % epoch_steps);
         if order_of != Some(epoch) {
@@ -253,7 +261,8 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         let is_logged = |step: u64| step.is_multiple_of(settings.log_every) || step == total_steps;
         let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
         let epoch_ends = done % epoch_steps == 0 || last;
-        let mut stay = if epoch_ends || due || is_logged(done) { 0 } else { backend.lag() };
+        let pauses = !last && !is_before_pause(done);
+        let mut stay = if epoch_ends || due || pauses || is_logged(done) { 0 } else { backend.lag() };
         loop {
             stopped = run.stop.load(Ordering::Relaxed) && !last;
             stay = if stopped { 0 } else { stay };
@@ -285,7 +294,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         }
         speed.add(progress.step - first_step, rows_of_step, tokens, clock.elapsed().as_secs_f64());
 
-        if epoch_ends || due || stopped {
+        if epoch_ends || due || stopped || pauses {
             // From here on all parameters are read: by the evaluation, the checkpoint, or whoever comes after the run.
             optimizer.settle(backend, params);
             thaw.release(params);
@@ -332,7 +341,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         if degenerate.is_some() && settings.leave_degenerate {
             break;
         }
-        if let (true, Some(checkpoints)) = (epoch_ends || due || stopped, &mut checkpoints) {
+        if let (true, Some(checkpoints)) = (epoch_ends || due || stopped || pauses, &mut checkpoints) {
             resume::save(checkpoints, backend, params, optimizer, average.as_ref(), &progress, observer)?;
         }
         if stopped {
@@ -342,10 +351,24 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     }
 
     let steps = progress.step;
+    let left = degenerate.is_some() && settings.leave_degenerate;
+    let paused = steps < total_steps && !progress.finished && !is_before_pause(steps) && !stopped && !left;
+    let mut now = None;
+    if let (true, Some(split)) = (paused, validation) {
+        // After an epoch it was measured.
+        now = progress.epochs.last().filter(|_| steps % epoch_steps == 0).and_then(|epoch| epoch.validation);
+        if now.is_none() {
+            let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
+            average.iter_mut().for_each(|average| average.exchange(backend, params));
+            let report = evaluate(backend, model, params, pool, split, task, cache)?;
+            average.iter_mut().for_each(|average| average.exchange(backend, params));
+            now = Some(Measured { loss: report.loss(), value: report.summary().value(settings.metric) });
+        }
+    }
     let mut best_epoch = steps.div_ceil(epoch_steps.max(1));
     let (mut report, mut averaged) = (None, Vec::new());
     let degenerate = degenerate.filter(|_| settings.leave_degenerate).map(|finding| finding.message);
-    let ended = !stopped && degenerate.is_none();
+    let ended = !stopped && !paused && degenerate.is_none();
     if let (true, Some(average), true) = (progress.best.is_empty(), &mut average, ended) {
         average.exchange(backend, params);
     }
@@ -387,6 +410,8 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         tokens_per_second,
         seconds: speed.all_seconds,
         stopped,
+        paused,
+        now,
         averaged,
         epochs: progress.epochs,
         degenerate,

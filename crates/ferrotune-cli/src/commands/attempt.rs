@@ -7,9 +7,11 @@ use crate::args::{OptimizerName, Switch};
 use crate::device::Machine;
 use crate::exit::{Failure, STOPPED};
 use crate::model::BertClassifier;
+use crate::prefix::Shelf;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
+use crate::voice::{is_quiet, say};
 use crate::{memory, prefix, tuning};
 use ferrotune_bert::pretrained::Pretrained;
 use ferrotune_bert::{EncoderConfig, freeze};
@@ -46,6 +48,8 @@ pub struct Course<'a> {
     pub stop: &'a AtomicBool,
     /// Go on from the newest checkpoint.
     pub resume: bool,
+    /// End after so many steps in all, with a checkpoint and a measurement.
+    pub pause: Option<u64>,
 }
 
 /// A model, and what moves it.
@@ -62,9 +66,9 @@ impl<B: Machine> Ready<B> {
     /// # Errors
     /// Such a setting.
     pub fn of(backend: &B, resolved: &Resolved, start: &Start, mut loaded: Pretrained<B>) -> Result<Ready<B>, Failure> {
-        eprintln!("weights    {}", loaded.report.summary());
+        say!("weights    {}", loaded.report.summary());
         if let Some(why) = &loaded.head_replaced {
-            eprintln!("weights    the folder's classification head is replaced by a new one: {why}");
+            say!("weights    the folder's classification head is replaced by a new one: {why}");
         }
         tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;
         tuning::restart_top(backend, resolved, &mut loaded.params, &start.config)?;
@@ -77,7 +81,8 @@ impl<B: Machine> Ready<B> {
         Ok(Ready { loaded, anchor, thaw, optimizer })
     }
 
-    /// Trains with the seed in `resolved`, and gives the model back with what became of it.
+    /// Trains with the seed in `resolved`, and gives the model back with what became of it. What a frozen bottom gave is taken from the shelf and
+    /// put back there, if there is one.
     ///
     /// # Errors
     /// What [`train`] says; [`STOPPED`] if it was asked to stop.
@@ -88,9 +93,12 @@ impl<B: Machine> Ready<B> {
         rows: &Rows<'_, B>,
         folder: &mut RunFolder,
         course: &Course<'_>,
+        mut shelf: Option<&mut Shelf<B>>,
     ) -> Result<(Pretrained<B>, Outcome), Failure> {
         let mut observer = Tee::new();
-        observer.add(Progress::new());
+        if !is_quiet() {
+            observer.add(Progress::new());
+        }
         observer.add(folder.metrics_log()?);
         if resolved.settings.tensorboard == Some(Switch::On) {
             observer.add(folder.event_file()?);
@@ -107,7 +115,10 @@ impl<B: Machine> Ready<B> {
         let classifier = BertClassifier { model, config, frozen_layers };
         let (path, settings) = (folder.path(), &resolved.settings);
         let mut prefix = match rows.stay {
-            true => prefix::open(settings, backend, path, &classifier, params, rows.train, rows.validation)?,
+            true => {
+                let shelf = shelf.as_deref_mut();
+                prefix::open(settings, backend, path, &classifier, params, rows.train, rows.validation, shelf)?
+            }
             false => prefix::Prefix::none(),
         };
         let kind = model.kind();
@@ -115,7 +126,7 @@ impl<B: Machine> Ready<B> {
         let predicted =
             memory::predicted_mib(resolved, config, kind, params, frozen_layers, train_rows, held_out, prefix.memory);
         if let Some(mib) = predicted {
-            eprintln!("memory     about {mib:.0} MiB at the peak of training");
+            say!("memory     about {mib:.0} MiB at the peak of training");
         }
         let outcome = on_pool(|| {
             train(Run {
@@ -134,6 +145,7 @@ impl<B: Machine> Ready<B> {
                 checkpoints: Some(Checkpoints { store: &mut folder.store, fingerprint: course.fingerprint }),
                 resume: course.resume,
                 stop: course.stop,
+                pause: course.pause,
                 observer: &mut observer,
             })
         })?;
@@ -142,7 +154,7 @@ impl<B: Machine> Ready<B> {
                 format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
             return Err(Failure { message, code: STOPPED });
         }
-        prefix.close()?;
+        prefix.close(shelf)?;
         Ok((self.loaded, outcome))
     }
 }
@@ -163,9 +175,13 @@ fn optimizer<B: Backend>(
 ) -> Box<dyn Optimizer<B>> {
     let groups = tuning::with_rates(resolved, Groups::standard(params, resolved.weight_decay), params, config);
     let [weights, vectors] = Groups::counts(params);
-    eprintln!(
+    say!(
         "optimizer  weight decay {} on {} tensors ({} parameters), none on {} biases and layer norms ({} parameters)",
-        resolved.weight_decay, weights.tensors, weights.elements, vectors.tensors, vectors.elements
+        resolved.weight_decay,
+        weights.tensors,
+        weights.elements,
+        vectors.tensors,
+        vectors.elements
     );
     match resolved.optimizer {
         OptimizerName::Adamw => Box::new(AdamW::new(backend, params, groups, adamw::BETAS, adamw::EPS)),

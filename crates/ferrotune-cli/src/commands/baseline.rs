@@ -34,7 +34,9 @@ pub fn run(args: &BaselineArgs) -> Result<(), Failure> {
     let taken = held.map(|asked| held_out::take(&mut train, need, asked)).transpose()?;
     let measured = test.map(|table| ("test", table)).or(validation.or(taken).map(|table| ("validation", table)));
     let Some((split, measured)) = measured else {
-        return Err(usage("nothing is measured: name --test or --validation, or hold rows out with --validation-share"));
+        return Err(usage(
+            "nothing is measured: name --test or --validation, or hold rows out with --validation-share",
+        ));
     };
     eprintln!("rows       {} to learn from, {} {split} rows to measure", train.rows.len(), measured.rows.len());
     let (learned, wanted) = (encode_labels(&train, &labels)?, encode_labels(&measured, &labels)?);

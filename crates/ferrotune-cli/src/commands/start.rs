@@ -11,6 +11,7 @@ use crate::task::shown;
 use ferrotune_bert::{EncoderConfig, freeze};
 
 /// The ground of a run.
+#[derive(Clone)]
 pub struct Start {
     /// Where products are computed.
     pub device: Device,
@@ -29,20 +30,29 @@ impl Start {
     /// No such model or precision, and what this model cannot do: rows so long, parts to freeze that it does not have.
     pub fn of(resolved: &mut Resolved) -> Result<Start, Failure> {
         let device = device(resolved.device, resolved.precision)?;
-        let precision = device.precision();
-        resolved.settings.precision = Some(precision);
         if resolved.precision != Precision::F32 {
-            eprintln!("precision  {} in matrix products", shown(precision));
+            eprintln!("precision  {} in matrix products", shown(device.precision()));
         }
         let model = find_model(&resolved.model)?;
         eprintln!("model      {} ({})", model.folder.display(), model.source);
         let config = EncoderConfig::from_folder(&model.folder)?;
-        let most = config.longest_sequence();
+        Start { device, model, config, frozen: Vec::new() }.fitted(resolved)
+    }
+
+    /// The same ground for other settings of the same model and device.
+    ///
+    /// # Errors
+    /// What this model cannot do: rows so long, parts to freeze that it does not have.
+    pub fn fitted(mut self, resolved: &mut Resolved) -> Result<Start, Failure> {
+        resolved.settings.precision = Some(self.device.precision());
+        let most = self.config.longest_sequence();
         if resolved.max_length > most {
             let asked = resolved.max_length;
             return Err(usage(format!("--max-length is {asked}; this model reads at most {most} tokens")));
         }
-        let frozen = resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &config)).transpose()?;
-        Ok(Start { device, model, config, frozen: frozen.unwrap_or_default() })
+        let frozen =
+            resolved.settings.freeze.as_deref().map(|spec| freeze::prefixes(spec, &self.config)).transpose()?;
+        self.frozen = frozen.unwrap_or_default();
+        Ok(self)
     }
 }

@@ -133,8 +133,8 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let (mut loaded, outcome) = loop {
         // The last attempt goes to its end, whatever comes of it.
         resolved.numbers.leave_degenerate &= folder.restarts() < RESTARTS;
-        let course = Course { fingerprint: &fingerprint, stop, resume };
-        let (loaded, outcome) = next.train(&resolved, backend, &rows, &mut folder, &course)?;
+        let course = Course { fingerprint: &fingerprint, stop, resume, pause: None };
+        let (loaded, outcome) = next.train(&resolved, backend, &rows, &mut folder, &course, None)?;
         if outcome.degenerate.is_none() {
             break (loaded, outcome);
         }

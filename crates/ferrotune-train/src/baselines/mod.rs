@@ -65,7 +65,8 @@ pub fn words(train: ClassRows<'_>, measured: ClassRows<'_>, names: &[String]) ->
 
 /// What a classifier says that gives these probabilities, `(rows, classes)`.
 pub fn of_probabilities(probabilities: Vec<f64>, labels: &[u32], names: &[String]) -> Classified {
-    let best = |row: &[f64]| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).expect("there are classes");
+    let best =
+        |row: &[f64]| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).expect("there are classes");
     Classified {
         names: names.to_vec(),
         labels: labels.iter().map(|&class| class as usize).collect(),

@@ -40,7 +40,8 @@ fn scikit_learn_gives_the_same() {
                 values.sort_by(f64::total_cmp);
                 values
             };
-            let (got, wanted) = (sorted(y.row(row).map(|(_, v)| v).collect()), sorted(weights.values().copied().collect()));
+            let (got, wanted) =
+                (sorted(y.row(row).map(|(_, v)| v).collect()), sorted(weights.values().copied().collect()));
             assert_eq!(got.len(), wanted.len(), "row {row}");
             got.iter().zip(&wanted).for_each(|(a, b)| assert!((a - b).abs() < 1e-14, "{a} {b}"));
         }

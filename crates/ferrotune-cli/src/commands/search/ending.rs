@@ -1,0 +1,165 @@
+//! The end of a search: its table, what mattered, pictures, the best settings as a file for `train`, and a refit of them. It must not know how the
+//! study came about.
+
+use crate::args::SearchArgs;
+use crate::commands::{seeds, train};
+use crate::exit::{DATA, Failure};
+use crate::report::metric;
+use crate::run_folder::{RESULTS, has_checkpoints};
+use crate::search::base::Base;
+use crate::search::{picture, table};
+use crate::settings::Resolved;
+use ferrotune_train::metrics::MetricName;
+use ferrotune_train::search::drive::{End, Plan, ranked};
+use ferrotune_train::search::importance::importance;
+use ferrotune_train::search::space::{Domain, shown};
+use ferrotune_train::search::study::{State, Study, Trial};
+use ferrotune_train::store::replace_file;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// The best settings, inside the folder of a search: `train --config` reads them.
+const BEST: &str = "best.toml";
+/// The picture.
+const PICTURE: &str = "study.svg";
+/// Folder of the runs with the best settings.
+const REFIT: &str = "refit";
+/// What a run with [`BEST`] writes to, unless another folder is named.
+const BEST_RUN: &str = "best";
+
+/// A search that is over.
+pub struct Ended<'a> {
+    /// Its trials.
+    pub study: &'a Study,
+    /// What it went by.
+    pub plan: &'a Plan,
+    /// What all trials had, and the test rows.
+    pub base: &'a Base,
+    /// Why it ended.
+    pub end: End,
+    /// Its folder.
+    pub output: &'a Path,
+}
+
+/// Says and writes what came of it, and trains the best settings anew if that was asked for.
+///
+/// # Errors
+/// No trial came to its end; files that cannot be written; those of a run.
+pub fn run(ended: &Ended<'_>, args: &SearchArgs, stop: &AtomicBool) -> Result<(), Failure> {
+    let Ended { study, plan, base, end, output } = ended;
+    let (trials, space, name) = (study.trials(), &plan.space, plan.halving.metric);
+    let order = ranked(study, &plan.halving);
+    let best = order.first().copied().filter(|&n| trials[n].standing.finished.is_some());
+    let in_words = match end {
+        End::Trials => "all trials are done",
+        End::Time => "the time is over",
+        End::Space => "there are no new settings in the space",
+    };
+    println!("{in_words}: {} trials, {:.0} seconds of training\n", trials.len(), study.seconds());
+    print!("{}", table::trials(space, trials, &order, name));
+    for (n, trial) in trials.iter().enumerate() {
+        if let State::Failed(why) = &trial.state {
+            println!("trial {n} failed: {why}");
+        }
+    }
+    let Some(best) = best else {
+        let message = format!("no trial came to its end; the table says why, and {} what they were", output.display());
+        return Err(Failure { message, code: DATA });
+    };
+    let (at, measures) = measures(ended);
+    println!("\nwhat mattered: share of the variance of {name} {at} that a parameter alone explains (epsilon squared)");
+    print!("{}", table::importance(&measures));
+    println!("\n{}", table::SIGNS);
+    let last = trials.len().saturating_sub(1).to_string();
+    print!("{}", table::scatter(&format!("{name} by trial"), ["0", &last], &table::by_trial(trials, Some(best))));
+    for parameter in space.parameters() {
+        let values: Vec<String> = match &parameter.domain {
+            Domain::Choice(values) => values.iter().map(ToString::to_string).collect(),
+            domain => domain.grid(2).iter().map(ToString::to_string).collect(),
+        };
+        let ends = [values[0].as_str(), values[values.len() - 1].as_str()];
+        let title = format!("{name} by {}", parameter.name);
+        print!("{}", table::scatter(&title, ends, &table::by_parameter(trials, Some(best), parameter)));
+    }
+
+    let path = |name: &str| output.join(name);
+    replace_file(&path(PICTURE), picture::svg(space, trials, Some(best), name).as_bytes())?;
+    let resolved = of_best(base, ended, best, path(BEST_RUN))?;
+    let text = toml::to_string(&resolved.settings).expect("settings are plain values");
+    replace_file(&path(BEST), text.as_bytes())?;
+    let results = json!({
+        "metric": name,
+        "trials": trials.len(),
+        "seconds": study.seconds(),
+        "best": { "trial": best, "value": trials[best].value(), "settings": trials[best].settings },
+        "as_said": { "value": trials[0].value(), "finished": trials[0].standing.finished.is_some() },
+        "epsilon_squared": measures.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "epsilon_squared_of": at,
+    });
+    replace_file(&path(RESULTS), format!("{results:#}\n").as_bytes())?;
+    println!();
+    println!("best       trial {best}: {}, {}", value(name, &trials[best]), shown(&trials[best].settings));
+    println!("as said    {}", as_said(name, &trials[0], best == 0));
+    println!("study      {}", study_path(output).display());
+    println!("picture    {}", path(PICTURE).display());
+    println!("settings   {}   (ferrotune train --config)", path(BEST).display());
+    println!("results    {}", path(RESULTS).display());
+    match args.refit_seeds {
+        None => Ok(()),
+        Some(count) => refit(of_best(base, ended, best, path(REFIT))?, count, args, stop),
+    }
+}
+
+/// Trains the best settings from so many seeds. What a killed refit left is gone on with.
+fn refit(mut resolved: Resolved, count: u64, args: &SearchArgs, stop: &AtomicBool) -> Result<(), Failure> {
+    println!("\nrefit      the best settings from {count} {}", if count == 1 { "seed" } else { "seeds" });
+    let folder = resolved.output.clone();
+    let resume = args.earlier.resume;
+    // Without --resume the study was new, so what lies here is of an earlier one.
+    if count == 1 {
+        let resume = resume && has_checkpoints(&folder);
+        return train::one(resolved, resume, !resume, stop).map(drop);
+    }
+    resolved.settings.seeds = Some(count);
+    let resume = resume && (0..count).any(|n| has_checkpoints(&folder.join(format!("seed-{n}"))));
+    seeds::run(&resolved, count, resume, !resume, stop)
+}
+
+/// The settings of the best trial, with the test rows.
+fn of_best(base: &Base, ended: &Ended<'_>, best: usize, output: PathBuf) -> Result<Resolved, Failure> {
+    let mut resolved = base.with(&ended.plan.space, &ended.study.trials()[best].settings)?;
+    resolved.settings.output = Some(output.clone());
+    resolved.output = output;
+    Ok(resolved)
+}
+
+/// Of which values the measures are, and the measures: with rungs of the first one, which most trials reached, else of their ends.
+fn measures(ended: &Ended<'_>) -> (&'static str, Vec<(String, Option<f64>)>) {
+    let Ended { study, plan, .. } = ended;
+    let first = |trial: &Trial| trial.standing.reached.first().copied().or(trial.standing.finished);
+    match plan.halving.rungs {
+        0 => ("at the end", importance(&plan.space, study.trials(), Trial::value)),
+        _ => ("at the first rung", importance(&plan.space, study.trials(), first)),
+    }
+}
+
+fn value(name: MetricName, trial: &Trial) -> String {
+    trial.value().map_or_else(|| "nothing measured".to_string(), |value| metric(name, value))
+}
+
+fn as_said(name: MetricName, first: &Trial, is_best: bool) -> String {
+    let value = value(name, first);
+    match &first.state {
+        State::Finished(_) if is_best => format!("{value}: no trial was better than the settings as they were said"),
+        State::Finished(_) => format!("{value}, the settings without a search"),
+        State::Failed(why) => format!("failed: {why}"),
+        State::Pruned | State::Waiting => {
+            format!("{value} at step {} of {}, where it was behind and given up", first.steps.0, first.steps.1)
+        }
+    }
+}
+
+fn study_path(output: &Path) -> PathBuf {
+    output.join(ferrotune_train::search::study::STUDY)
+}

@@ -1,0 +1,48 @@
+//! Settings files: TOML whose keys are the names of flags, no others. It must not know what the settings mean.
+
+use super::SEARCH;
+use crate::args::TrainSettings;
+use crate::exit::{Failure, usage};
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// The text of a settings file.
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))
+}
+
+/// The settings of a file, and its table `[search]`.
+pub(super) fn parse_with_search(text: &str, file: &str) -> Result<(TrainSettings, Option<toml::Table>), Failure> {
+    let known = [TrainSettings::keys(), vec![SEARCH.to_string()]].concat();
+    let mut table = parse_table(text, file, &known)?;
+    let search = match table.remove(SEARCH) {
+        None => None,
+        Some(toml::Value::Table(search)) => Some(search),
+        Some(_) => return Err(usage(format!("{file}: `{SEARCH}` is a table of what may be chosen: write [{SEARCH}]"))),
+    };
+    Ok((from_table(table, file)?, search))
+}
+
+/// The settings that a table holds.
+pub fn from_table<S: DeserializeOwned>(table: toml::Table, file: &str) -> Result<S, Failure> {
+    toml::Value::Table(table)
+        .try_into()
+        .map_err(|e: toml::de::Error| usage(format!("{file}: {}", e.to_string().trim().replace('\n', " "))))
+}
+
+/// A settings file with no other keys than these.
+pub(super) fn parse_table(text: &str, file: &str, known: &[String]) -> Result<toml::Table, Failure> {
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+        usage(format!("{file} is not valid TOML: {}", e.to_string().trim().replace('\n', " ")))
+    })?;
+    check_keys(&table, file, known)?;
+    Ok(table)
+}
+
+/// Refuses a key that is not known, with the nearest one that is.
+pub fn check_keys(table: &toml::Table, place: &str, known: &[String]) -> Result<(), Failure> {
+    let Some(key) = table.keys().find(|key| !known.contains(key)) else { return Ok(()) };
+    let near = known.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(usage(format!("{place}: unknown key `{key}`{hint}")))
+}
