@@ -6,12 +6,12 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::{Outcome, fetch, process, ptx, tidy, train};
+use crate::{Outcome, fetch, process, ptx, tidy, train, walkthrough};
 
 /// For `cargo xtask help`.
 pub const HELP: &str = "\
 Format, clippy, tidy, documentation, tests with doctests, the CUDA kernels played on the CPU and compiled,
-benches (built), and the real fine-tune, whose test accuracy must be at least 0.90. Each step is timed; the first that fails ends the run.";
+benches (built), the real fine-tune, whose test accuracy must be at least 0.90, and the five commands of the README. Each step is timed; the first that fails ends the run.";
 
 /// Below this, the real fine-tune has learned too little.
 const LEAST_ACCURACY: f64 = 0.90;
@@ -21,7 +21,7 @@ const PROXIES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_prox
 
 type Step = (&'static str, fn() -> Outcome);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("clippy of CUDA", clippy_of_cuda),
@@ -32,6 +32,7 @@ const STEPS: [Step; 10] = [
     ("kernels for GPUs", || ptx::run(&[])),
     ("benches", || cargo(&["bench", "--workspace", "--no-run"])),
     ("fine-tune", fine_tune),
+    ("five commands", || walkthrough::run(&[])),
 ];
 
 /// Runs the task.

@@ -13,6 +13,7 @@ mod process;
 mod ptx;
 mod tidy;
 mod train;
+mod walkthrough;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ struct Task {
 /// The exit code of a task that ran, or the reason why it could not.
 type Outcome = Result<u8, String>;
 
-const TASKS: [Task; 8] = [
+const TASKS: [Task; 9] = [
     Task { name: "train", arguments: "[ARGS]", help: train::HELP, run: train::run },
     Task { name: "fetch", arguments: "[ARGS]", help: fetch::HELP, run: fetch::run },
     Task { name: "golden", arguments: "[ARGS]", help: golden::HELP, run: golden::run },
@@ -35,6 +36,7 @@ const TASKS: [Task; 8] = [
     Task { name: "gpu", arguments: "[ROWS]", help: gpu::HELP, run: gpu::run },
     Task { name: "ptx", arguments: "", help: ptx::HELP, run: ptx::run },
     Task { name: "tidy", arguments: "", help: tidy::HELP, run: tidy::run },
+    Task { name: "walkthrough", arguments: "", help: walkthrough::HELP, run: walkthrough::run },
     Task { name: "ci", arguments: "", help: ci::HELP, run: ci::run },
 ];
 

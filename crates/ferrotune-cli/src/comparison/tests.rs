@@ -1,3 +1,5 @@
+//! Runs side by side: what differs, what is warned of, and series.
+
 use super::*;
 use crate::evaluation;
 use crate::run_files::example::{Kind, write};

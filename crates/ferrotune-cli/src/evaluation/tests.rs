@@ -1,3 +1,5 @@
+//! What is kept of an evaluation, for each kind of task.
+
 use super::*;
 use ferrotune_data::Labels;
 use ferrotune_tensor::Cpu;

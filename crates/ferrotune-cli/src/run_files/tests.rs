@@ -1,3 +1,5 @@
+//! Run folders as they are read back, whole and damaged.
+
 use super::example::{Kind, write};
 use super::*;
 use crate::exit::USAGE;

@@ -1,3 +1,5 @@
+//! The page of a run: its sections, and that nothing from outside is markup.
+
 use super::report;
 use crate::run_files::RunFiles;
 use crate::run_files::example::{HOSTILE, Kind, write};
