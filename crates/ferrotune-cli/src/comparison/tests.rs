@@ -1,3 +1,5 @@
+//! What differs, what is warned of, and the spread of series. It must not know how a comparison is shown.
+
 use super::*;
 use crate::evaluation;
 use crate::run_files::example::{Kind, write};

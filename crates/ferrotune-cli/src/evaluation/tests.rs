@@ -1,3 +1,5 @@
+//! What is kept of each task, from logits. It must not know models.
+
 use super::*;
 use ferrotune_data::Labels;
 use ferrotune_tensor::Cpu;

@@ -1,3 +1,5 @@
+//! Run folders that are whole, and every way in which they are not.
+
 use super::example::{Kind, write};
 use super::*;
 use crate::exit::USAGE;

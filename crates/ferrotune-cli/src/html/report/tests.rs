@@ -1,3 +1,5 @@
+//! The page of runs of every task: its sections, and that nothing from outside becomes an element.
+
 use super::report;
 use crate::run_files::RunFiles;
 use crate::run_files::example::{HOSTILE, Kind, write};
