@@ -42,6 +42,9 @@ pub struct Results {
     /// On test rows.
     #[serde(default)]
     pub test: Option<Report>,
+    /// Simple models on the same rows.
+    #[serde(default)]
+    pub baselines: Vec<Beside>,
     /// The epoch that was kept.
     pub best_epoch: u64,
     /// The losses of the epochs.
@@ -63,6 +66,32 @@ pub struct Results {
     /// Peak memory.
     #[serde(default)]
     pub peak_memory_mib: Option<f64>,
+}
+
+/// A simple model beside the fine-tuned one.
+#[derive(Deserialize)]
+pub struct Beside {
+    /// What it is.
+    pub baseline: String,
+    /// The part whose rows were measured.
+    pub rows: String,
+    /// Its accuracy.
+    pub accuracy: f64,
+    /// The interval of that.
+    pub accuracy_interval: Interval,
+    /// Its macro F1.
+    pub f1_macro: f64,
+    /// By how much the fine-tuned model is more accurate.
+    pub accuracy_gain: Gain,
+}
+
+/// A difference and its interval.
+#[derive(Deserialize)]
+pub struct Gain {
+    /// The fine-tuned model's figure minus the other's.
+    pub difference: f64,
+    /// 95 %.
+    pub interval: Interval,
 }
 
 /// A rule that found something.

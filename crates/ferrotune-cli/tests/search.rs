@@ -42,7 +42,7 @@ impl Place {
         std::fs::write(place.path("test.csv"), rows(160, 40)).unwrap();
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny-single/model");
         let settings = format!(
-            "model = {model:?}\ntrain = 'train.csv'\nvalidation = 'validation.csv'\ntest = 'test.csv'\nbatch-size = 8\nthreads = 1\n"
+            "model = {model:?}\ntrain = 'train.csv'\nvalidation = 'validation.csv'\ntest = 'test.csv'\nbatch-size = 8\nmax-length = 32\nthreads = 1\n"
         );
         std::fs::write(place.path("ferrotune.toml"), settings + SPACE).unwrap();
         place

@@ -1,4 +1,4 @@
-//! Runs side by side: what differs, what is warned of, and series.
+//! What differs, what is warned of, and the spread of series. It must not know how a comparison is shown.
 
 use super::*;
 use crate::evaluation;

@@ -1,4 +1,4 @@
-//! What is kept of an evaluation, for each kind of task.
+//! What is kept of each task, from logits. It must not know models.
 
 use super::*;
 use ferrotune_data::Labels;

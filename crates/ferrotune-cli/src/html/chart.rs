@@ -51,6 +51,8 @@ pub struct Chart<'a> {
     pub scale: Scale,
     /// What is drawn, later ones above.
     pub series: Vec<Series>,
+    /// Where the x axis ends at least, so that charts beside each other have the same.
+    pub end: f64,
     /// A place on the x axis that is marked, and what it is.
     pub mark: Option<(f64, String)>,
 }
@@ -124,7 +126,7 @@ pub fn line_chart(chart: &Chart<'_>) -> Markup {
         return html! {};
     }
     let all = || series.iter().flat_map(|(_, points)| points.iter().copied());
-    let (first, last) = all().fold((f64::INFINITY, 0f64), |(first, last), (x, _)| (first.min(x), last.max(x)));
+    let (first, last) = all().fold((f64::INFINITY, chart.end), |(first, last), (x, _)| (first.min(x), last.max(x)));
     let x = if first < last { Axis::exactly(first.min(0.0), last, 5) } else { Axis::over([last], Scale::Linear, 4) };
     let frame = Frame { x, y: Axis::over(all().map(|(_, y)| y), chart.scale, 4), height: HEIGHT };
     let legend: Vec<(&str, usize)> = series
@@ -217,7 +219,8 @@ mod tests {
     fn chart(points: Vec<(f64, f64)>, scale: Scale) -> String {
         let series = Series { name: "<loss>".to_string(), points, look: Look::Line, colour: 9 };
         let mark = Some((1.0, "kept".to_string()));
-        line_chart(&Chart { title: "Loss & more", x: "step", scale, series: vec![series], mark }).into_string()
+        line_chart(&Chart { title: "Loss & more", x: "step", scale, series: vec![series], end: 10.0, mark })
+            .into_string()
     }
 
     #[test]

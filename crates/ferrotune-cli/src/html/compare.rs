@@ -8,6 +8,7 @@ use super::report::{measured, smooth_loss, steps};
 use super::table::{Cell, table};
 use super::{interval, title, value};
 use crate::comparison::{Comparison, Entry};
+use crate::report::word;
 use crate::run_files::RunFiles;
 use ferrotune_train::metrics::{ClassMetrics, MetricName, Report};
 use maud::{Markup, html};
@@ -92,14 +93,14 @@ fn curves(comparison: &Comparison) -> Markup {
                 colour,
             }));
         }
-        line_chart(&Chart { title: name, x: "step", scale: Scale::Linear, series, mark: None })
+        line_chart(&Chart { title: name, x: "step", scale: Scale::Linear, series, end: 0.0, mark: None })
     };
     let first = comparison.metrics.first().copied().filter(|metric| *metric != MetricName::Loss);
     html! {
         div.charts {
             (chart("Training loss, smoothed", &smooth_loss, Look::Line))
             (chart("Validation loss", &|run| measured(run, MetricName::Loss), Look::Marks))
-            @if let Some(metric) = first { (chart(&format!("Validation {}", title(metric)), &|run| measured(run, metric), Look::Marks)) }
+            @if let Some(metric) = first { (chart(&format!("Validation {}", word(metric)), &|run| measured(run, metric), Look::Marks)) }
             (chart("Learning rate", &|run| steps(run, |step| step.learning_rate), Look::Line))
             (chart("Gradient norm", &|run| steps(run, |step| step.gradient_norm), Look::Line))
         }

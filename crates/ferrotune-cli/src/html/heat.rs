@@ -90,7 +90,7 @@ fn drawing(names: &[&str], counts: &[Vec<u64>]) -> Markup {
                 }
             }
         }
-        p.note { "True classes down, predictions across, numbered in the order of the table below. The colour is the share of the true class's rows: blue is right, red is wrong." }
+        p.note { "True classes down, predictions across, numbered in the order of the table of classes. The colour is the share of the true class's rows: blue is right, red is wrong." }
     }
 }
 

@@ -21,7 +21,8 @@ fn value(metric: MetricName, value: f64) -> String {
 
 /// Both ends of an interval.
 fn interval(metric: MetricName, ends: Interval) -> String {
-    format!("{} to {}", value(metric, ends.low), value(metric, ends.high))
+    let low = value(metric, ends.low);
+    format!("{} to {}", low.strip_suffix(" %").unwrap_or(&low), value(metric, ends.high))
 }
 
 /// The name of a metric as a heading shows it.
@@ -34,9 +35,13 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-/// A number with four digits, a dash where there is none.
+/// A number with four digits, one that they do not show by its power of ten; a dash where there is none.
 fn number(value: Option<f64>) -> String {
-    value.filter(|value| value.is_finite()).map_or_else(|| "–".to_string(), |value| format!("{value:.4}"))
+    match value.filter(|value| value.is_finite()) {
+        None => "–".to_string(),
+        Some(value) if value != 0.0 && value.abs() < 5e-5 => format!("{value:.0e}"),
+        Some(value) => format!("{value:.4}"),
+    }
 }
 
 /// A whole number in groups of three digits.

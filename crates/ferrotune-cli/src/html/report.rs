@@ -1,5 +1,6 @@
 //! The page of one run: which sections it has, in which order. A section that does not apply to the run is left out. It must not read files.
 
+mod baselines;
 mod classes;
 mod curves;
 mod mistakes;
@@ -17,8 +18,9 @@ mod tests;
 
 /// The page.
 pub fn report(run: &RunFiles) -> String {
-    let sections: [(&'static str, &'static str, Option<Markup>); 14] = [
+    let sections: [(&'static str, &'static str, Option<Markup>); 15] = [
         ("summary", "Summary", Some(summary::summary(run))),
+        ("baselines", "Beside simple models", baselines::baselines(run)),
         ("advice", "Advice", run::advice(run)),
         ("audit", "What the audit found", run::audit(run)),
         ("curves", "Curves", curves::curves(run)),

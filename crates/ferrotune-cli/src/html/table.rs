@@ -24,13 +24,18 @@ impl Cell {
     }
 }
 
+/// More rows than this scroll inside the box.
+const TALL: usize = 60;
+
 /// A table whose first column names the rows. `caption` says what it shows; with `sortable` the page's script sorts by a click on a heading.
 pub fn table(caption: &str, headings: &[&str], rows: &[Vec<Cell>], sortable: bool) -> Markup {
+    let is_number = |cell: Option<&Cell>| matches!(cell, Some(Cell::Number(..) | Cell::Bar(..)));
+    let numbers = |column: usize| column > 0 && rows.iter().any(|row| is_number(row.get(column)));
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
+        div.scroll.tall[rows.len() > TALL] tabindex="0" role="region" aria-label=(caption) {
             table.sortable[sortable] {
                 caption { (caption) }
-                thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
+                thead { tr { @for (column, heading) in headings.iter().enumerate() { th.number[numbers(column)] scope="col" { (heading) } } } }
                 tbody { @for row in rows { tr { @for (column, cell) in row.iter().enumerate() { (shown(column, cell)) } } } }
             }
         }
@@ -42,7 +47,7 @@ fn shown(column: usize, cell: &Cell) -> Markup {
         @match (column, cell) {
             (0, Cell::Text(text)) => th scope="row" { (text) },
             (_, Cell::Text(text)) => td { (text) },
-            (0, Cell::Number(text, value) | Cell::Bar(text, value)) => th.number scope="row" data-value=(key(*value)) { (text) },
+            (0, Cell::Number(text, value) | Cell::Bar(text, value)) => th scope="row" data-value=(key(*value)) { (text) },
             (_, Cell::Number(text, value)) => td.number data-value=(key(*value)) { (text) },
             (_, Cell::Bar(text, value)) => td.number.bar data-value=(key(*value)) style={ "--share:" (format_args!("{:.4}", value.clamp(0.0, 1.0))) } { (text) },
         }

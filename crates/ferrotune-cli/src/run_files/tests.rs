@@ -1,4 +1,4 @@
-//! Run folders as they are read back, whole and damaged.
+//! Run folders that are whole, and every way in which they are not.
 
 use super::example::{Kind, write};
 use super::*;

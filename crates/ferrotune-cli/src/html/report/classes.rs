@@ -94,8 +94,10 @@ pub fn calibration(run: &RunFiles) -> Option<Markup> {
             " rows; Brier score " (number(detail.brier)) "." }
         p.note { "The predictions have a mean probability of " (percent(confidence)) " and " (percent(accuracy)) " of them are right: "
             @if (confidence - accuracy).abs() < 0.005 { "on the whole the model says what it knows." } @else { "on the whole the model is " (verdict) "." } }
-        div.charts { (reliability(&detail.reliability)) }
-        (table("Bins of the probability of the predicted class", &["probability", "rows", "mean", "right"], &rows, false))
+        div.beside {
+            (reliability(&detail.reliability))
+            (table("Bins of the probability of the predicted class", &["probability", "rows", "mean", "right"], &rows, false))
+        }
     })
 }
 

@@ -5,6 +5,7 @@ use crate::html::axis::Scale;
 use crate::html::chart::{Chart, Look, Series, line_chart, smoothed};
 use crate::html::table::{Cell, table};
 use crate::html::{title, value};
+use crate::report::word;
 use crate::run_files::{RunFiles, Step};
 use ferrotune_train::metrics::MetricName;
 use maud::{Markup, html};
@@ -18,8 +19,9 @@ pub fn curves(run: &RunFiles) -> Option<Markup> {
         return None;
     }
     let metric = run.results.validation.as_ref().map(|report| chosen(run, report));
-    // The loss has a chart of its own.
-    let shown = metric.filter(|&metric| metric != loss_name(run));
+    // The loss has a chart of its own, and one evaluation is no curve.
+    let shown = metric.filter(|&metric| metric != loss_name(run) && measured(run, metric).len() > 1);
+    let end = run.results.train.steps as f64;
     let norms: Vec<(f64, f64)> = steps(run, |step| step.gradient_norm);
     let wide = {
         let positive = norms.iter().map(|&(_, y)| y).filter(|&y| y > 0.0);
@@ -28,18 +30,18 @@ pub fn curves(run: &RunFiles) -> Option<Markup> {
     };
     Some(html! {
         div.charts {
-            (line_chart(&Chart { title: "Loss", x: "step", scale: Scale::Linear, series: losses(run), mark: kept(run) }))
+            (line_chart(&Chart { title: "Loss", x: "step", scale: Scale::Linear, series: losses(run), end, mark: kept(run) }))
             @if let Some(metric) = shown {
-                @let name = format!("Validation {}", title(metric));
+                @let name = format!("Validation {}", word(metric));
                 @let series = Series { name: name.clone(), points: measured(run, metric), look: Look::Marks, colour: 1 };
-                (line_chart(&Chart { title: &name, x: "step", scale: Scale::Linear, series: vec![series], mark: kept(run) }))
+                (line_chart(&Chart { title: &name, x: "step", scale: Scale::Linear, series: vec![series], end, mark: kept(run) }))
             }
             (line_chart(&Chart {
-                title: "Learning rate", x: "step", scale: Scale::Linear, mark: None,
+                title: "Learning rate", x: "step", scale: Scale::Linear, end, mark: None,
                 series: vec![Series { name: "learning rate".into(), points: steps(run, |step| step.learning_rate), look: Look::Line, colour: 2 }],
             }))
             (line_chart(&Chart {
-                title: "Gradient norm", x: "step", scale: if wide { Scale::Log } else { Scale::Linear }, mark: None,
+                title: "Gradient norm", x: "step", scale: if wide { Scale::Log } else { Scale::Linear }, end, mark: None,
                 series: vec![Series { name: "gradient norm before clipping".into(), points: norms, look: Look::Line, colour: 3 }],
             }))
         }
@@ -62,7 +64,7 @@ pub fn steps(run: &RunFiles, of: impl Fn(&Step) -> Option<f64>) -> Vec<(f64, f64
 /// The training loss, smoothed the more the more steps were logged.
 pub fn smooth_loss(run: &RunFiles) -> Vec<(f64, f64)> {
     let points = steps(run, |step| step.loss);
-    let keep = 1.0 - (8.0 / points.len().max(1) as f64).clamp(0.02, 0.5);
+    let keep = 1.0 - (24.0 / points.len().max(1) as f64).clamp(0.04, 0.5);
     smoothed(&points, keep)
 }
 

@@ -56,8 +56,10 @@ pub fn by_length(run: &RunFiles) -> Option<Markup> {
     };
     let rows: Vec<Vec<Cell>> = measured.by_length.iter().map(row).collect();
     Some(html! {
-        div.charts { (estimates(&format!("{name} by length"), "characters", &bars, true)) }
-        (table(&format!("The {} rows in groups of about the same size", measured.split), &headings, &rows, false))
+        div.beside {
+            (estimates(&format!("{name} by length"), "characters", &bars, true))
+            (table(&format!("The {} rows in groups of about the same size", measured.split), &headings, &rows, false))
+        }
         @if has_intervals { p.note { "The intervals are Wilson's. Where they overlap, the difference may be chance." } }
     })
 }
@@ -86,12 +88,12 @@ pub fn mistakes(run: &RunFiles) -> Option<Markup> {
         _ => caption,
     };
     Some(html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
+        div.scroll.tall tabindex="0" role="region" aria-label=(caption) {
             table {
                 caption { (caption) "; a true label may be wrong, too" }
                 thead { tr {
                     th scope="col" { "line" } th scope="col" { "text" } th scope="col" { "true" } th scope="col" { "predicted" }
-                    @if probabilities { th scope="col" { "probability of the true one" } th scope="col" { "of the predicted one" } }
+                    @if probabilities { th.wide scope="col" { "probability of the true one" } th.wide scope="col" { "of the predicted one" } }
                 } }
                 tbody { @for mistake in &measured.mistakes { (row(mistake, probabilities)) } }
             }

@@ -2,6 +2,7 @@
 
 use crate::html::table::{Cell, table};
 use crate::html::{grouped, interval, title, value};
+use crate::report::word;
 use crate::run_files::RunFiles;
 use ferrotune_train::metrics::{MetricName, Report};
 use maud::{Markup, html};
@@ -30,7 +31,7 @@ pub fn summary(run: &RunFiles) -> Markup {
         dl.tiles {
             @if let Some((split, report)) = run.measured() { @let chosen = chosen(run, report);
                 @for (metric, measured) in first(report, chosen) {
-                    (tile(&format!("{} {}", capital(split), title(metric)), &value(metric, measured), run.interval(metric).map(|ends| format!("95 %: {}", interval(metric, ends)))))
+                    (tile(&format!("{} {}", capital(split), word(metric)), &value(metric, measured), run.interval(metric).map(|ends| format!("95 %: {}", interval(metric, ends)))))
                 }
             }
             @if let Some(evaluation) = &run.evaluation {

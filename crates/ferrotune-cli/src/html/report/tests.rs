@@ -1,4 +1,4 @@
-//! The page of a run: its sections, and that nothing from outside is markup.
+//! The page of runs of every task: its sections, and that nothing from outside becomes an element.
 
 use super::report;
 use crate::run_files::RunFiles;
@@ -25,7 +25,8 @@ fn a_task_has_the_sections_that_apply_to_it() {
         (Kind::Numbers, &["numbers", "lengths", "mistakes"]),
         (Kind::Words, &["classes"]),
     ] {
-        let expected = [&["summary", "advice", "audit", "curves"], own, &always].concat();
+        let baselines: &[&str] = if matches!(kind, Kind::Classes(_)) { &["baselines"] } else { &[] };
+        let expected = [&["summary"], baselines, &["advice", "audit", "curves"], own, &always].concat();
         assert_eq!(sections(&page(kind)), expected);
     }
 }
