@@ -227,7 +227,9 @@ fn part_of_rows(s: &TrainSettings) -> Result<Option<PartOfRows>, Failure> {
     if s.learning_curve.is_some() {
         for (flag, said) in [("train-share", s.train_share.is_some()), ("seeds", s.seeds.is_some())] {
             if said {
-                return Err(usage(format!("--learning-curve trains with several shares of the rows, one seed each; leave --{flag} out")));
+                return Err(usage(format!(
+                    "--learning-curve trains with several shares of the rows, one seed each; leave --{flag} out"
+                )));
             }
         }
         return Ok(None);

@@ -46,7 +46,19 @@ mod tests {
 
     /// 200 rows: 150 of a, 45 of b, 4 of c, one of d.
     fn uneven() -> Vec<Row> {
-        let labels: Vec<&str> = (0..200).map(|n| if n == 77 { "d" } else if n % 50 == 9 { "c" } else if n % 4 == 0 && n > 19 { "b" } else { "a" }).collect();
+        let labels: Vec<&str> = (0..200)
+            .map(|n| {
+                if n == 77 {
+                    "d"
+                } else if n % 50 == 9 {
+                    "c"
+                } else if n % 4 == 0 && n > 19 {
+                    "b"
+                } else {
+                    "a"
+                }
+            })
+            .collect();
         rows(&labels)
     }
 

@@ -58,7 +58,9 @@ pub fn run(
     let percentages = parse(percentages)?;
     let path = &resolved.output;
     if resolved.settings.test.is_none() && resolved.settings.validation.is_none() && resolved.held_out.is_none() {
-        return Err(usage("--learning-curve has nothing to measure by: name --test, or let validation rows be held out"));
+        return Err(usage(
+            "--learning-curve has nothing to measure by: name --test, or let validation rows be held out",
+        ));
     }
     let folder = |percentage: f64| path.join(format!("rows-{percentage}"));
     if resume && !percentages.iter().any(|&percentage| has_checkpoints(&folder(percentage))) {
@@ -269,7 +271,10 @@ mod tests {
         }
         let points = [point(500, 40), point(1000, 20)];
         let shown = text(&points, last_step(&points).as_ref(), Path::new("o/results.json"));
-        assert!(shown.contains("50 %     500      80.00 %   ") && shown.contains("100 %    1000     90.00 %   "), "{shown}");
+        assert!(
+            shown.contains("50 %     500      80.00 %   ") && shown.contains("100 %    1000     90.00 %   "),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -282,7 +287,11 @@ mod tests {
         };
         let points = [of(500, 0.75), of(1000, 0.875)];
         let last = last_step(&points).unwrap();
-        assert!(last.says.contains("Pearson 0.7500 -> Pearson 0.8750, better; whether that is chance"), "{}", last.says);
+        assert!(
+            last.says.contains("Pearson 0.7500 -> Pearson 0.8750, better; whether that is chance"),
+            "{}",
+            last.says
+        );
         assert!(text(&points, Some(&last), Path::new("r")).contains("100 %    1000     Pearson 0.8750\n"));
         assert!(last_step(&points[..1]).is_none());
     }

@@ -51,7 +51,10 @@ pub fn compare<B: Machine>(backend: &B, evaluated: &Evaluated<'_>, other: &str) 
     let own = classified.names.len();
     let unknown = second.iter().filter(|&&class| class >= own).count();
     if unknown > 0 {
-        eprintln!("against    {unknown} of {} rows are predicted as classes that this model does not have", second.len());
+        eprintln!(
+            "against    {unknown} of {} rows are predicted as classes that this model does not have",
+            second.len()
+        );
     }
     let paired = paired(&classified.labels, &classified.predictions, &second, classes, evaluated.args.further.seed);
     Ok(Comparison { other: other.to_string(), paired: paired.expect("a table has rows") })

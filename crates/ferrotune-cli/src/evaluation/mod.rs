@@ -97,7 +97,10 @@ impl Further {
     pub fn warning(&self) -> Option<String> {
         let SwappedNames { renamed, accuracy, accuracy_if_renamed } = self.swapped_names.as_ref()?;
         let pair = |moved: &ferrotune_train::metrics::Renamed| {
-            format!("rows labelled {} are predicted {} ({} of them; {} right)", moved.label, moved.predicted, moved.rows, moved.right)
+            format!(
+                "rows labelled {} are predicted {} ({} of them; {} right)",
+                moved.label, moved.predicted, moved.rows, moved.right
+            )
         };
         let shown: Vec<String> = renamed.iter().take(NAMED).map(pair).collect();
         let more = renamed.len().saturating_sub(NAMED);

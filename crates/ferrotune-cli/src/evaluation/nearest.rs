@@ -82,7 +82,8 @@ pub fn nearest<B: Machine>(
 
 /// The nearest of `all`, with their cosines.
 fn nearest_to(direction: &[f32], all: &[Vec<f32>]) -> Vec<(usize, f64)> {
-    let cosine = |other: &Vec<f32>| -> f64 { direction.iter().zip(other).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
+    let cosine =
+        |other: &Vec<f32>| -> f64 { direction.iter().zip(other).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
     let mut near: Vec<(usize, f64)> = all.iter().map(cosine).enumerate().collect();
     // Stable; a model that diverged has no cosines, which come last.
     let rank = |cosine: f64| if cosine.is_nan() { f64::NEG_INFINITY } else { cosine };

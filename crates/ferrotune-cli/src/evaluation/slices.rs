@@ -59,7 +59,8 @@ pub fn of(evaluated: &Evaluated<'_>) -> Result<Option<Vec<Slicing>>, Failure> {
     if slicings.is_empty() {
         return Ok(None);
     }
-    let rows: Vec<Vec<usize>> = slicings.iter().flat_map(|(_, slices)| slices.iter().map(|slice| slice.rows.clone())).collect();
+    let rows: Vec<Vec<usize>> =
+        slicings.iter().flat_map(|(_, slices)| slices.iter().map(|slice| slice.rows.clone())).collect();
     let mut measured = evaluated.classified.slices(&rows, further.seed).into_iter();
     let named = |(by, slices): (String, Vec<Members>)| {
         let mut slices: Vec<Named> = slices
@@ -83,7 +84,8 @@ fn by_value(fields: &[String]) -> Vec<Members> {
     let mut values: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     fields.iter().enumerate().for_each(|(row, field)| values.entry(field.trim()).or_default().push(row));
     let number = |field: &str| field.parse::<f64>().ok().filter(|number| number.is_finite());
-    let numbers: Option<Vec<f64>> = values.keys().filter(|value| !value.is_empty()).map(|value| number(value)).collect();
+    let numbers: Option<Vec<f64>> =
+        values.keys().filter(|value| !value.is_empty()).map(|value| number(value)).collect();
     let different = numbers.map_or(0, |numbers| numbers.into_iter().map(f64::to_bits).collect::<BTreeSet<_>>().len());
     if different <= MOST_NUMBERS {
         let members = |(value, rows): (&str, Vec<usize>)| Members { value: Some(value.to_string()), range: None, rows };
@@ -118,7 +120,10 @@ impl Slicing {
         let shown = &self.slices[..self.slices.len().min(SHOWN)];
         let names: Vec<String> = shown.iter().map(Named::name).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
-        let mut text = format!("slices by {}, the worst first (by the upper end of the interval of the accuracy)\n", short(&self.by, WIDTH));
+        let mut text = format!(
+            "slices by {}, the worst first (by the upper end of the interval of the accuracy)\n",
+            short(&self.by, WIDTH)
+        );
         let _ = writeln!(
             text,
             "{:<width$}  rows    accuracy  95 % interval     macro F1  95 % interval     other rows  p",

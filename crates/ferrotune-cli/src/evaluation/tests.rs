@@ -94,7 +94,12 @@ fn rows() -> Rows {
     let other = |name: &String| CLASSES.into_iter().find(|class| class != name).unwrap();
     let line = |(n, (text, said)): (usize, (&String, &String))| {
         let odd = n % 2 == 1;
-        format!("{text},{},{},{}\n", if odd { other(said) } else { said.as_str() }, if odd { "odd" } else { "even" }, n * 10)
+        format!(
+            "{text},{},{},{}\n",
+            if odd { other(said) } else { said.as_str() },
+            if odd { "odd" } else { "even" },
+            n * 10
+        )
     };
     let lines: String = texts.iter().zip(&said).enumerate().map(line).collect();
     std::fs::write(folder.path().join("data.csv"), format!("text,label,topic,age\n{lines}")).unwrap();
@@ -142,7 +147,13 @@ fn slices_come_worst_first_with_all_their_rows() {
     let mut ranges: Vec<String> = slices(2).iter().map(|slice| slice["range"].to_string()).collect();
     ranges.sort();
     assert_eq!(ranges, ["[3.0,4.0]", "[5.0,6.0]"]);
-    for part in ["slices by topic, the worst first", "odd    12      0.00 %", "slices by age", "3 to 4", "adjusted for all slices (Holm)"] {
+    for part in [
+        "slices by topic, the worst first",
+        "odd    12      0.00 %",
+        "slices by age",
+        "3 to 4",
+        "adjusted for all slices (Holm)",
+    ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
 }
@@ -168,7 +179,10 @@ fn another_model_is_compared_row_by_row() {
     // The two signs of 2^12; all exchanges are tried.
     let p = json["mcnemar_p"].as_f64().unwrap();
     assert!((p - 2.0 / 4096.0).abs() < 1e-12, "{p}");
-    assert_eq!((&json["accuracy"]["permutation_p"], &json["all_permutations"]), (&Value::from(2.0 / 4096.0), &true.into()));
+    assert_eq!(
+        (&json["accuracy"]["permutation_p"], &json["all_permutations"]),
+        (&Value::from(2.0 / 4096.0), &true.into())
+    );
     assert!(text.contains("accuracy: this model is better"), "{text}");
 }
 
@@ -182,7 +196,11 @@ fn predictions_of_other_rows_are_refused() {
     swapped.swap(3, 4);
     let first = said[0];
     for (file, says, code) in [
-        (whole.replace("predicted_label", "label"), "it has no column predicted_label; name a model folder, or a .csv", USAGE),
+        (
+            whole.replace("predicted_label", "label"),
+            "it has no column predicted_label; name a model folder, or a .csv",
+            USAGE,
+        ),
         (whole.lines().take(20).collect::<Vec<_>>().join("\n"), ": 19 rows, and ", DATA),
         (swapped.join("\n"), ", line 4: another text than in ", DATA),
         (whole.replacen(&format!(",{first},"), ",,", 1), ", line 2: predicted_label is empty", DATA),
@@ -226,7 +244,11 @@ fn flags_of_one_class_a_row_are_refused_for_other_tasks() {
         (of(FurtherArgs { nearest: path(), ..FurtherArgs::default() }), "--nearest"),
     ] {
         let failure = check(&args, "multi-label").unwrap_err();
-        assert!(failure.message.starts_with(flag) && failure.message.contains("of this model is multi-label"), "{}", failure.message);
+        assert!(
+            failure.message.starts_with(flag) && failure.message.contains("of this model is multi-label"),
+            "{}",
+            failure.message
+        );
         assert!(check(&args, "binary").is_ok());
     }
     let zero = of(FurtherArgs { slice_by_length: Some(0), ..FurtherArgs::default() });
@@ -247,7 +269,9 @@ fn exchanged_names_are_said() {
     assert_eq!((further.warning(), further.text()), (None, String::new()));
     further.swapped_names = Some(names);
     let warning = further.warning().unwrap();
-    assert!(warning.contains("rows labelled a0 are predicted b0 (30 of them; 1 right), rows") && !warning.contains("a12"));
+    assert!(
+        warning.contains("rows labelled a0 are predicted b0 (30 of them; 1 right), rows") && !warning.contains("a12")
+    );
     assert!(warning.contains(", and 2 more classes. With these names exchanged the accuracy is 97.50 %"), "{warning}");
     assert_eq!(serde_json::to_value(&further).unwrap()["swapped_names"]["renamed"][13]["label"], "a13");
 }

@@ -74,7 +74,8 @@ impl Confusion {
             right: counts[class][class],
         });
         let renamed: Vec<Renamed> = renamed.collect();
-        let (gained, lost) = renamed.iter().fold((0, 0), |(gained, lost), moved| (gained + moved.rows, lost + moved.right));
+        let (gained, lost) =
+            renamed.iter().fold((0, 0), |(gained, lost), moved| (gained + moved.rows, lost + moved.right));
         let right: u64 = counts.iter().enumerate().map(|(class, row)| row[class]).sum();
         Some(SwappedNames {
             renamed,
@@ -105,9 +106,8 @@ fn is_swap(counts: &[Vec<u64>], best: &[usize], cycle: &[usize]) -> bool {
 pub(super) fn best_assignment(counts: &[Vec<u64>]) -> Vec<usize> {
     let classes = counts.len();
     // Costs, so that the least sum is wanted; a row in its own column is less than one count cheaper.
-    let cost = |row: usize, column: usize| {
-        -(counts[row][column] as i64 * (classes as i64 + 1) + i64::from(row == column))
-    };
+    let cost =
+        |row: usize, column: usize| -(counts[row][column] as i64 * (classes as i64 + 1) + i64::from(row == column));
     // Everything counts from 1; column 0 holds the row that is being placed.
     let (mut of_row, mut of_column) = (vec![0_i64; classes + 1], vec![0_i64; classes + 1]);
     let mut row_in = vec![0; classes + 1];

@@ -44,9 +44,8 @@ pub fn fisher(first: (u64, u64), second: (u64, u64)) -> f64 {
     // Weights relative to the first of a walk, so that nothing overflows: begin at the likeliest table, go both ways.
     let mode = ((size as f64 + 1.0) * (successes as f64 + 1.0) / ((size + other) as f64 + 2.0)) as u64;
     let mode = mode.clamp(low, high);
-    let up = |x: u64| {
-        ((successes - x) as f64 * (size - x) as f64) / ((x + 1) as f64 * (other + x + 1 - successes) as f64)
-    };
+    let up =
+        |x: u64| ((successes - x) as f64 * (size - x) as f64) / ((x + 1) as f64 * (other + x + 1 - successes) as f64);
     let mut weights = vec![1.0];
     for x in mode..high {
         weights.push(weights[weights.len() - 1] * up(x));
@@ -57,7 +56,8 @@ pub fn fisher(first: (u64, u64), second: (u64, u64)) -> f64 {
         weight /= up(x);
         below.push(weight);
     }
-    let observed = if first.0 >= mode { weights[(first.0 - mode) as usize] } else { below[(mode - first.0 - 1) as usize] };
+    let observed =
+        if first.0 >= mode { weights[(first.0 - mode) as usize] } else { below[(mode - first.0 - 1) as usize] };
     // Small ones first, so that none is lost.
     below.reverse();
     let all = || below.iter().chain(weights.iter().rev());

@@ -70,7 +70,12 @@ pub struct Paired {
 /// When the lengths disagree.
 pub fn paired(labels: &[usize], first: &[usize], second: &[usize], classes: usize, seed: u64) -> Option<Paired> {
     let rows = labels.len();
-    assert!(first.len() == rows && second.len() == rows, "paired: predictions of {} and {} rows, labels of {rows}", first.len(), second.len());
+    assert!(
+        first.len() == rows && second.len() == rows,
+        "paired: predictions of {} and {} rows, labels of {rows}",
+        first.len(),
+        second.len()
+    );
     if rows == 0 {
         return None;
     }
@@ -126,7 +131,14 @@ struct Permuted {
     all: bool,
 }
 
-fn permuted(labels: &[usize], first: &[usize], second: &[usize], classes: usize, seed: u64, observed: [f64; 2]) -> Permuted {
+fn permuted(
+    labels: &[usize],
+    first: &[usize],
+    second: &[usize],
+    classes: usize,
+    seed: u64,
+    observed: [f64; 2],
+) -> Permuted {
     // An exchange of equal predictions changes nothing, so these are counted once.
     let mut same = Tally::new(classes);
     let mut differing = Vec::new();
@@ -161,7 +173,13 @@ fn permuted(labels: &[usize], first: &[usize], second: &[usize], classes: usize,
     Permuted { p, permutations: PERMUTATIONS, all }
 }
 
-fn resampled_differences(labels: &[usize], first: &[usize], second: &[usize], classes: usize, seed: u64) -> [Interval; 2] {
+fn resampled_differences(
+    labels: &[usize],
+    first: &[usize],
+    second: &[usize],
+    classes: usize,
+    seed: u64,
+) -> [Interval; 2] {
     let empty = Tally::new(classes);
     let mut tallies = [empty.clone(), empty.clone()];
     let mut drawn: [Vec<f64>; 2] = Default::default();

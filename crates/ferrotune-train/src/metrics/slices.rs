@@ -159,7 +159,10 @@ mod tests {
         assert_eq!((slices[0].rows, slices[0].accuracy, slices[0].rest), (40, 0.5, Some(0.9)));
         let whole = &slices[3];
         assert_eq!((whole.rest, whole.p, whole.p_adjusted), (None, None, None));
-        assert_eq!((whole.accuracy, whole.f1_macro), (classified.confusion().accuracy(), classified.confusion().f1_macro()));
+        assert_eq!(
+            (whole.accuracy, whole.f1_macro),
+            (classified.confusion().accuracy(), classified.confusion().f1_macro())
+        );
         assert_eq!(slices[4].f1_macro_interval, None);
         for slice in [&slices[0], &slices[1], whole] {
             let Interval { low, high } = slice.f1_macro_interval.unwrap();

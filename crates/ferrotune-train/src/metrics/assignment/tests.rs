@@ -98,10 +98,12 @@ fn chance_raises_no_alarm() {
         let (mut alarms, mut better) = (0, 0);
         for (number, rows) in (0..4000).zip([4, 8, 12, 20, 60, 200].into_iter().cycle()) {
             let mut confusion = Confusion::new(classes);
-            let draw = |seed| ferrotune_data::resampled(classes.max(rows), seed, number).take(rows).map(|n| n % classes);
+            let draw =
+                |seed| ferrotune_data::resampled(classes.max(rows), seed, number).take(rows).map(|n| n % classes);
             draw(1).zip(draw(2)).for_each(|(label, said)| confusion.add(label, said));
             let counts = confusion.matrix();
-            better += usize::from(sum(&counts, &best_assignment(&counts)) > sum(&counts, &(0..classes).collect::<Vec<_>>()));
+            better +=
+                usize::from(sum(&counts, &best_assignment(&counts)) > sum(&counts, &(0..classes).collect::<Vec<_>>()));
             alarms += usize::from(confusion.swapped_names(&names(classes)).is_some());
         }
         // At most one in a thousand is promised; twice as many are 2 deviations more.
