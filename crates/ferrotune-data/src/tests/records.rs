@@ -91,3 +91,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn fields_of_other_columns_can_be_read_with_the_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<String>>();
+    let read = |name: &str, file: &str, names: &[&str]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, file).unwrap();
+        let source = crate::Source::find(&path, crate::Part::Test).unwrap();
+        source.read_keeping(None, Need::Labels, &kept(names)).map_err(|error| error.to_string())
+    };
+    let csv = "id,text,label,kind\n7,a,x,\n8,\"b,c\",y,\"p, q\"\n";
+    let (table, fields) = read("a.csv", csv, &["kind", "id", "label"]).unwrap();
+    assert_eq!((table.rows.len(), table.rows[1].text.as_str(), table.rows[1].line), (2, "b,c", 3));
+    assert_eq!(fields, [["", "p, q"], ["7", "8"], ["x", "y"]]);
+    let json = "{\"text\":\"a\",\"label\":\"x\",\"n\":1.5}\n{\"label\":\"y\",\"text\":\"b\"}\n{\"text\":\"c\",\"n\":null,\"label\":\"x\"}\n";
+    assert_eq!(read("a.jsonl", json, &["n"]).unwrap().1, [["1.5", "", ""]]);
+    assert_eq!(read("a.csv", csv, &[]).unwrap().1, Vec::<Vec<String>>::new());
+    let error = read("a.csv", csv, &["kinds"]).unwrap_err();
+    assert!(error.contains("kinds") && error.contains("did you mean") && error.contains("kind"), "{error}");
+}
