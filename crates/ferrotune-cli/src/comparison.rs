@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[cfg(test)]
 mod tests;
 
-/// Settings that say where something lies or what is written, and not what is learned.
-const OUTSIDE: [&str; 5] = ["output", "report", "tensorboard", "log-every", "checkpoint-every"];
+/// Settings that say where something lies or what is written, and not what is learned; how many threads there were, the environment says.
+const OUTSIDE: [&str; 6] = ["output", "report", "tensorboard", "log-every", "checkpoint-every", "threads"];
 
 /// A run, or the runs of a series of `--seeds`.
 pub struct Entry {
@@ -148,6 +148,7 @@ fn differences(entries: &[Entry]) -> Vec<(String, Vec<String>)> {
         });
     }
     add("processor", &|run| Some(run.evaluation.as_ref()?.environment.processor.clone()));
+    add("threads", &|run| Some(run.evaluation.as_ref()?.environment.threads.to_string()));
     add("version", &|run| Some(run.evaluation.as_ref()?.environment.ferrotune.clone()));
     found
 }

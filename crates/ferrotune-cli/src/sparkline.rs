@@ -47,8 +47,7 @@ mod tests {
 
     #[track_caller]
     fn check(values: &[f64], width: usize, expected: &str) {
-        let mut curve = Curve::default();
-        curve.values = values.to_vec();
+        let curve = Curve { values: values.to_vec(), ..Curve::default() };
         assert_eq!(curve.line(width), expected);
     }
 

@@ -74,7 +74,7 @@ impl Axis {
         if tick == 0.0 {
             return "0".to_string();
         }
-        if self.scale == Scale::Log || largest < 1e-3 || largest >= 1e7 {
+        if self.scale == Scale::Log || !(1e-3..1e7).contains(&largest) {
             let text = format!("{tick:.2e}");
             let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let digits = digits.trim_end_matches('0').trim_end_matches('.');

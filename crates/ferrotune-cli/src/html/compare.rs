@@ -3,7 +3,7 @@
 use super::axis::Scale;
 use super::chart::{COLOURS, Chart, Look, Series, line_chart};
 use super::page::{Section, page};
-use super::plots::{Estimate, estimates};
+use super::plots::{Estimate, Shape, estimates};
 use super::report::{measured, smooth_loss, steps};
 use super::table::{Cell, table};
 use super::{interval, title, value};
@@ -53,7 +53,7 @@ fn results(comparison: &Comparison) -> Markup {
     html! {
         @for warning in &comparison.warnings { p.warning role="note" { strong { "Warning: " } (warning) "." } }
         (table("What was measured at the end; ± is the standard deviation over seeds", &headings, &rows, true))
-        @if let Some(metric) = first { div.charts { (bars(comparison, metric)) } }
+        @if let Some(metric) = first { div.charts { (estimated(comparison, metric)) } }
         p.note { "Whiskers are 95 % intervals over the rows, of series the standard deviation over seeds. Two runs on the same rows may differ for certain "
             "although their intervals overlap." }
     }
@@ -65,20 +65,26 @@ fn figure(entry: &Entry, metric: MetricName) -> Cell {
     Cell::Number(value(metric, figure.value) + &spread, figure.value)
 }
 
-fn bars(comparison: &Comparison, metric: MetricName) -> Markup {
-    let bar = |(n, entry): (usize, &Entry)| {
+/// Up to so many runs, with names of at most so many characters, have them below their values.
+const NAMED: (usize, usize) = (6, 9);
+
+fn estimated(comparison: &Comparison, metric: MetricName) -> Markup {
+    let entries = &comparison.entries;
+    let named = entries.len() <= NAMED.0 && entries.iter().all(|entry| entry.name.chars().count() <= NAMED.1);
+    let one = |(n, entry): (usize, &Entry)| {
         let figure = entry.figure(metric)?;
         let spread = figure.deviation.map(|deviation| (figure.value - deviation, figure.value + deviation));
         Some(Estimate {
-            name: (n + 1).to_string(),
+            name: if named { entry.name.clone() } else { (n + 1).to_string() },
             value: figure.value,
             interval: entry.interval(metric).map(|ends| (ends.low, ends.high)).or(spread),
             told: format!("{}: {}", entry.name, value(metric, figure.value)),
             colour: n % COLOURS,
         })
     };
-    let bars: Vec<Estimate> = comparison.entries.iter().enumerate().filter_map(bar).collect();
-    estimates(&title(metric), "run, in the order of the list", &bars, false)
+    let values: Vec<Estimate> = entries.iter().enumerate().filter_map(one).collect();
+    let x = if named { "run" } else { "run, in the order in which they were named" };
+    estimates(&title(metric), x, &values, Shape::Dots)
 }
 
 fn curves(comparison: &Comparison) -> Markup {

@@ -63,11 +63,20 @@ pub struct Estimate {
     pub colour: usize,
 }
 
-/// Values one beside the other, with their intervals; the names below are numbers of a list, or the names if they are short.
-pub fn estimates(title: &str, x: &str, values: &[Estimate], from_zero: bool) -> Markup {
+/// How values are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Bars from 0, whose lengths can be compared.
+    Bars,
+    /// Dots, on an axis that shows small differences.
+    Dots,
+}
+
+/// Values one beside the other, with their names below and their intervals.
+pub fn estimates(title: &str, x: &str, values: &[Estimate], shape: Shape) -> Markup {
     let ends =
         values.iter().flat_map(|v| [v.value, v.interval.map_or(v.value, |i| i.0), v.interval.map_or(v.value, |i| i.1)]);
-    let y = Axis::over(ends.chain(from_zero.then_some(0.0)), Scale::Linear, 4);
+    let y = Axis::over(ends.chain((shape == Shape::Bars).then_some(0.0)), Scale::Linear, 4);
     let (low, count) = (y.ticks[0], values.len() as f64);
     let mut x_axis = Axis::exactly(0.0, count, 1);
     x_axis.ticks.clear();
@@ -77,10 +86,15 @@ pub fn estimates(title: &str, x: &str, values: &[Estimate], from_zero: bool) -> 
         @for (n, value) in shown {
             @let middle = frame.left(n as f64 + 0.5);
             @let half = 0.32 * (frame.left(1.0) - frame.left(0.0)).min(80.0);
-            rect.bar.{ "c" (value.colour) } x=(at(middle - half)) width=(at(2.0 * half))
-                y=(at(frame.top(value.value))) height=(at(frame.top(low) - frame.top(value.value))) { title { (value.told) } }
+            @if shape == Shape::Bars {
+                rect.bar.{ "c" (value.colour) } x=(at(middle - half)) width=(at(2.0 * half))
+                    y=(at(frame.top(value.value))) height=(at(frame.top(low) - frame.top(value.value))) { title { (value.told) } }
+            }
             @if let Some((from, to)) = value.interval {
                 line.whisker x1=(at(middle)) x2=(at(middle)) y1=(at(frame.top(from))) y2=(at(frame.top(to))) { title { (value.told) } }
+            }
+            @if shape == Shape::Dots {
+                circle.dot.{ "c" (value.colour) } cx=(at(middle)) cy=(at(frame.top(value.value))) r="5" { title { (value.told) } }
             }
             text.tick x=(at(middle)) y=(at(frame.top(low) + 16.0)) text-anchor="middle" { (value.name) }
         }

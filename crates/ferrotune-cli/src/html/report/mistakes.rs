@@ -1,7 +1,7 @@
 //! Where the model is wrong: by length of the text, and row by row.
 
 use crate::evaluation::{Figure, Measured, Mistake};
-use crate::html::plots::{Estimate, estimates};
+use crate::html::plots::{Estimate, Shape, estimates};
 use crate::html::table::{Cell, table};
 use crate::html::{interval, number, value};
 use crate::run_files::RunFiles;
@@ -57,7 +57,7 @@ pub fn by_length(run: &RunFiles) -> Option<Markup> {
     let rows: Vec<Vec<Cell>> = measured.by_length.iter().map(row).collect();
     Some(html! {
         div.beside {
-            (estimates(&format!("{name} by length"), "characters", &bars, true))
+            (estimates(&format!("{name} by length"), "characters", &bars, Shape::Bars))
             (table(&format!("The {} rows in groups of about the same size", measured.split), &headings, &rows, false))
         }
         @if has_intervals { p.note { "The intervals are Wilson's. Where they overlap, the difference may be chance." } }

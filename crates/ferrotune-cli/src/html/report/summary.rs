@@ -125,7 +125,8 @@ fn notes(run: &RunFiles) -> Vec<String> {
     if let Some(share) = held_out {
         notes.push(format!("The validation rows are {} % of the training file, held out.", 100.0 * share));
     }
-    if results.test.is_none() && results.validation.is_some() {
+    // `pretrain` has no test rows.
+    if results.test.is_none() && results.validation.is_some() && !results.epochs.is_empty() {
         notes.push(
             "The validation rows chose the epoch, so that on other rows the model is a little worse than shown: name --test for a figure that can be told others."
                 .to_string(),
