@@ -186,7 +186,7 @@ impl AtEnd {
                     fitted.temperature(),
                     fitted.effect.text()
                 )];
-                lines.extend(self.test.map(|effect| format!("calibration {} on test", effect.text())));
+                lines.extend(self.test.map(|effect| format!("            on test: {}", effect.text())));
                 lines
             }
         }

@@ -116,15 +116,49 @@ pub fn answered(on: &Abstention) -> String {
     format!("answers {} of {} rows ({share:.2} %){right}", on.answered, on.rows)
 }
 
+/// A share in percent, with the digits that somebody typed: 0.57 is 57, which 100 times its nearest number is not.
+pub fn percent(share: f64) -> f64 {
+    (1e12 * share).round() / 1e10
+}
+
 /// What a threshold was chosen for; nothing where it was said.
 pub fn chosen_for(chosen: &Abstention) -> Option<String> {
-    let target = 100.0 * chosen.target_accuracy?;
+    let target = percent(chosen.target_accuracy?);
     Some(match chosen.accuracy_at_least {
         Some(limit) => format!(
             "for an accuracy of {target} %: {} % sure that it is at least {:.2} % for such rows",
-            100.0 * chosen.certainty,
-            100.0 * limit
+            percent(chosen.certainty),
+            // Down: what is promised is not rounded up.
+            (1e4 * limit).floor() / 100.0
         ),
         None => format!("for an accuracy of {target} % on the rows that chose it; other rows may miss it"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_shown_as_they_were_typed_and_promises_not_rounded_up() {
+        for (share, shown) in [(0.57, "57"), (0.98, "98"), (0.995, "99.5"), (0.29, "29"), (0.9999, "99.99")] {
+            assert_eq!(percent(share).to_string(), shown);
+        }
+        let chosen = Abstention {
+            below: 0.5,
+            target_accuracy: Some(0.57),
+            certainty: 0.95,
+            accuracy_at_least: Some(0.57999),
+            rows: 8,
+            answered: 6,
+            accuracy: Some(0.75),
+        };
+        let said = "for an accuracy of 57 %: 95 % sure that it is at least 57.99 % for such rows";
+        assert_eq!(chosen_for(&chosen).as_deref(), Some(said));
+        assert_eq!(answered(&chosen), "answers 6 of 8 rows (75.00 %), 75.00 % of them right");
+        let lucky = chosen_for(&Abstention { accuracy_at_least: None, ..chosen }).unwrap();
+        assert!(lucky.ends_with("other rows may miss it"), "{lucky}");
+        let nothing = Abstention { answered: 0, accuracy: None, target_accuracy: None, ..chosen };
+        assert_eq!((answered(&nothing).as_str(), chosen_for(&nothing)), ("answers 0 of 8 rows (0.00 %)", None));
+    }
 }

@@ -4,7 +4,7 @@
 use super::{find_model, max_length, on_pool, use_threads};
 use crate::args::{CalibrateArgs, LongTextsName};
 use crate::calibrated::{Calibration, Fitted};
-use crate::confidence::{answered, chosen_for, ranked, table};
+use crate::confidence::{answered, chosen_for, percent, ranked, table};
 use crate::data::{check_vocabulary, cut};
 use crate::device::{Machine, Work, device};
 use crate::exit::{DATA, Failure, MODEL, usage};
@@ -175,7 +175,7 @@ fn choose(args: &CalibrateArgs, ranked: &Ranked) -> Result<Option<Abstention>, F
             Ok(chosen) => Ok(Some(chosen)),
             Err(_) => refuse(format!(
                 "{file}: no threshold gives an accuracy of {} % on these {rows} rows: even the surest of them are wrong too often; ask for less",
-                100.0 * target
+                percent(target)
             )),
         };
     }
@@ -184,8 +184,8 @@ fn choose(args: &CalibrateArgs, ranked: &Ranked) -> Result<Option<Abstention>, F
         Err(none) => refuse(format!(
             "{file}: no threshold makes it {} % sure that the accuracy is at least {} %, with these {rows} rows: it takes {} answered rows without \
              an error, or more with some; bring more rows, ask for less, or say a lower --certainty",
-            100.0 * args.certainty,
-            100.0 * target,
+            percent(args.certainty),
+            percent(target),
             none.needed
         )),
     }

@@ -21,7 +21,7 @@ pub fn rows(count: usize, first: usize) -> String {
     let words: Vec<&str> = vocabulary.lines().filter(is_word).collect();
     let row = |n: usize| {
         let word = |k: usize| words[(n * 31 + k * k * 17 + n / 7) % words.len()];
-        let wet = n % 3 == 0;
+        let wet = n.is_multiple_of(3);
         let text = [word(1), if wet { "rain rain" } else { word(2) }, word(3)].join(" ");
         format!("{text},{}\n", if wet || n % 5 == 3 { "wet" } else { "dry" })
     };

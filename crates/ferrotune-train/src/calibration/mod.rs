@@ -3,8 +3,8 @@
 //! models, files or tasks beyond what [`Scored`] says.
 //!
 //! The score by which a model abstains is the calibrated probability of its answer, the maximum softmax probability of Hendrycks & Gimpel (2017).
-//! The energy score of Liu et al. (2020) often tells foreign rows a little better, but it is no probability: a person cannot set a threshold by
-//! hand, it grows with the number of classes, and one logit (binary) has none.
+//! The energy score of Liu et al. (2020) tells rows of no class better, and wrong answers worse (`benches/ACCURACY.md`), which is what a target
+//! accuracy is about. It is no probability either: a person cannot set a threshold by hand, and one logit (binary) has none.
 
 mod abstention;
 mod binomial;

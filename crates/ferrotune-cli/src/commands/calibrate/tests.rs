@@ -2,7 +2,7 @@
 
 use super::super::tiny;
 use super::*;
-use crate::args::{DeviceArgs, Precision, PredictArgs, TextColumns};
+use crate::args::{DeviceArgs, Precision, PredictArgs, TaskName, TextColumns, TrainSettings};
 use crate::exit::USAGE;
 use serde_json::Value;
 use std::fs;
@@ -43,7 +43,7 @@ fn trained() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("train.csv"), tiny::rows(240, 0)).unwrap();
     fs::write(folder.path().join("more.csv"), tiny::rows(900, 1000)).unwrap();
-    let settings = crate::args::TrainSettings { epochs: Some(4), ..tiny::settings(folder.path()) };
+    let settings = TrainSettings { epochs: Some(4), ..tiny::settings(folder.path()) };
     let run = tiny::train(settings).map_err(|failure| failure.message).unwrap();
     (folder, run.join("best"))
 }
@@ -157,4 +157,48 @@ fn mistakes_are_named_and_write_nothing() {
     fs::write(model.join("ferrotune.json"), damaged.to_string()).unwrap();
     let (code, message) = said(&base()).unwrap_err();
     assert!(code == MODEL && message.contains("the temperature is out of range"), "{message}");
+}
+
+/// Tasks whose rows do not have one class each: labels have a temperature and no abstention, numbers nothing; two classes on one logit have both.
+#[test]
+fn other_tasks() {
+    for (task, header, wet, dry) in [
+        (TaskName::Binary, "text,label", "wet", "dry"),
+        (TaskName::MultiLabel, "text,labels", "wet|any", "any"),
+        (TaskName::Regression, "text,score", "1", "0"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = |count, first| {
+            let text = tiny::rows(count, first).replacen("text,label", header, 1);
+            text.replace(",wet\n", &format!(",{wet}\n")).replace(",dry\n", &format!(",{dry}\n"))
+        };
+        fs::write(folder.path().join("train.csv"), rows(240, 0)).unwrap();
+        fs::write(folder.path().join("more.csv"), rows(300, 1000)).unwrap();
+        let settings = TrainSettings { task: Some(task), ..tiny::settings(folder.path()) };
+        let model = tiny::train(settings).map_err(|failure| failure.message).unwrap().join("best");
+        let calibration = || notes(&model).get("calibration").cloned();
+        let base = || args(&model, folder.path().join("more.csv"));
+        let abstaining = said(&CalibrateArgs { abstain_below: Some(0.75), ..base() });
+        if task == TaskName::Regression {
+            assert_eq!(calibration(), None);
+            let (code, message) = said(&base()).unwrap_err();
+            assert!(code == USAGE && message.contains("nothing to calibrate"), "{message}");
+            continue;
+        }
+        let text = match task {
+            TaskName::Binary => abstaining.unwrap(),
+            _ => {
+                let (code, message) = abstaining.unwrap_err();
+                assert!(code == USAGE && message.contains("leave out --target-accuracy"), "{message}");
+                assert!(calibration().is_some());
+                said(&base()).unwrap()
+            }
+        };
+        assert!(text.contains("calibration temperature ") && text.contains("on 300 rows"), "{text}");
+        assert_eq!(text.contains("abstains    below probability 0.75"), task == TaskName::Binary, "{text}");
+        let predicted = predictions(&model, folder.path());
+        assert_eq!(predicted[0].last().unwrap() == "abstains", task == TaskName::Binary);
+        let known = calibration().unwrap();
+        assert_eq!(known["rows"], 300, "{known}");
+    }
 }
