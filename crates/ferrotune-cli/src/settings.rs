@@ -15,9 +15,12 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 mod methods;
+mod part;
 mod pretrain;
 
 use methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
+pub use part::PartOfRows;
+use part::part_of_rows;
 pub use pretrain::{Pretraining, resolve_pretraining};
 
 /// The settings file that is read if it exists and no other is named.
@@ -81,15 +84,6 @@ pub struct HeldOut {
     pub seed: u64,
     /// The flag that says the share.
     pub flag: &'static str,
-}
-
-/// Which training rows are learned from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PartOfRows {
-    /// Their share, above 0.
-    pub share: f64,
-    /// Which rows they are.
-    pub seed: u64,
 }
 
 /// The share of the training rows that is held out unless another is said.
@@ -220,29 +214,6 @@ pub fn held_out(s: &TrainSettings) -> Result<Option<HeldOut>, Failure> {
     within(flag, share, (0.0..=0.5).contains(&share), "between 0 (none) and 0.5")?;
     let seed = s.validation_seed.or(s.seed).unwrap_or_default();
     Ok((share > 0.0).then_some(HeldOut { share, seed, flag }))
-}
-
-/// The training rows that are learned from under these settings.
-fn part_of_rows(s: &TrainSettings) -> Result<Option<PartOfRows>, Failure> {
-    if s.learning_curve.is_some() {
-        for (flag, said) in [("train-share", s.train_share.is_some()), ("seeds", s.seeds.is_some())] {
-            if said {
-                return Err(usage(format!(
-                    "--learning-curve trains with several shares of the rows, one seed each; leave --{flag} out"
-                )));
-            }
-        }
-        return Ok(None);
-    }
-    let Some(share) = s.train_share else {
-        return match s.train_share_seed {
-            Some(_) => Err(usage("--train-share-seed belongs to --train-share or --learning-curve")),
-            None => Ok(None),
-        };
-    };
-    within("train-share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
-    let seed = s.train_share_seed.or(s.seed).unwrap_or_default();
-    Ok((share < 1.0).then_some(PartOfRows { share, seed }))
 }
 
 fn takes_minimum(schedule: Option<ScheduleName>) -> bool {
