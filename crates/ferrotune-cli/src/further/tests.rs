@@ -172,7 +172,8 @@ fn another_model_is_compared_row_by_row() {
         assert!(text.contains("both right 12   this model alone 0   the other alone 0   neither 12"), "{text}");
     }
     // One that says a class of its own in all rows that this model has right.
-    let unknown: Vec<&str> = said.iter().enumerate().map(|(n, said)| if n % 2 == 0 { "new" } else { said }).collect();
+    let unknown: Vec<&str> =
+        said.iter().enumerate().map(|(n, said)| if n.is_multiple_of(2) { "new" } else { said }).collect();
     let (json, text) = against(rows.predictions(&unknown)).unwrap();
     let json = &json["against"];
     assert_eq!((&json["first_only"], &json["accuracy"]["second"]), (&12.into(), &0.0.into()));

@@ -138,7 +138,7 @@ mod tests {
     /// 400 rows of two classes, of which every tenth is wrong, and of the first 40 every second.
     fn classified() -> Classified {
         let labels: Vec<usize> = (0..400).map(|row| row / 2 % 2).collect();
-        let wrong = |row: usize| row % 10 == 0 || row < 40 && row % 2 == 0;
+        let wrong = |row: usize| row.is_multiple_of(10) || row < 40 && row.is_multiple_of(2);
         let said = labels.iter().enumerate().map(|(row, &label)| if wrong(row) { 1 - label } else { label });
         Classified {
             names: vec!["a".into(), "b".into(), "c".into()],

@@ -84,7 +84,7 @@ fn two(more: usize) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
     let wrong = |rows: &dyn Fn(usize) -> bool| -> Vec<usize> {
         labels.iter().enumerate().map(|(row, &label)| if rows(row) { (label + 1) % 3 } else { label }).collect()
     };
-    let first = wrong(&|row| row % 10 == 0);
+    let first = wrong(&|row| row.is_multiple_of(10));
     let second = wrong(&|row| row % 10 == 5 || row % 10 == 1 && row / 10 < more);
     (labels, first, second)
 }
