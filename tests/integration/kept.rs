@@ -1,6 +1,6 @@
 //! The mean of the best epochs, and leaving a run that learns one answer for all rows: both after a resume too.
 
-use super::training::{Trained, run, settings};
+use super::training::{PAUSE, Trained, run, settings};
 use ferrotune_optim::schedule::Kind;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::trainer::Settings;
@@ -116,4 +116,34 @@ fn a_run_that_learns_nothing_is_left_if_that_is_asked_for_and_after_a_resume_at_
         let resumed = run(&learns_nothing(), "", Some((folder.path(), true)), None).unwrap();
         assert_eq!((resumed.outcome.steps, resumed.outcome.degenerate.as_ref()), (left.outcome.steps, Some(&why)));
     }
+}
+
+/// Within an epoch, at the end of one, and with an average of weights, which is what is measured.
+#[test]
+fn a_run_that_pauses_is_measured_and_goes_on_to_the_same_bits() {
+    let mut measured = Vec::new();
+    for (ema, step) in [(None, 7), (None, EPOCH), (None, 2 * EPOCH), (Some(0.5), 7)] {
+        let settings = Settings { ema, ..settings() };
+        let whole = run(&settings, "", None, None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        PAUSE.set(Some(step));
+        let paused = run(&settings, "", Some((folder.path(), false)), None).unwrap().outcome;
+        let again = run(&settings, "", Some((folder.path(), true)), None).unwrap();
+        PAUSE.set(None);
+        assert!(paused.paused && !paused.stopped && paused.validation.is_none());
+        assert_eq!((paused.steps, again.outcome.steps, again.losses.len()), (step, step, 0), "nothing is done again");
+        assert!(paused.now.is_some() && again.outcome.now == paused.now, "{:?}", again.outcome.now);
+        if step % EPOCH == 0 {
+            assert_eq!(paused.now, paused.epochs.last().unwrap().validation);
+        }
+        measured.push(paused.now.unwrap().value);
+        let resumed = run(&settings, "", Some((folder.path(), true)), None).unwrap();
+        assert!(resumed.weights == whole.weights && !resumed.outcome.paused, "{ema:?} {step}");
+    }
+    assert_ne!(measured[0], measured[3], "the average is another model");
+    // The end of a run is no pause.
+    PAUSE.set(Some(4 * EPOCH));
+    let whole = run(&settings(), "", None, None).unwrap();
+    PAUSE.set(None);
+    assert!(!whole.outcome.paused && whole.outcome.now.is_none() && whole.outcome.validation.is_some());
 }

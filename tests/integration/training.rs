@@ -30,6 +30,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 thread_local! {
     /// Whether runs of this thread use [`Dense`].
     static DENSE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// Where runs pause.
+    pub(super) static PAUSE: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
     /// The pull back to the weights at the start.
     static ANCHOR: std::cell::Cell<f32> = const { std::cell::Cell::new(0.0) };
     /// Layers that begin to move in each epoch after the first; 0 for all from the start.
@@ -203,7 +205,7 @@ pub(super) fn run_with(
         checkpoints,
         resume: folder.is_some_and(|(_, resume)| resume),
         stop: &stop,
-        pause: None,
+        pause: PAUSE.get(),
         observer: &mut observer,
     })?;
     loaded.params.layout().ids().for_each(|id| loaded.params.set_trainable(id, true));

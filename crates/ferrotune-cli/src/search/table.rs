@@ -201,11 +201,11 @@ mod tests {
     fn the_table_names_state_and_settings() {
         let (space, all) = some();
         expect![[r#"
-            trial  accuracy  state                           seconds  lr
-            2      0.8750    done, epoch 2                   1.2      0.001
-            1      0.7500    done, epoch 3                   1.2      1e-4
+            trial  accuracy  state                            seconds  lr
+            2      0.8750    done, epoch 2                    1.2      0.001
+            1      0.7500    done, epoch 3                    1.2      1e-4
             0      0.5000    pruned at step 3 of 9 (as said)  1.2      2e-5
-            3      -         failed                          1.2      5e-4
+            3      -         failed                           1.2      5e-4
         "#]]
         .assert_eq(&trials(&space, &all, &[2, 1, 0, 3], MetricName::Accuracy));
         let line = line(3, &all[3], MetricName::Accuracy, 0.5, "lr 5e-4");

@@ -109,9 +109,7 @@ pub fn drive<W: Worker>(study: &mut Study, plan: &Plan, worker: &mut W) -> Resul
         let in_time = plan.seconds.is_none_or(|most| study.seconds() < most);
         let is_full = plan.trials.is_some_and(|most| study.trials().len() as u64 >= most);
         let begin = in_time && !is_full && !exhausted;
-        // Where the number of trials is known the long way to the end is for the best of all.
-        let end = !begin || plan.trials.is_none() || plan.seconds.is_some();
-        match plan.halving.next(&study.standings(), May { begin, promote: in_time, end }) {
+        match plan.halving.next(&study.standings(), May { begin, promote: in_time, ends: ends(plan, begin) }) {
             Next::New => match new(study, plan) {
                 Some(entry) => add(study, entry, worker)?,
                 None => exhausted = true,
@@ -143,6 +141,20 @@ pub fn drive<W: Worker>(study: &mut Study, plan: &Plan, worker: &mut W) -> Resul
                 });
             }
         }
+    }
+}
+
+/// How many trials may go to their end. Where their number is known that long way is for the best of all, and so it waits for the last one; and it
+/// is for no more of them than go it in synchronous halving. Before it, trials are promoted as soon as they are among the best, so that more of
+/// them are than the reduction says.
+fn ends(plan: &Plan, begin: bool) -> usize {
+    match (plan.trials, plan.seconds) {
+        (Some(_), None) if begin => 0,
+        (Some(trials), None) => {
+            let factor = (plan.halving.reduction as f64).powi(plan.halving.rungs as i32);
+            ((trials as f64 / factor) as usize).max(1)
+        }
+        _ => usize::MAX,
     }
 }
 

@@ -54,8 +54,8 @@ pub struct May {
     pub begin: bool,
     /// Trials may go on from a rung.
     pub promote: bool,
-    /// They may go on from the last one, which is the longest way.
-    pub end: bool,
+    /// So many in all may have gone on from the last one, which is the longest way.
+    pub ends: usize,
 }
 
 /// What is done next.
@@ -76,9 +76,10 @@ impl Halving {
             return Next::Go(begun, self.goal(0));
         }
         if may.promote {
-            for rung in (0..self.rungs).rev().filter(|rung| may.end || rung + 1 < self.rungs) {
+            for rung in (0..self.rungs).rev() {
                 let ranked = self.ranked(trials, rung);
-                let quota = ranked.len() / self.reduction as usize;
+                let most = if rung + 1 == self.rungs { may.ends } else { usize::MAX };
+                let quota = (ranked.len() / self.reduction as usize).min(most);
                 let waits = |&&trial: &&usize| trials[trial].waits() && trials[trial].reached.len() == rung + 1;
                 if let Some(&trial) = ranked[..quota].iter().find(waits) {
                     return Next::Go(trial, self.goal(rung + 1));
@@ -170,7 +171,7 @@ mod tests {
     #[track_caller]
     fn check(rungs: usize, trials: &[Standing], begin: bool, promote: bool, expected: Next) {
         let halving = Halving { reduction: 3, rungs, metric: METRIC };
-        assert_eq!(halving.next(trials, May { begin, promote, end: true }), expected);
+        assert_eq!(halving.next(trials, May { begin, promote, ends: usize::MAX }), expected);
     }
 
     #[test]
@@ -196,12 +197,12 @@ mod tests {
         let high = [reached(&[0.9, 0.1]), reached(&[0.8, 0.2]), reached(&[0.7, 0.3]), reached(&[0.6])];
         check(2, &high, true, true, Next::Go(2, End));
         // The way to the end may have to wait for all trials.
-        let wait = |rungs, end| {
+        let wait = |rungs, ends| {
             let halving = Halving { reduction: 3, rungs, metric: METRIC };
-            halving.next(&high, May { begin: true, promote: true, end })
+            halving.next(&high, May { begin: true, promote: true, ends })
         };
-        assert_eq!(wait(2, false), Next::New);
-        assert_eq!(wait(3, false), Next::Go(2, Rung(2)));
+        assert_eq!((wait(2, 0), wait(2, 1)), (Next::New, Next::Go(2, End)));
+        assert_eq!(wait(3, 0), Next::Go(2, Rung(2)));
         // What failed above a rung has its place there.
         check(1, &[out(&[0.9]), reached(&[0.5]), reached(&[0.4])], true, true, Next::New);
         // What was given up does not go on, though it is among the best of five.
@@ -254,7 +255,7 @@ mod tests {
         let mut trials: Vec<Standing> = Vec::new();
         loop {
             let begin = trials.len() < 20;
-            match halving.next(&trials, May { begin, promote: true, end: !begin }) {
+            match halving.next(&trials, May { begin, promote: true, ends: if begin { 0 } else { 2 } }) {
                 Next::New => trials.push(Standing::default()),
                 Next::Go(trial, Goal::Rung(rung)) => {
                     assert_eq!(trials[trial].reached.len(), rung);
@@ -269,6 +270,7 @@ mod tests {
         }
         let count = |rung: usize| trials.iter().filter(|trial| trial.reached.len() > rung).count();
         assert!((6..=8).contains(&count(1)), "{}", count(1));
+        assert_eq!(trials.iter().filter(|trial| trial.finished.is_some()).count(), 2, "a ninth of 20");
         let best = halving.order(&trials)[0];
         assert_eq!((trials.len(), trials[best].finished), (20, Some(19.0)));
     }

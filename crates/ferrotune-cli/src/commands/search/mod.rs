@@ -162,7 +162,9 @@ fn search_on<B: Machine>(backend: &B, search: Search<'_>) -> Result<(), Failure>
     };
     let end = drive(&mut study, &plan, &mut worker)?;
     drop(worker);
-    remove_prefix(&output)?;
+    if base.said.prefix_cache_dir.is_none() {
+        remove_prefix(&output)?;
+    }
     base.said.test = test;
     ending::run(&ending::Ended { study: &study, plan: &plan, base: &base, end, output: &output }, &args, stop)
 }
