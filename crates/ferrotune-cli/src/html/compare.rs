@@ -158,3 +158,38 @@ fn classes(comparison: &Comparison) -> Option<Markup> {
     headings.push("apart");
     Some(table("A click on a heading sorts; apart is the highest less the lowest", &headings, &rows, true))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_files::example::{HOSTILE, Kind, write};
+
+    /// The page of runs of these kinds, in folders whose names would begin a script, and of a series.
+    fn pages(kinds: [Kind; 2]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["<script>one", "<script>series"].map(|name| folder.path().join(name));
+        write(&paths[0], kinds[0], "lr = 1e-4");
+        (0..2).for_each(|n| write(&paths[1].join(format!("seed-{n}")), kinds[1], "lr = 2e-4\nfreeze = '<script>'"));
+        std::fs::write(paths[1].join("results.json"), "{\"seeds\": 2}").unwrap();
+        compare(&Comparison::read(&paths).map_err(|failure| failure.message).unwrap())
+    }
+
+    #[test]
+    fn classes_are_compared_where_they_are_the_same() {
+        for (kinds, same) in [
+            ([Kind::Classes(3); 2], true),
+            ([Kind::Words; 2], true),
+            ([Kind::Classes(3), Kind::Classes(4)], false),
+            ([Kind::Numbers, Kind::Numbers], false),
+            ([Kind::Sets, Kind::Numbers], false),
+        ] {
+            let page = pages(kinds);
+            assert_eq!(page.contains("<section id=\"classes\""), same);
+            assert!(page.contains("<th scope=\"row\">lr</th><td>0.0001</td><td>0.0002</td>"), "settings differ");
+            assert!(!page.contains(HOSTILE) && page.contains("&lt;script&gt;series"));
+            assert_eq!(page.matches("<script").count(), 1, "our own alone");
+            // The second seed of the series is a pale line under the first.
+            assert_eq!(page.matches("class=\"line c1 faint\"").count(), page.matches("class=\"line c1\"").count());
+        }
+    }
+}
