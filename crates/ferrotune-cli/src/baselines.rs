@@ -9,7 +9,7 @@ use ferrotune_data::Tokenizer;
 use ferrotune_tensor::{Backend, Cpu, Pool};
 use ferrotune_train::baselines::{ClassRows, majority, of_probabilities, words};
 use ferrotune_train::metrics::{Classified, Compared, Interval, Intervals, paired};
-use ferrotune_train::probe::{Features, Probe, Standard};
+use ferrotune_train::probe::{Features, Probe, Standard, enough_epochs};
 use ferrotune_train::tasks::{Targets, Task};
 use serde::Serialize;
 use std::path::Path;
@@ -185,7 +185,8 @@ fn probe(
     on_pool(|| {
         let pool = &mut Pool::new(Cpu);
         let all: Vec<usize> = (0..train.rows.len()).collect();
-        let probe = Probe::fit(&Cpu, pool, features(&learned), train.classes, &all, names.len(), SEED);
+        let epochs = enough_epochs(all.len());
+        let probe = Probe::fit(&Cpu, pool, features(&learned), train.classes, &all, names.len(), epochs, SEED);
         let all: Vec<usize> = (0..measured.rows.len()).collect();
         probe.probabilities(&Cpu, pool, features(&asked), &all, |_, p| {
             probabilities.extend(p.iter().copied().map(f64::from))

@@ -18,7 +18,7 @@ const WEIGHTS: &str = "model.safetensors";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// The layout of the file, 1.
     pub format: u64,
     /// Version of the program.
     pub ferrotune: String,

@@ -8,6 +8,7 @@ use crate::exit::{Failure, IO, OTHER_RUN, UNEQUAL, usage};
 use crate::manifest::{self, Manifest};
 use crate::run_folder::{BEST, MANIFEST};
 use crate::settings::{Resolved, parse, resolve};
+use crate::shown::counted;
 use crate::sums::{FileSum, Sums};
 use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_tensor::Cpu;
@@ -35,8 +36,9 @@ fn replay(args: &ReplayArgs, stop: &AtomicBool, say: &mut dyn FnMut(String)) -> 
     let differing = differing(&manifest, &Sums::of(&resolved, &model)?);
     if !differing.is_empty() {
         differing.iter().for_each(|line| say(format!("differs    {line}")));
-        let (count, shown) = (differing.len(), file.display());
-        let message = format!("{count} of the files that {shown} was made from are others here; nothing was trained");
+        let (count, are) = (differing.len(), if differing.len() == 1 { "is another" } else { "are others" });
+        let message =
+            format!("{} that {} was made from {are} here; nothing was trained", counted(count, "file"), file.display());
         return Err(Failure { message, code: OTHER_RUN });
     }
     say(format!("same       {} files of rows, {} of the base model", count(&manifest), manifest.model.files.len()));

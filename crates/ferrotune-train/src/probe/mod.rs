@@ -15,8 +15,10 @@ use ferrotune_tensor::{Backend, Grads, Layout, ParamId, Params, Pool, Tape, Var,
 
 /// Rows of a step.
 const BATCH: usize = 256;
-/// Passes over the rows. The features are few and do not change: more passes change the order of the rows' probabilities little.
+/// Passes over the rows where labels are to be judged: the few passes are what keeps a probe from fitting each wrong label.
 const EPOCHS: u64 = 15;
+/// Steps at least where the probe itself is to be good: of few rows the passes above are too few steps to get anywhere.
+const STEPS: u64 = 1500;
 /// Peak learning rate; it falls to 0 in a straight line.
 const RATE: f64 = 0.003;
 
@@ -49,8 +51,8 @@ pub struct Probe<B: Backend> {
 }
 
 impl<B: Backend> Probe<B> {
-    /// Multinomial logistic regression of `labels` on the features of `rows`, by AdamW without weight decay from weights of zero: the few passes are
-    /// what keeps it from fitting each wrong label. The same arguments give the same bits on one instruction set.
+    /// Multinomial logistic regression of `labels` on the features of `rows`, by AdamW without weight decay from weights of zero, in so many passes over
+    /// the rows. The same arguments give the same bits on one instruction set.
     ///
     /// # Panics
     /// If a label is no class.
@@ -61,6 +63,7 @@ impl<B: Backend> Probe<B> {
         labels: &[u32],
         rows: &[usize],
         classes: usize,
+        epochs: u64,
         seed: u64,
     ) -> Probe<B> {
         let mut layout = Layout::new();
@@ -70,8 +73,8 @@ impl<B: Backend> Probe<B> {
         let mut grads = Grads::new(backend, &probe.params);
         let groups = Groups::standard(&probe.params, 0.0);
         let mut optimizer = AdamW::new(backend, &probe.params, groups, adamw::BETAS, adamw::EPS);
-        let steps = EPOCHS as f64 * rows.len().div_ceil(BATCH) as f64;
-        for epoch in 1..=EPOCHS {
+        let steps = epochs as f64 * rows.len().div_ceil(BATCH) as f64;
+        for epoch in 1..=epochs {
             let order = shuffled(rows.len(), seed, epoch);
             for batch in batches(&order, BATCH) {
                 let batch: Vec<usize> = batch.iter().map(|&place| rows[place]).collect();
@@ -114,6 +117,11 @@ impl<B: Backend> Probe<B> {
     }
 }
 
+/// Passes over so many rows in which a probe gets near its best.
+pub fn enough_epochs(rows: usize) -> u64 {
+    STEPS.div_ceil(rows.div_ceil(BATCH).max(1) as u64).max(EPOCHS)
+}
+
 /// For each row the probabilities that a probe gives which has learned from the rows of the other folds alone: row-major `(rows, classes)`.
 /// `folds` has the fold of each row, from 0. Features are taken as they are; see [`Standard`].
 pub fn out_of_fold<B: Backend>(
@@ -129,7 +137,7 @@ pub fn out_of_fold<B: Backend>(
     let _awake = backend.awake();
     for fold in 0..folds.iter().max().map_or(0, |last| last + 1) {
         let (held_out, learned): (Vec<usize>, Vec<usize>) = (0..folds.len()).partition(|&row| folds[row] == fold);
-        let probe = Probe::fit(backend, pool, features, labels, &learned, classes, seed);
+        let probe = Probe::fit(backend, pool, features, labels, &learned, classes, EPOCHS, seed);
         probe.probabilities(backend, pool, features, &held_out, |row, p| {
             all[row * classes..][..classes].copy_from_slice(p);
         });

@@ -71,5 +71,8 @@ fn a_run_of_an_earlier_version_has_the_rest() {
     std::fs::remove_file(folder.path().join(crate::evaluation::FILE)).unwrap();
     std::fs::remove_file(folder.path().join(crate::run_folder::SETTINGS)).unwrap();
     let page = report(&RunFiles::read(folder.path()).map_err(|failure| failure.message).unwrap());
-    assert_eq!(sections(&page), ["summary", "baselines", "advice", "curves", "confusion", "classes", "timings", "files"]);
+    assert_eq!(
+        sections(&page),
+        ["summary", "baselines", "advice", "curves", "confusion", "classes", "timings", "files"]
+    );
 }
