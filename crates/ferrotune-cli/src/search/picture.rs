@@ -147,7 +147,7 @@ mod tests {
         let trial = |value: &str, reached: &[f64], finished| Trial {
             origin: Origin::Random,
             settings: Settings::from([("freeze".to_string(), text(value))]),
-            standing: Standing { reached: reached.to_vec(), finished, out: false },
+            standing: Standing { reached: reached.to_vec(), finished, ..Standing::default() },
             state: State::Pruned,
             steps: (1, 2),
             seconds: 1.0,

@@ -183,7 +183,7 @@ mod tests {
         let trial = |lr: f64, reached: &[f64], state: State, finished, origin| Trial {
             origin,
             settings: Settings::from([("lr".to_string(), Value::Number(lr))]),
-            standing: Standing { reached: reached.to_vec(), finished, out: false },
+            standing: Standing { reached: reached.to_vec(), finished, ..Standing::default() },
             state,
             steps: (3, 9),
             seconds: 1.25,

@@ -37,6 +37,8 @@ pub enum Came {
         steps: u64,
         /// The best value of the metric so far.
         value: f64,
+        /// The loss there.
+        loss: f64,
     },
     /// To its end, because that was its goal or came before it.
     ToEnd {
@@ -46,6 +48,8 @@ pub enum Came {
         steps: u64,
         /// The metric of its best epoch.
         value: f64,
+        /// The loss of that epoch.
+        loss: f64,
         /// That epoch, from 1.
         epoch: u64,
     },
@@ -118,9 +122,11 @@ pub fn drive<W: Worker>(study: &mut Study, plan: &Plan, worker: &mut W) -> Resul
                 let (came, seconds) = worker.go(study, trial, goal)?;
                 let rung = study.trials()[trial].standing.reached.len();
                 let entry = match came {
-                    Came::ToRung { step, steps, value } => Entry::Rung { trial, rung, step, steps, value, seconds },
-                    Came::ToEnd { step, steps, value, epoch } => {
-                        Entry::Finished { trial, step, steps, value, epoch, seconds }
+                    Came::ToRung { step, steps, value, loss } => {
+                        Entry::Rung { trial, rung, step, steps, value, loss, seconds }
+                    }
+                    Came::ToEnd { step, steps, value, loss, epoch } => {
+                        Entry::Finished { trial, step, steps, value, loss, epoch, seconds }
                     }
                     Came::Nowhere(why) => Entry::Failed { trial, why, seconds },
                 };

@@ -54,9 +54,9 @@ impl Worker for Formula {
             Goal::Rung(rung) => {
                 self.checkpoints.insert(trial, rung + 1);
                 let share = [1.0 / 9.0, 1.0 / 3.0][rung];
-                Came::ToRung { step: (steps as f64 * share) as u64, steps, value: value(share) }
+                Came::ToRung { step: (steps as f64 * share) as u64, steps, value: value(share), loss: 0.0 }
             }
-            Goal::End => Came::ToEnd { step: steps, steps, value: value(1.0), epoch: *epochs as u64 },
+            Goal::End => Came::ToEnd { step: steps, steps, value: value(1.0), loss: 0.0, epoch: *epochs as u64 },
         };
         if self.half_done && self.events_left == Some(1) {
             return Err(crash());

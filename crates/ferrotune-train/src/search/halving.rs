@@ -23,14 +23,17 @@ pub struct Standing {
     pub reached: Vec<f64>,
     /// The metric at its end.
     pub finished: Option<f64>,
+    /// The loss at each rung that it reached, and at its end: it decides between equal values, as accuracies of a beginning often are.
+    pub losses: Vec<f64>,
     /// It does not go on: it failed, or was given up.
     pub out: bool,
 }
 
 impl Standing {
-    /// The metric at a rung; of one that ended before, that of its end.
-    fn at(&self, rung: usize) -> Option<f64> {
-        self.reached.get(rung).copied().or(self.finished)
+    /// Metric and loss at a rung; of one that ended before, those of its end.
+    fn at(&self, rung: usize) -> Option<(f64, f64)> {
+        let value = self.reached.get(rung).copied().or(self.finished)?;
+        Some((value, self.losses.get(rung).or(self.losses.last()).copied().unwrap_or(f64::NAN)))
     }
 
     fn waits(&self) -> bool {
@@ -119,7 +122,8 @@ impl Halving {
         let key = |n: usize| {
             let trial: &Standing = &trials[n];
             let far = if trial.finished.is_some() { usize::MAX } else { trial.reached.len() };
-            (far, trial.finished.or(trial.reached.last().copied()).unwrap_or(f64::NAN))
+            let value = trial.finished.or(trial.reached.last().copied()).unwrap_or(f64::NAN);
+            (far, (value, trial.losses.last().copied().unwrap_or(f64::NAN)))
         };
         order.sort_by(|&one, &other| {
             let ((far, value), (other_far, other_value)) = (key(one), key(other));
@@ -130,18 +134,18 @@ impl Halving {
 
     /// The trials that reached a rung, best first.
     fn ranked(&self, trials: &[Standing], rung: usize) -> Vec<usize> {
-        let mut ranked: Vec<(usize, f64)> =
+        let mut ranked: Vec<(usize, (f64, f64))> =
             trials.iter().enumerate().filter_map(|(n, trial)| Some((n, trial.at(rung)?))).collect();
         ranked.sort_by(|one, other| self.compare(one.1, other.1));
         ranked.into_iter().map(|(trial, _)| trial).collect()
     }
 
-    /// The better one is less.
-    fn compare(&self, one: f64, other: f64) -> Ordering {
-        match (self.metric.better(one, other), self.metric.better(other, one)) {
+    /// The better one is less: by the metric, and then by the loss.
+    fn compare(&self, one: (f64, f64), other: (f64, f64)) -> Ordering {
+        match (self.metric.better(one.0, other.0), self.metric.better(other.0, one.0)) {
             (true, _) => Ordering::Less,
             (_, true) => Ordering::Greater,
-            _ => Ordering::Equal,
+            _ => one.1.partial_cmp(&other.1).unwrap_or(Ordering::Equal),
         }
     }
 
@@ -193,6 +197,9 @@ mod tests {
         check(2, &six, true, true, Next::Go(4, Rung(1)));
         // Of equal ones the earlier.
         check(1, &[reached(&[0.5]), reached(&[0.5]), reached(&[0.5])], true, true, Next::Go(0, End));
+        // Of equal ones the one with the lower loss, if losses are known.
+        let with_loss = |loss| Standing { losses: vec![loss], ..reached(&[0.5]) };
+        check(1, &[with_loss(0.7), with_loss(0.6), with_loss(0.8)], true, true, Next::Go(1, End));
         // A higher rung comes first.
         let high = [reached(&[0.9, 0.1]), reached(&[0.8, 0.2]), reached(&[0.7, 0.3]), reached(&[0.6])];
         check(2, &high, true, true, Next::Go(2, End));

@@ -90,6 +90,9 @@ pub enum Entry {
         /// The best value of the metric so far.
         #[serde(deserialize_with = "nan_if_null")]
         value: f64,
+        /// The loss there.
+        #[serde(deserialize_with = "nan_if_null")]
+        loss: f64,
         /// Seconds since the rung before.
         seconds: f64,
     },
@@ -104,6 +107,9 @@ pub enum Entry {
         /// The metric of its best epoch.
         #[serde(deserialize_with = "nan_if_null")]
         value: f64,
+        /// The loss of that epoch.
+        #[serde(deserialize_with = "nan_if_null")]
+        loss: f64,
         /// That epoch, from 1.
         epoch: u64,
         /// Seconds since the rung before.
@@ -288,19 +294,21 @@ fn apply(trials: &mut Vec<Trial>, entry: Entry) -> Result<(), String> {
             let (standing, state) = (Standing::default(), State::Waiting);
             trials.push(Trial { origin, settings, standing, state, steps: (0, 0), seconds: 0.0 });
         }
-        Entry::Rung { trial, rung, step, steps, value, seconds } => {
+        Entry::Rung { trial, rung, step, steps, value, loss, seconds } => {
             let n = trial_of(trials, trial)?;
             let trial = &mut trials[n];
             if trial.standing.reached.len() != rung {
                 return Err(format!("trial {n} reaches rung {rung} after {} rungs", trial.standing.reached.len()));
             }
             trial.standing.reached.push(value);
+            trial.standing.losses.push(loss);
             (trial.steps, trial.seconds) = ((step, steps), trial.seconds + seconds);
         }
-        Entry::Finished { trial, step, steps, value, epoch, seconds } => {
+        Entry::Finished { trial, step, steps, value, loss, epoch, seconds } => {
             let n = trial_of(trials, trial)?;
             let trial = &mut trials[n];
             trial.standing.finished = Some(value);
+            trial.standing.losses.push(loss);
             (trial.state, trial.steps) = (State::Finished(epoch), (step, steps));
             trial.seconds += seconds;
         }
@@ -340,12 +348,12 @@ mod tests {
         let trial = |trial| Entry::Trial { trial, origin: Origin::Tpe, settings: settings.clone() };
         vec![
             trial(0),
-            Entry::Rung { trial: 0, rung: 0, step: 3, steps: 9, value: f64::NAN, seconds: 0.5 },
+            Entry::Rung { trial: 0, rung: 0, step: 3, steps: 9, value: f64::NAN, loss: 0.5, seconds: 0.5 },
             trial(1),
             Entry::Failed { trial: 1, why: "no".to_string(), seconds: 0.25 },
-            Entry::Finished { trial: 0, step: 9, steps: 9, value: 0.1 + 0.2, epoch: 2, seconds: 1.0 },
+            Entry::Finished { trial: 0, step: 9, steps: 9, value: 0.1 + 0.2, loss: f64::NAN, epoch: 2, seconds: 1.0 },
             trial(2),
-            Entry::Rung { trial: 2, rung: 0, step: 3, steps: 9, value: 0.5, seconds: 0.5 },
+            Entry::Rung { trial: 2, rung: 0, step: 3, steps: 9, value: 0.5, loss: 0.25, seconds: 0.5 },
             Entry::Pruned { trial: 2 },
         ]
     }

@@ -140,10 +140,12 @@ impl<B: Machine> Trials<'_, B> {
             let evaluations = outcome.epochs.iter().filter_map(|epoch| epoch.validation).chain(outcome.now);
             let better = |best: f64, value: f64| if self.metric.better(value, best) { value } else { best };
             let value = evaluations.map(|measured| measured.value).fold(f64::NAN, better);
-            return Came::ToRung { step, steps, value };
+            let loss = outcome.now.map_or(f64::NAN, |now| now.loss);
+            return Came::ToRung { step, steps, value, loss };
         }
         let value = outcome.validation.as_ref().map_or(f64::NAN, |report| report.summary().value(self.metric));
-        Came::ToEnd { step, steps, value, epoch: outcome.best_epoch }
+        let loss = outcome.validation.as_ref().map_or(f64::NAN, |report| report.loss());
+        Came::ToEnd { step, steps, value, loss, epoch: outcome.best_epoch }
     }
 }
 
