@@ -43,9 +43,9 @@ impl Confusion {
     /// Names that seem to be exchanged, if some do. `names` has one name a class.
     ///
     /// The assignment of names to outputs with the highest accuracy (Kuhn 1955) is a permutation; each of its cycles is tested by itself. A cycle
-    /// counts if every class in it is predicted more often under the other name than under any other; if under the other names [`TIMES`] as many of its rows
+    /// counts if every class in it is predicted more often under the other name than under any other; if under the other names `TIMES` as many of its rows
     /// are right; and if that is no chance: of the rows that one of the two assignments alone has right, as many for the other one come
-    /// about with fair coins with a probability below [`FALSE_ALARMS`], divided by the number of cycles of `m` classes that there are to choose
+    /// about with fair coins with a probability below `FALSE_ALARMS`, divided by the number of cycles of `m` classes that there are to choose
     /// from, `K! / ((K - m)! m)` of `K` classes, and by `2^(m - 1)`, so that the shares of all lengths add up to one at most (Bonferroni).
     pub fn swapped_names(&self, names: &[String]) -> Option<SwappedNames> {
         let counts = self.matrix();
