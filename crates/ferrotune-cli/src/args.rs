@@ -62,7 +62,7 @@ Exit codes: 0 done, 2 usage or configuration, 3 data, 4 model, 5 input/output, 6
 pub enum Command {
     /// Fine-tune a pretrained encoder on labelled rows and save it as a Hugging Face folder.
     Train(Box<TrainArgs>),
-    /// Look for better settings of train: trials that differ in learning rate, epochs and what else the table [search] says, the weak ones given
+    /// Look for better settings of train: trials that differ in learning rate, epochs and what else the table `[search]` says, the weak ones given
     /// up early.
     Search(Box<SearchArgs>),
     /// Adapt a pretrained encoder to texts without labels, by masked language modelling; the result is a base model for train.

@@ -11,7 +11,7 @@ pub struct SearchArgs {
     /// What all trials have, and what the first trial is: the settings of `train`.
     #[command(flatten)]
     pub settings: TrainSettings,
-    /// Read settings from this TOML file, and from its table [search] what may be chosen; flags win [default: ferrotune.toml if it exists].
+    /// Read settings from this TOML file, and from its table `[search]` what may be chosen; flags win [default: ferrotune.toml if it exists].
     #[arg(long, value_name = "FILE", help_heading = "Search")]
     pub config: Option<PathBuf>,
     /// Trials at most; the first one has the settings as they were said [default: 20 if there is no --minutes].

@@ -73,7 +73,7 @@ fn one_class(task: &str) -> bool {
 }
 
 impl Further {
-    /// Answers what was asked, but for [`nearest`].
+    /// Answers what was asked, but for the nearest rows: [`nearest()`].
     ///
     /// # Errors
     /// Another model or file that cannot be read, or is not of the same rows.
