@@ -307,6 +307,7 @@ pub struct TrainSettings {
     pub baselines: Option<BaselinesName>,
     /// Write report.html into --output at the end: curves, tables, mistakes and settings as one page without a network; `ferrotune report` writes it
     /// later too [default: on].
+    #[arg(long, value_enum, help_heading = "Run")]
     pub report: Option<Switch>,
     /// Save a checkpoint every so many steps, besides the one after each epoch.
     #[arg(long, value_name = "N", help_heading = "Run")]
