@@ -132,7 +132,7 @@ fn fine_tune() -> Outcome {
 /// The number at `test.accuracy`. A search, no parser: it relies on results.json being well-formed, with no braces in
 /// its strings.
 fn test_accuracy(json: &str) -> Option<f64> {
-    let object = value_of(json, "test")?.strip_prefix('{')?;
+    let object = value_of(json, "test", 1)?.strip_prefix('{')?;
     let mut depth = 1;
     let end = object.char_indices().find_map(|(index, character)| {
         match character {
@@ -142,14 +142,19 @@ fn test_accuracy(json: &str) -> Option<f64> {
         }
         (depth == 0).then_some(index)
     })?;
-    let number = value_of(&object[..end], "accuracy")?;
+    let number = value_of(&object[..end], "accuracy", 0)?;
     number.split([',', '}', '\n']).next()?.trim().parse().ok()
 }
 
-/// What follows `"key":`.
-fn value_of<'a>(json: &'a str, key: &str) -> Option<&'a str> {
+/// What follows `"key":` inside so many braces and brackets: other objects may have the same key.
+fn value_of<'a>(json: &'a str, key: &str, depth: usize) -> Option<&'a str> {
     let quoted = format!("\"{key}\"");
+    let is_at_depth = |index: usize| {
+        let count = |ends: [char; 2]| json[..index].matches(ends).count();
+        count(['{', '[']) == depth + count(['}', ']'])
+    };
     json.match_indices(&quoted)
+        .filter(|&(index, _)| is_at_depth(index))
         .find_map(|(index, _)| Some(json[index + quoted.len()..].trim_start().strip_prefix(':')?.trim_start()))
 }
 
@@ -164,6 +169,8 @@ mod tests {
             ("{\n \"test\": {\n  \"accuracy\": 1.0\n },\n \"validation\": {\"accuracy\": 0}}", Some(1.0)),
             (r#"{"files": ["test"], "test": {"labels": {"a": {"f1": 1}}, "accuracy": 0.25}}"#, Some(0.25)),
             (r#"{"test": {"loss": 1.0}, "validation": {"accuracy": 0.9}}"#, None),
+            (r#"{"calibration": {"test": {"before": 1}}, "rows": ["test"], "test": {"accuracy": 0.75}}"#, Some(0.75)),
+            (r#"{"test": {"by_class": [{"accuracy": 0.1}], "accuracy": 0.5}}"#, Some(0.5)),
             (r#"{"test": null, "validation": {"accuracy": 0.9}}"#, None),
             (r#"{"test": {"accuracy": null}}"#, None),
             ("", None),
