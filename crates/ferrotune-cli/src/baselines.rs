@@ -8,7 +8,7 @@ use ferrotune_bert::EncoderConfig;
 use ferrotune_data::Tokenizer;
 use ferrotune_tensor::{Backend, Cpu, Pool};
 use ferrotune_train::baselines::{ClassRows, majority, of_probabilities, words};
-use ferrotune_train::metrics::{Classified, Compared, Interval, Intervals, paired};
+use ferrotune_train::metrics::{Classified, Gain, Interval, Intervals, gains};
 use ferrotune_train::probe::{Features, Probe, Standard, enough_epochs};
 use ferrotune_train::tasks::{Targets, Task};
 use serde::Serialize;
@@ -20,20 +20,16 @@ const SEED: u64 = 0;
 
 /// One baseline.
 pub struct Baseline {
-    /// What it is, for a person.
-    pub name: &'static str,
+    /// Its figures.
+    measured: Measured,
     /// What it says of the measured rows.
-    pub said: Classified,
-    /// How long it took.
-    pub seconds: f64,
+    said: Classified,
 }
 
 /// The baselines of a run.
 pub struct Baselines {
-    /// The rows that are measured: test, or validation.
-    pub split: &'static str,
     /// The weakest first.
-    pub all: Vec<Baseline>,
+    all: Vec<Baseline>,
 }
 
 /// How the encoder is asked.
@@ -63,7 +59,8 @@ impl Baselines {
         let timed = |name, say: &dyn Fn() -> Result<Classified, Failure>| {
             let clock = Instant::now();
             let said = say()?;
-            Ok::<_, Failure>(Baseline { name, said, seconds: clock.elapsed().as_secs_f64() })
+            let seconds = clock.elapsed().as_secs_f64();
+            Ok::<_, Failure>(Baseline { measured: Measured::of(name, split, &said, seconds), said })
         };
         let mut all = vec![
             timed("most frequent class", &|| Ok(majority(train.classes, measured.classes, names)))?,
@@ -73,23 +70,12 @@ impl Baselines {
             let probe = || probe(train, measured, names, &encoder);
             all.push(timed("frozen encoder + logistic regression", &probe)?);
         }
-        Ok(Baselines { split, all })
+        Ok(Baselines { all })
     }
 
     /// The figures of each.
     pub fn measured(&self) -> Vec<Measured> {
-        let measured = |baseline: &Baseline| {
-            let confusion = baseline.said.confusion();
-            Some(Measured {
-                baseline: baseline.name,
-                rows: self.split,
-                accuracy: confusion.accuracy(),
-                accuracy_interval: Intervals::of(&baseline.said, SEED)?.accuracy,
-                f1_macro: confusion.f1_macro(),
-                seconds: baseline.seconds,
-            })
-        };
-        self.all.iter().filter_map(measured).collect()
+        self.all.iter().map(|baseline| baseline.measured.clone()).collect()
     }
 
     /// A line for each.
@@ -107,18 +93,17 @@ impl Baselines {
 
     /// Each beside what the fine-tuned model says of the same rows.
     pub fn beside(&self, model: &Classified) -> Vec<Beside> {
-        let beside = |(measured, baseline): (Measured, &Baseline)| {
-            let said = &baseline.said;
-            let compared = paired(&said.labels, &model.predictions, &said.predictions, said.names.len(), SEED)?;
-            let (accuracy_gain, f1_macro_gain) = (compared.accuracy.into(), compared.f1_macro.into());
-            Some(Beside { measured, accuracy_gain, f1_macro_gain })
+        let beside = |Baseline { measured, said }: &Baseline| {
+            let [accuracy_gain, f1_macro_gain] =
+                gains(&said.labels, &model.predictions, &said.predictions, said.names.len(), SEED)?;
+            Some(Beside { measured: measured.clone(), accuracy_gain, f1_macro_gain })
         };
-        self.measured().into_iter().zip(&self.all).filter_map(beside).collect()
+        self.all.iter().filter_map(beside).collect()
     }
 }
 
 /// What a baseline came to.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Measured {
     baseline: &'static str,
     rows: &'static str,
@@ -128,6 +113,16 @@ pub struct Measured {
     seconds: f64,
 }
 
+impl Measured {
+    /// Of what it says of rows, of which there is at least one.
+    fn of(baseline: &'static str, rows: &'static str, said: &Classified, seconds: f64) -> Measured {
+        let confusion = said.confusion();
+        let accuracy_interval = Intervals::of(said, SEED).expect("a table has rows").accuracy;
+        let (accuracy, f1_macro) = (confusion.accuracy(), confusion.f1_macro());
+        Measured { baseline, rows, accuracy, accuracy_interval, f1_macro, seconds }
+    }
+}
+
 /// A baseline beside the fine-tuned model, on the same rows.
 #[derive(Serialize)]
 pub struct Beside {
@@ -135,19 +130,6 @@ pub struct Beside {
     measured: Measured,
     accuracy_gain: Gain,
     f1_macro_gain: Gain,
-}
-
-/// By how much the fine-tuned model is better.
-#[derive(Serialize)]
-struct Gain {
-    difference: f64,
-    interval: Interval,
-}
-
-impl From<Compared> for Gain {
-    fn from(compared: Compared) -> Gain {
-        Gain { difference: compared.difference, interval: compared.interval }
-    }
 }
 
 impl Beside {
@@ -176,7 +158,7 @@ fn probe(
     let limit = max_length(encoder.max_length, None, EncoderConfig::from_folder(encoder.folder)?.longest_sequence())?;
     let tokenizer = Tokenizer::from_folder(encoder.folder, limit)?;
     let tokens = [tokenizer.encode(train.rows)?, tokenizer.encode(measured.rows)?];
-    let said = hidden_means(encoder.folder, &tokenizer, &[&tokens[0], &tokens[1]])?;
+    let said = hidden_means(&Cpu, encoder.folder, &tokenizer, &[&tokens[0], &tokens[1]])?;
     let [mut learned, mut asked]: [Vec<f32>; 2] = said.parts.try_into().expect("two tables were read");
     let standard = Standard::of(&learned, said.width);
     [&mut learned, &mut asked].into_iter().for_each(|values| standard.apply(values));

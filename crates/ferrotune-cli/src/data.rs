@@ -129,9 +129,7 @@ impl<B: Backend> Data<B> {
         let (train, shown) = (train.0, tested.or(held).map(|table| table.rows).unwrap_or_default());
         Ok(Data { task, task_name, train, train_rows, validation, held_out, test, shown, audit, baselines })
     }
-}
 
-impl<B: Backend> Data<B> {
     /// The number of texts of each part.
     pub fn rows(&self) -> BTreeMap<String, usize> {
         let of = |split: &Split| match &split.encoded.words {

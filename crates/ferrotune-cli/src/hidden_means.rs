@@ -2,12 +2,13 @@
 
 use crate::commands::on_pool;
 use crate::data::check_vocabulary;
+use crate::device::Machine;
 use crate::exit::Failure;
 use crate::model::BertClassifier;
 use ferrotune_bert::HeadKind;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{Encoded, Tokenizer};
-use ferrotune_tensor::{Cpu, Pool};
+use ferrotune_tensor::Pool;
 use ferrotune_train::probe::mean_features;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
@@ -20,23 +21,28 @@ pub struct HiddenMeans {
     pub width: usize,
 }
 
-/// Reads the sequences of these tables, which the tokenizer of the folder has cut into tokens, on the processor and without dropout.
+/// Reads the sequences of these tables, which the tokenizer of the folder has cut into tokens, without dropout.
 ///
 /// # Errors
 /// A model that cannot be read, or that does not embed all tokens.
-pub fn hidden_means(folder: &Path, tokenizer: &Tokenizer, tables: &[&Encoded]) -> Result<HiddenMeans, Failure> {
+pub fn hidden_means<B: Machine>(
+    backend: &B,
+    folder: &Path,
+    tokenizer: &Tokenizer,
+    tables: &[&Encoded],
+) -> Result<HiddenMeans, Failure> {
     // A head of tokens, because what is read is the state of every token; no logit is computed, so its weights do not matter.
     let names = ["none".to_string(), "either".to_string()];
     let head = Head::For { labels: &names, kind: HeadKind::Tokens, seed: 0 };
-    let Pretrained { config, model, params, .. } = pretrained::load(&Cpu, folder, head)?;
+    let Pretrained { config, model, params, .. } = pretrained::load(backend, folder, head)?;
     check_vocabulary(tokenizer, &config, folder)?;
     let encoder = BertClassifier { model: &model, config: &config, frozen_layers: Some(config.num_hidden_layers) };
     let progress = ProgressBar::new(tables.iter().map(|table| table.len() as u64).sum()).with_style(style());
-    let mut pool = Pool::new(Cpu);
+    let mut pool = Pool::new(backend.clone());
     let mut before = 0;
     let mut read = |table: &&Encoded| {
         let mut done = |rows: usize| progress.set_position((before + rows) as u64);
-        let means = on_pool(|| mean_features(&Cpu, &encoder, &params, &mut pool, table, &mut done));
+        let means = on_pool(|| mean_features(backend, &encoder, &params, &mut pool, table, &mut done));
         before += table.len();
         means
     };

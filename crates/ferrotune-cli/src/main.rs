@@ -15,6 +15,7 @@ mod depth;
 mod device;
 mod evaluation;
 mod exit;
+mod fine_tuned;
 mod fingerprint;
 mod further;
 mod held_out;

@@ -4,7 +4,7 @@ use crate::evaluation::Evaluation;
 use crate::exit::{Failure, MODEL, io, usage};
 use crate::run_folder::{LOG, RESULTS, SETTINGS};
 use ferrotune_train::advice::Epoch;
-use ferrotune_train::metrics::{Interval, MetricName, Report};
+use ferrotune_train::metrics::{Gain, Interval, MetricName, Report};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -83,15 +83,6 @@ pub struct Beside {
     pub f1_macro: f64,
     /// By how much the fine-tuned model is more accurate.
     pub accuracy_gain: Gain,
-}
-
-/// A difference and its interval.
-#[derive(Deserialize)]
-pub struct Gain {
-    /// The fine-tuned model's figure minus the other's.
-    pub difference: f64,
-    /// 95 %.
-    pub interval: Interval,
 }
 
 /// A rule that found something.

@@ -63,7 +63,7 @@ pub fn judge(table: &Table, folder: &Path, tokenizer: &Tokenizer) -> Result<Labe
     let ids = encode_labels(&rows, &labels)?;
     let encoded = tokenizer.encode(&rows.rows)?;
 
-    let mut said = hidden_means(folder, tokenizer, &[&encoded])?;
+    let mut said = hidden_means(&Cpu, folder, tokenizer, &[&encoded])?;
     let mut features = said.parts.remove(0);
     Standard::of(&features, said.width).apply(&mut features);
     let features = Features { values: &features, width: said.width };

@@ -1,22 +1,19 @@
 //! `ferrotune calibrate`: fits the temperature of a model's probabilities to labelled rows, and a threshold below which it abstains, and writes both
 //! into the model folder.
 
-use super::{find_model, max_length, on_pool, use_threads};
-use crate::args::{CalibrateArgs, LongTextsName};
+use super::{find_model, use_threads};
+use crate::args::CalibrateArgs;
 use crate::calibrated::{Calibration, Fitted};
 use crate::confidence::{answered, chosen_for, percent, ranked, table};
-use crate::data::{check_vocabulary, cut};
+use crate::data::cut;
 use crate::device::{Machine, Work, device};
 use crate::exit::{DATA, Failure, MODEL, usage};
+use crate::fine_tuned::{Cutter, FineTuned};
 use crate::hub;
-use crate::model::BertClassifier;
 use crate::notes::Notes;
 use crate::settings;
-use ferrotune_bert::pretrained::{self, Head};
-use ferrotune_data::{Part, Source, Tokenizer};
-use ferrotune_tensor::Pool;
+use ferrotune_data::{Part, Source};
 use ferrotune_train::calibration::{Abstention, NoFit, Ranked};
-use ferrotune_train::evaluate::logits;
 use ferrotune_train::model::Split;
 use serde_json::json;
 
@@ -66,12 +63,9 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
         let message = "--model is a hub id, whose files are shared: name a folder of your own, into which ferrotune.json can be written";
         return Err(usage(message));
     }
-    let folder = found.folder;
-    let loaded = pretrained::load(backend, &folder, Head::Stored)?;
-    let mut notes = Notes::read(&folder)?;
-    let mut task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
-    let name = task.name();
-    if task.temperature().is_none() {
+    let mut model = FineTuned::read(backend, found.folder)?;
+    let name = model.task.name();
+    if model.task.temperature().is_none() {
         return Err(usage(format!(
             "the task of this model is {name}, which gives no probabilities of rows: nothing to calibrate"
         )));
@@ -82,23 +76,23 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
             "a model abstains from rows with one class each; the task of this model is {name}: leave out --target-accuracy and --abstain-below"
         )));
     }
-    let columns =
-        settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, task.need());
+    let columns = settings::columns(
+        &args.columns.text_column,
+        &args.columns.text_b_column,
+        &args.label_column,
+        model.task.need(),
+    );
     let source = Source::find(&args.data, Part::Validation)?;
-    let table_of_rows = source.read(columns.as_ref(), task.need())?;
-    let limit = max_length(None, notes.max_length, loaded.config.longest_sequence())?;
-    let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
-    let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
-    check_vocabulary(&tokenizer, &loaded.config, &folder)?;
+    let table_of_rows = source.read(columns.as_ref(), model.task.need())?;
+    let Cutter { tokenizer, limit, long_texts } = model.cutter(None)?;
     let encoded = tokenizer.encode(&table_of_rows.rows)?;
     if let Some(cut) = cut(&encoded, limit, long_texts) {
         eprintln!("{} rows, {cut}", table_of_rows.rows.len());
     }
-    let targets = task.targets(&table_of_rows, &encoded)?;
+    let targets = model.task.targets(&table_of_rows, &encoded)?;
     let split = Split::of_rows(encoded, targets);
-    let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
-    let pool = &mut Pool::new(backend.clone());
-    let logits = on_pool(|| logits(backend, &model, &loaded.params, pool, &split.encoded, None))?;
+    let logits = model.logits(backend, &split.encoded)?;
+    let FineTuned { folder, mut notes, mut task, .. } = model;
     let targets = split.row_targets();
 
     let fitted = Fitted::to(task.as_mut(), &logits, &targets).expect("the task has a temperature");

@@ -1,20 +1,15 @@
 //! `ferrotune evaluate`: measures a fine-tuned model on labelled rows.
 
-use super::{find_model, max_length, on_pool, use_threads};
-use crate::args::{EvaluateArgs, LongTextsName};
+use super::{find_model, use_threads};
+use crate::args::EvaluateArgs;
 use crate::confidence::Confidence;
-use crate::data::{check_vocabulary, cut};
+use crate::data::cut;
 use crate::depth::Depth;
 use crate::device::{Machine, Work, device};
 use crate::exit::Failure;
+use crate::fine_tuned::{Cutter, FineTuned};
 use crate::further::{self, Evaluated, Further, nearest};
-use crate::model::BertClassifier;
-use crate::notes::Notes;
 use crate::{inputs, report, settings};
-use ferrotune_bert::pretrained::{self, Head};
-use ferrotune_data::Tokenizer;
-use ferrotune_tensor::Pool;
-use ferrotune_train::evaluate::logits;
 use ferrotune_train::metrics::Report;
 use ferrotune_train::model::Split;
 use serde::Serialize;
@@ -48,32 +43,29 @@ impl Work for &EvaluateArgs {
 
 fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     let folder = find_model(&args.model)?.folder;
-    let loaded = pretrained::load(backend, &folder, Head::Stored)?;
-    let notes = Notes::read(&folder)?;
-    let task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
-    further::check(args, task.name())?;
-    let columns =
-        settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, task.need());
+    let mut model = FineTuned::read(backend, folder)?;
+    further::check(args, model.task.name())?;
+    let columns = settings::columns(
+        &args.columns.text_column,
+        &args.columns.text_b_column,
+        &args.label_column,
+        model.task.need(),
+    );
     let source = inputs::measured(&args.data)?;
-    let (table, fields) = source.read_keeping(columns.as_ref(), task.need(), &args.further.slice_by)?;
-    let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
-    let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
-    let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
-    check_vocabulary(&tokenizer, &loaded.config, &folder)?;
+    let (table, fields) = source.read_keeping(columns.as_ref(), model.task.need(), &args.further.slice_by)?;
+    let Cutter { tokenizer, limit, long_texts } = model.cutter(args.max_length)?;
     let encoded = tokenizer.encode(&table.rows)?;
-    let targets = task.targets(&table, &encoded)?;
+    let targets = model.task.targets(&table, &encoded)?;
     let split = Split::of_rows(encoded, targets);
-    let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
-    let pool = &mut Pool::new(backend.clone());
-    let logits = on_pool(|| logits(backend, &model, &loaded.params, pool, &split.encoded, None))?;
+    let logits = model.logits(backend, &split.encoded)?;
+    let FineTuned { folder, notes, task, .. } = &model;
     let targets = split.row_targets();
     let result = task.report(&logits, &targets);
     let classified = task.classified(&logits, &targets);
     let (mut depth, mut further) = (None, None);
     if let Some(classified) = &classified {
         let (columns, fields) = (columns.as_ref(), fields.as_slice());
-        let evaluated =
-            Evaluated { args, folder: &folder, tokenizer: &tokenizer, table: &table, columns, fields, classified };
+        let evaluated = Evaluated { args, folder, tokenizer: &tokenizer, table: &table, columns, fields, classified };
         let mut shown = Depth::new(classified, &table.rows, args.mistakes, args.further.seed);
         if let (Some(train), Some(most)) = (&args.further.nearest, args.mistakes) {
             let mistakes: Vec<usize> = classified.mistakes(most).iter().map(|mistake| mistake.row).collect();

@@ -1,18 +1,15 @@
 //! `ferrotune predict`: labels rows as a stream. Memory does not grow with the input.
 
-use super::{find_model, max_length, on_pool, use_threads};
-use crate::args::{InputFormat, LongTextsName, OutputFormat, PredictArgs};
+use super::{find_model, use_threads};
+use crate::args::{InputFormat, OutputFormat, PredictArgs};
 use crate::calibrated::{ABSTAINS, mark};
-use crate::data::{check_vocabulary, kept};
+use crate::data::kept;
 use crate::device::{Machine, Work, device};
 use crate::exit::{Failure, io, usage};
-use crate::model::BertClassifier;
-use crate::notes::Notes;
+use crate::fine_tuned::{Cutter, FineTuned};
 use crate::settings;
-use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_data::{Encoded, Format, Need, Opened, Row, Tokenizer, stream_with, unpacked};
-use ferrotune_tensor::{Backend, Pool};
-use ferrotune_train::evaluate::{answers, logits};
+use ferrotune_data::{Format, Need, Opened, Row, stream_with, unpacked};
+use ferrotune_train::evaluate::answers;
 use ferrotune_train::tasks::{Answer, Prediction, Unit};
 use serde_json::Value;
 use std::fs::File;
@@ -44,29 +41,21 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
     if args.logits && format != OutputFormat::Jsonl {
         return Err(usage("--logits needs --format jsonl"));
     }
-    let folder = find_model(&args.model)?.folder;
-    let loaded = pretrained::load(backend, &folder, Head::Stored)?;
-    let notes = Notes::read(&folder)?;
-    let task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
-    let limit = max_length(args.max_length, notes.max_length, loaded.config.longest_sequence())?;
-    let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
-    let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
-    check_vocabulary(&tokenizer, &loaded.config, &folder)?;
-
-    let abstention = notes.calibration.and_then(|calibration| calibration.abstention);
+    let mut model = FineTuned::read(backend, find_model(&args.model)?.folder)?;
+    let Cutter { tokenizer, limit, long_texts } = model.cutter(args.max_length)?;
+    let abstention = model.notes.calibration.as_ref().and_then(|calibration| calibration.abstention);
 
     let (reader, name, input_format) = open(args)?;
-    let need = if task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
+    let need = if model.task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
     let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &None, need);
     let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), need)?;
     let mut writer = Output::new(&args.output, format)?;
     if format == OutputFormat::Csv {
         writer.header(
             rows.headers(),
-            task.columns().into_iter().chain(abstention.map(|_| ABSTAINS.to_string())).collect(),
+            model.task.columns().into_iter().chain(abstention.map(|_| ABSTAINS.to_string())).collect(),
         )?;
     }
-    let mut predictor = Predictor { backend, loaded: &loaded, pool: Pool::new(backend.clone()) };
     let (mut done, mut cut, mut windowed, mut silent) = (0, 0, 0, 0);
     loop {
         let (mut block, mut fields) = (Vec::new(), Vec::new());
@@ -80,11 +69,11 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
             break;
         }
         let encoded = tokenizer.encode(&block)?;
-        let scores = predictor.logits(&encoded)?;
-        let outputs = loaded.labels.len();
+        let scores = model.logits(backend, &encoded)?;
+        let outputs = model.loaded.labels.len();
         for ((row, fields), answer) in block.iter().zip(&fields).zip(answers(&scores, &encoded, outputs)) {
             let logits = args.logits.then(|| raw_scores(row, answer, outputs));
-            let mut prediction = task.predict(row, answer);
+            let mut prediction = model.task.predict(row, answer);
             abstention.iter().for_each(|abstention| mark(&mut prediction, abstention));
             writer.row(fields, logits, prediction)?;
         }
@@ -128,20 +117,6 @@ fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failur
     }
     let Opened { reader, format, .. } = ferrotune_data::open(Path::new(&args.input), asked)?;
     Ok((reader, args.input.clone(), format))
-}
-
-struct Predictor<'a, B: Backend> {
-    backend: &'a B,
-    loaded: &'a Pretrained<B>,
-    pool: Pool<B>,
-}
-
-impl<B: Backend> Predictor<'_, B> {
-    fn logits(&mut self, encoded: &Encoded) -> Result<Vec<f32>, Failure> {
-        let model = BertClassifier { model: &self.loaded.model, config: &self.loaded.config, frozen_layers: None };
-        let (params, pool) = (&self.loaded.params, &mut self.pool);
-        Ok(on_pool(|| logits(self.backend, &model, params, pool, encoded, None))?)
-    }
 }
 
 /// Where predictions go. A file is written aside and takes its name when it is complete.

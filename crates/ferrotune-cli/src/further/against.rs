@@ -1,17 +1,12 @@
 //! Another model on the same rows, or what `predict` wrote of it: reads or makes its predictions, and shows how both compare. It computes nothing.
 
 use super::{Evaluated, one_class, p_value, percent};
-use crate::args::LongTextsName;
-use crate::commands::{find_model, max_length, on_pool};
-use crate::data::check_vocabulary;
+use crate::commands::find_model;
 use crate::device::Machine;
 use crate::exit::{DATA, Failure, usage};
-use crate::model::BertClassifier;
-use crate::notes::Notes;
-use ferrotune_bert::pretrained::{self, Head};
-use ferrotune_data::{Columns, Need, Source, Table, Tokenizer};
-use ferrotune_tensor::Pool;
-use ferrotune_train::evaluate::{answers, logits};
+use crate::fine_tuned::{Cutter, FineTuned};
+use ferrotune_data::{Columns, Need, Source, Table};
+use ferrotune_train::evaluate::answers;
 use ferrotune_train::metrics::{Compared, LEVEL, Paired, paired};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -62,23 +57,16 @@ pub fn compare<B: Machine>(backend: &B, evaluated: &Evaluated<'_>, other: &str) 
 
 /// The names that a model gives these rows.
 fn from_model<B: Machine>(backend: &B, other: &str, evaluated: &Evaluated<'_>) -> Result<Vec<String>, Failure> {
-    let folder = find_model(other)?.folder;
-    let loaded = pretrained::load(backend, &folder, Head::Stored)?;
-    let notes = Notes::read(&folder)?;
-    let task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
-    if !one_class(task.name()) {
-        let name = task.name();
+    let mut model = FineTuned::read(backend, find_model(other)?.folder)?;
+    if !one_class(model.task.name()) {
+        let name = model.task.name();
         return Err(usage(format!("--against {other}: its task is {name}, and rows with one class each are compared")));
     }
-    let limit = max_length(evaluated.args.max_length, notes.max_length, loaded.config.longest_sequence())?;
-    let long_texts = notes.long_texts.unwrap_or(LongTextsName::Head);
-    let tokenizer = Tokenizer::from_folder(&folder, limit)?.with_long_texts(long_texts.into());
-    check_vocabulary(&tokenizer, &loaded.config, &folder)?;
+    let Cutter { tokenizer, .. } = model.cutter(evaluated.args.max_length)?;
     let rows = &evaluated.table.rows;
     let encoded = tokenizer.encode(rows)?;
-    let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };
-    let pool = &mut Pool::new(backend.clone());
-    let scores = on_pool(|| logits(backend, &model, &loaded.params, pool, &encoded, None))?;
+    let scores = model.logits(backend, &encoded)?;
+    let FineTuned { loaded, task, .. } = &model;
     let answers = answers(&scores, &encoded, loaded.labels.len());
     let place = task.columns().iter().position(|column| column == PREDICTED).expect("a task of classes predicts one");
     Ok(rows.iter().zip(answers).map(|(row, answer)| task.predict(row, answer).fields.swap_remove(place)).collect())

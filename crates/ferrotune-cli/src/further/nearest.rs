@@ -1,17 +1,11 @@
 //! The training rows that are nearest to some rows for a fine-tuned encoder. It must not know why they are asked for.
 
 use super::Evaluated;
-use crate::commands::on_pool;
 use crate::device::Machine;
 use crate::exit::Failure;
-use crate::model::BertClassifier;
+use crate::hidden_means::{HiddenMeans, hidden_means};
 use crate::shown::short;
-use ferrotune_bert::HeadKind;
-use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{Encoded, Need, Part, Row, Source};
-use ferrotune_tensor::Pool;
-use ferrotune_train::probe::mean_features;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::Path;
 
@@ -48,24 +42,13 @@ pub fn nearest<B: Machine>(
 ) -> Result<Vec<Vec<Neighbour>>, Failure> {
     let train = Source::find(train, Part::Train)?.read(evaluated.columns, Need::Labels)?;
     let wanted: Vec<Row> = rows.iter().map(|&row| evaluated.table.rows[row].clone()).collect();
-    // A head of tokens, because what is read is the state of every token; no logit is computed.
-    let names = ["none".to_string(), "either".to_string()];
-    let head = Head::For { labels: &names, kind: HeadKind::Tokens, seed: 0 };
-    let Pretrained { config, model, params, .. } = pretrained::load(backend, evaluated.folder, head)?;
-    let encoder = BertClassifier { model: &model, config: &config, frozen_layers: Some(config.num_hidden_layers) };
-    let mut pool = Pool::new(backend.clone());
-    let mut directions = |rows: &[Row]| -> Result<Vec<Vec<f32>>, Failure> {
-        let encoded = evaluated.tokenizer.encode(rows)?;
-        let progress = ProgressBar::new(encoded.len() as u64).with_style(style());
-        let mut done = |rows: usize| progress.set_position(rows as u64);
-        let features = on_pool(|| mean_features(backend, &encoder, &params, &mut pool, &encoded, &mut done));
-        progress.finish_and_clear();
-        Ok(of_rows(&features, &encoded, config.hidden_size))
-    };
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let (of_wanted, of_train) = (directions(&wanted)?, directions(&train.rows)?);
+    let tokens = [evaluated.tokenizer.encode(&wanted)?, evaluated.tokenizer.encode(&train.rows)?];
+    let HiddenMeans { parts, width } =
+        hidden_means(backend, evaluated.folder, evaluated.tokenizer, &[&tokens[0], &tokens[1]])?;
+    let [of_wanted, of_train] = [0, 1].map(|part| of_rows(&parts[part], &tokens[part], width));
     let neighbour = |&(row, similarity): &(usize, f64)| {
         let Row { text, text_b, label, line, .. } = &train.rows[row];
         Neighbour {
@@ -106,10 +89,6 @@ fn of_rows(features: &[f32], encoded: &Encoded, width: usize) -> Vec<Vec<f32>> {
         sums.into_iter().map(|x| (x / length) as f32).collect()
     };
     groups.into_iter().map(direction).collect()
-}
-
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("encoding   {pos}/{len} rows, {eta} left").expect("the template is right")
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use exact::{fisher, holm, mcnemar, wilson};
 pub use masked::MaskedReport;
 pub use mistakes::Mistake;
 pub use multi_label::{LabelCounts, MultiLabelReport};
-pub use paired::{Compared, PERMUTATIONS, Paired, paired};
+pub use paired::{Compared, Gain, PERMUTATIONS, Paired, gains, paired};
 pub use regression::RegressionReport;
 pub use slices::{Against, FEWEST_RESAMPLED, LEVEL, Slice, quantiles};
 

@@ -114,6 +114,30 @@ pub fn paired(labels: &[usize], first: &[usize], second: &[usize], classes: usiz
     })
 }
 
+/// By how much the first is better.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Gain {
+    /// The first minus the second.
+    pub difference: f64,
+    /// See [`Compared::interval`].
+    pub interval: Interval,
+}
+
+/// The differences of accuracy and macro F1 that [`paired`] gives, without its tests, whose permutations take ten times as long. `None` without rows.
+pub fn gains(labels: &[usize], first: &[usize], second: &[usize], classes: usize, seed: u64) -> Option<[Gain; 2]> {
+    if labels.is_empty() {
+        return None;
+    }
+    let mut tallies = [Tally::new(classes), Tally::new(classes)];
+    for ((&label, &a), &b) in labels.iter().zip(first).zip(second) {
+        tallies[0].add(label, a);
+        tallies[1].add(label, b);
+    }
+    let [accuracy, f1_macro] = differences(&tallies);
+    let [of_accuracy, of_f1] = resampled_differences(labels, first, second, classes, seed);
+    Some([Gain { difference: accuracy, interval: of_accuracy }, Gain { difference: f1_macro, interval: of_f1 }])
+}
+
 /// Accuracy and macro F1.
 fn figures(tally: &Tally) -> [f64; 2] {
     [tally.accuracy(), tally.f1_macro()]

@@ -128,3 +128,19 @@ fn the_interval_of_the_difference_has_the_width_of_its_variance() {
     assert!((found.interval.low - (found.difference - 1.96 * spread)).abs() < allowed, "{found:?}");
     assert!((found.interval.high - (found.difference + 1.96 * spread)).abs() < allowed, "{found:?}");
 }
+
+#[test]
+fn gains_are_the_differences_of_the_whole_comparison() {
+    let labels: Vec<usize> = (0..60).map(|row| row % 3).collect();
+    let said = |wrong: usize| -> Vec<usize> {
+        labels.iter().enumerate().map(|(row, &label)| if row % wrong == 0 { (label + 1) % 3 } else { label }).collect()
+    };
+    let (first, second) = (said(7), said(4));
+    let whole = paired(&labels, &first, &second, 3, 5).unwrap();
+    let found = gains(&labels, &first, &second, 3, 5).unwrap();
+    for (gain, compared) in found.iter().zip([whole.accuracy, whole.f1_macro]) {
+        assert_eq!((gain.difference, gain.interval), (compared.difference, compared.interval));
+        assert!(gain.difference > 0.0 && gain.interval.low < gain.interval.high);
+    }
+    assert_eq!(gains(&[], &[], &[], 3, 5), None);
+}

@@ -1,0 +1,74 @@
+//! A fine-tuned model folder as commands use it: weights, task, notes and tokenizer as training left them. It must not know what is asked of it.
+
+use crate::args::LongTextsName;
+use crate::commands::{max_length, on_pool};
+use crate::data::check_vocabulary;
+use crate::device::Machine;
+use crate::exit::Failure;
+use crate::model::BertClassifier;
+use crate::notes::Notes;
+use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_data::{Encoded, Tokenizer};
+use ferrotune_tensor::Pool;
+use ferrotune_train::evaluate::logits;
+use ferrotune_train::tasks::Task;
+use std::path::PathBuf;
+
+/// A model, and what its folder remembers.
+pub struct FineTuned<B: Machine> {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its weights.
+    pub loaded: Pretrained<B>,
+    /// `ferrotune.json`.
+    pub notes: Notes,
+    /// What it learned.
+    pub task: Box<dyn Task<B>>,
+    pool: Pool<B>,
+}
+
+/// How it cuts texts into tokens.
+pub struct Cutter {
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Tokens of a row at most.
+    pub limit: usize,
+    /// What is read of longer texts.
+    pub long_texts: LongTextsName,
+}
+
+impl<B: Machine> FineTuned<B> {
+    /// Reads the folder.
+    ///
+    /// # Errors
+    /// Files that cannot be read, are no fine-tuned model, or contradict each other.
+    pub fn read(backend: &B, folder: PathBuf) -> Result<FineTuned<B>, Failure> {
+        let loaded = pretrained::load(backend, &folder, Head::Stored)?;
+        let notes = Notes::read(&folder)?;
+        let task = notes.stored_task::<B>(&folder, &loaded.config, &loaded.labels)?;
+        Ok(FineTuned { folder, loaded, notes, task, pool: Pool::new(backend.clone()) })
+    }
+
+    /// Its tokenizer, for rows of as many tokens as asked, else as in training.
+    ///
+    /// # Errors
+    /// A tokenizer that cannot be read or is another model's; a length that the model does not read.
+    pub fn cutter(&self, asked: Option<usize>) -> Result<Cutter, Failure> {
+        let config = &self.loaded.config;
+        let limit = max_length(asked, self.notes.max_length, config.longest_sequence())?;
+        let long_texts = self.notes.long_texts.unwrap_or(LongTextsName::Head);
+        let tokenizer = Tokenizer::from_folder(&self.folder, limit)?.with_long_texts(long_texts.into());
+        check_vocabulary(&tokenizer, config, &self.folder)?;
+        Ok(Cutter { tokenizer, limit, long_texts })
+    }
+
+    /// Its logits, `(rows, labels)` or `(scored words, labels)`.
+    ///
+    /// # Errors
+    /// Those of [`logits`].
+    pub fn logits(&mut self, backend: &B, encoded: &Encoded) -> Result<Vec<f32>, Failure> {
+        let Pretrained { model, config, params, .. } = &self.loaded;
+        let (classifier, pool) = (BertClassifier { model, config, frozen_layers: None }, &mut self.pool);
+        Ok(on_pool(|| logits(backend, &classifier, params, pool, encoded, None))?)
+    }
+}
