@@ -1,7 +1,7 @@
 //! `train --learning-curve`: one run after another with more and more of the training rows, and whether still more would help. It must not know what a
 //! run does.
 
-use super::train::{Finished, one};
+use super::train::{Finished, one_of_series};
 use crate::exit::{Failure, io, usage};
 use crate::further::p_value;
 use crate::report::metric;
@@ -72,8 +72,7 @@ pub fn run(
     for (n, &percentage) in percentages.iter().enumerate() {
         println!("{percentage} % of the training rows ({} of {})", n + 1, percentages.len());
         let own = with_part(resolved, percentage, folder(percentage));
-        let resume_this = resume && has_checkpoints(&own.output);
-        let finished = one(own, resume_this, overwrite || resume && !resume_this, stop)?;
+        let finished = one_of_series(own, resume, overwrite, stop)?;
         points.push(point(percentage, folder(percentage), finished));
         println!();
     }

@@ -1,6 +1,7 @@
 //! `ferrotune pretrain`: from texts without labels to an adapted encoder, by masked language modelling. The loop is that of `train`.
 
 use super::attempt::{Course, Ready, Rows};
+use super::results::{say_speed, speed};
 use super::start::Start;
 use super::train::stop_on_signal;
 use super::use_threads;
@@ -148,26 +149,13 @@ fn results(asked: &Pretraining, outcome: &Outcome) -> serde_json::Value {
         "validation": outcome.validation,
         "best_epoch": outcome.best_epoch,
         "seed": asked.run.numbers.seed,
-        "train": {
-            "samples_per_second": outcome.samples_per_second,
-            "tokens_per_second": outcome.tokens_per_second,
-            "steps": outcome.steps,
-            "seconds": outcome.seconds,
-        },
+        "train": speed(outcome),
         "peak_memory_mib": memory::peak_mib(),
     })
 }
 
 fn finish(outcome: &Outcome, folder: &Path) {
-    if outcome.samples_per_second > 0.0 {
-        println!(
-            "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
-            outcome.samples_per_second, outcome.tokens_per_second
-        );
-    }
-    if let Some(mib) = memory::peak_mib() {
-        println!("memory: {mib:.0} MiB at the peak");
-    }
+    say_speed(outcome);
     if let Some(held_out) = &outcome.validation {
         println!("{}   best epoch {}", report::line("held out", held_out), outcome.best_epoch);
     }

@@ -10,7 +10,7 @@ use ferrotune_tensor::Backend;
 use ferrotune_train::advice::{Advice, Facts, advise};
 use ferrotune_train::metrics::Report;
 use ferrotune_train::trainer::Outcome;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// What was measured at the end of a run.
@@ -51,7 +51,7 @@ pub(super) fn results<B: Backend>(
     data: &Data<B>,
     outcome: &Outcome,
     reports: &Reports<'_>,
-) -> serde_json::Value {
+) -> Value {
     json!({
         "validation": reports.validation,
         "held_out_rows": data.held_out,
@@ -66,18 +66,23 @@ pub(super) fn results<B: Backend>(
         "restarts": restarts,
         "ema": resolved.numbers.ema,
         "averaged_epochs": outcome.averaged,
-        "train": {
-            "samples_per_second": outcome.samples_per_second,
-            "tokens_per_second": outcome.tokens_per_second,
-            "steps": outcome.steps,
-            "seconds": outcome.seconds,
-        },
+        "train": speed(outcome),
         "peak_memory_mib": memory::peak_mib(),
     })
 }
 
-/// Says it to a person.
-pub(super) fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
+/// How fast a run was, for `results.json`.
+pub(super) fn speed(outcome: &Outcome) -> Value {
+    json!({
+        "samples_per_second": outcome.samples_per_second,
+        "tokens_per_second": outcome.tokens_per_second,
+        "steps": outcome.steps,
+        "seconds": outcome.seconds,
+    })
+}
+
+/// The same for a person, with the memory that it took.
+pub(super) fn say_speed(outcome: &Outcome) {
     if outcome.samples_per_second > 0.0 {
         println!(
             "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
@@ -87,6 +92,11 @@ pub(super) fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
     if let Some(mib) = memory::peak_mib() {
         println!("memory: {mib:.0} MiB at the peak");
     }
+}
+
+/// Says it to a person.
+pub(super) fn finish(outcome: &Outcome, reports: &Reports<'_>, folder: &Path) {
+    say_speed(outcome);
     if let Some(validation) = reports.validation {
         let epochs: Vec<String> = outcome.averaged.iter().map(u64::to_string).collect();
         let of = match epochs.is_empty() {

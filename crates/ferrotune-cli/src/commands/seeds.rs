@@ -1,6 +1,6 @@
 //! `train --seeds N`: one run after another from other seeds, and what they came to together. It must not know what a run does.
 
-use super::train::{Finished, one};
+use super::train::{Finished, one_of_series};
 use crate::exit::{Failure, io, usage};
 use crate::report::{bare, metric};
 use crate::run_folder::{RESULTS, has_checkpoints};
@@ -41,9 +41,7 @@ pub fn run(resolved: &Resolved, count: u64, resume: bool, overwrite: bool, stop:
         own.settings.output = Some(own.output.clone());
         (own.settings.seed, own.settings.seeds) = (Some(own.numbers.seed), None);
         println!("seed {} ({} of {count})", own.numbers.seed, n + 1);
-        let resume_this = resume && has_checkpoints(&own.output);
-        // What an interrupted series left without a checkpoint has nothing to go on from.
-        finished.push(one(own, resume_this, overwrite || resume && !resume_this, stop)?);
+        finished.push(one_of_series(own, resume, overwrite, stop)?);
         println!();
     }
     let summaries: Vec<&Summary> = finished.iter().filter_map(|run| run.summary.as_ref()).collect();

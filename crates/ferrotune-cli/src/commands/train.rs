@@ -81,6 +81,18 @@ pub(super) fn one(
     device.run(One { resolved, start, resume, overwrite, stop })
 }
 
+/// One run of a series in its own folder. With `resume` it goes on from its newest checkpoint; what an interrupted series left without a checkpoint has
+/// nothing to go on from, and begins again.
+pub(super) fn one_of_series(
+    resolved: Resolved,
+    resume: bool,
+    overwrite: bool,
+    stop: &AtomicBool,
+) -> Result<Finished, Failure> {
+    let goes_on = resume && has_checkpoints(&resolved.output);
+    one(resolved, goes_on, overwrite || resume && !goes_on, stop)
+}
+
 /// A run whose device and model are known.
 struct One<'a> {
     resolved: Resolved,

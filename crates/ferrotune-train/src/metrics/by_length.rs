@@ -1,5 +1,6 @@
 //! A figure by the length of texts: whether a model is worse with short or long ones. Must not know texts, or what the figure is of.
 
+use super::quantiles;
 use serde::{Deserialize, Serialize};
 
 /// Rows of neighbouring lengths.
@@ -15,30 +16,21 @@ pub struct LengthBin {
     pub mean: f64,
 }
 
-/// Divides rows by length into at most `bins` groups of about as many rows, shortest first. The upper end of the i-th is the quantile `i / bins` of the
-/// lengths: the smallest length that so large a share of the rows does not exceed (numpy's `inverted_cdf`). Rows of the same length are in one group,
-/// so that there are fewer groups where one length is common.
+/// Divides rows by length into at most `bins` groups of about as many rows, shortest first: [`quantiles`], whose upper ends are those of numpy's
+/// `inverted_cdf`, so that rows of the same length are in one group and there are fewer groups where one length is common.
 ///
 /// # Panics
 /// If there is not one value for each length, or no bin is asked for.
 pub fn by_length(lengths: &[usize], values: &[f64], bins: usize) -> Vec<LengthBin> {
-    assert!(lengths.len() == values.len() && bins > 0, "by_length: expected one value a length, and a bin");
-    let mut rows: Vec<(usize, f64)> = lengths.iter().copied().zip(values.iter().copied()).collect();
-    rows.sort_by_key(|&(length, _)| length);
-    let mut found = Vec::new();
-    let mut first = 0;
-    for bin in 1..=bins {
-        let share = (rows.len() * bin).div_ceil(bins);
-        let Some(to) = share.checked_sub(1).map(|last| rows[last].0) else { break };
-        let end = first + rows[first..].partition_point(|&(length, _)| length <= to);
-        let of = &rows[first..end];
-        if let Some(&(from, _)) = of.first() {
-            let mean = of.iter().map(|(_, value)| value).sum::<f64>() / of.len() as f64;
-            found.push(LengthBin { from, to, rows: of.len() as u64, mean });
-        }
-        first = end;
-    }
-    found
+    assert!(lengths.len() == values.len(), "by_length: expected one value a length");
+    let numbers: Vec<f64> = lengths.iter().map(|&length| length as f64).collect();
+    let bin = |(_, _, rows): (f64, f64, Vec<usize>)| {
+        let of = || rows.iter().map(|&row| lengths[row]);
+        let (from, to) = of().min().zip(of().max())?;
+        let mean = rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64;
+        Some(LengthBin { from, to, rows: rows.len() as u64, mean })
+    };
+    quantiles(&numbers, bins).into_iter().filter_map(bin).collect()
 }
 
 #[cfg(test)]
