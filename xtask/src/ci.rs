@@ -10,8 +10,14 @@ use crate::{Outcome, fetch, process, ptx, tidy, train, walkthrough};
 
 /// For `cargo xtask help`.
 pub const HELP: &str = "\
-Format, clippy, tidy, documentation, tests with doctests, the CUDA kernels played on the CPU and compiled,
-benches (built), the real fine-tune, whose test accuracy must be at least 0.90, and the five commands of the README. Each step is timed; the first that fails ends the run.";
+Format, clippy (benches too), tidy, documentation, tests with doctests and with the CUDA kernels played on the CPU, these kernels compiled
+for GPUs, the real fine-tune, whose test accuracy must be at least 0.90, and the five commands of the README. Each step is timed; the first
+that fails ends the run.";
+
+/// What is behind features: CUDA kernels that the CPU plays, and the command line with `--device cuda`, which starts without a driver. Said with
+/// `--workspace`, so that the crates of others are built once: with `-p` they would have other features.
+pub const ALL_FEATURES: [&str; 2] =
+    ["--features", "ferrotune-cuda/driver,ferrotune-cuda/shim,ferrotune-tests/shim,ferrotune-cli/cuda"];
 
 /// Below this, the real fine-tune has learned too little.
 const LEAST_ACCURACY: f64 = 0.90;
@@ -21,16 +27,14 @@ const PROXIES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_prox
 
 type Step = (&'static str, fn() -> Outcome);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 9] = [
     ("format", || cargo(&["fmt", "--all", "--check"])),
-    ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+    ("clippy", || clippy(&[])),
     ("clippy of CUDA", clippy_of_cuda),
     ("tidy", || tidy::run(&[])),
     ("documentation", documentation),
     ("tests", tests),
-    ("kernels on the CPU", kernels_on_the_cpu),
     ("kernels for GPUs", || ptx::run(&[])),
-    ("benches", || cargo(&["bench", "--workspace", "--no-run"])),
     ("fine-tune", fine_tune),
     ("five commands", || walkthrough::run(&[])),
 ];
@@ -63,36 +67,16 @@ fn cargo(arguments: &[&str]) -> Outcome {
     process::run(process::cargo(arguments).current_dir(process::root()))
 }
 
-/// Every kernel, and whole runs, as the shim plays them; and the command line with CUDA, which starts without a driver.
-fn kernels_on_the_cpu() -> Outcome {
-    for arguments in [
-        &["test", "-p", "ferrotune-cuda", "--features", "driver,shim"][..],
-        &["test", "-p", "ferrotune-tests", "--features", "shim", "gpu::"],
-        &["run", "-p", "ferrotune-cli", "--features", "cuda", "--", "devices"],
-    ] {
-        let code = cargo(arguments)?;
-        if code != 0 {
-            return Ok(code);
-        }
-    }
-    Ok(0)
+fn clippy(features: &[&str]) -> Outcome {
+    cargo(&[&["clippy", "--workspace", "--all-targets"], features, &["--", "-D", "warnings"]].concat())
 }
 
-/// The code behind features, which the step before leaves out; and the command line alone, which may use no feature that another crate turns on.
+/// The code behind features, all of it, and the driver without the shim.
 fn clippy_of_cuda() -> Outcome {
-    for package in [
-        ["ferrotune-cuda", "driver,shim"],
-        ["ferrotune-cuda", "driver"],
-        ["ferrotune-tests", "shim"],
-        ["ferrotune-cli", "cuda"],
-    ] {
-        let [name, features] = package;
-        let code = cargo(&["clippy", "-p", name, "--features", features, "--all-targets", "--", "-D", "warnings"])?;
-        if code != 0 {
-            return Ok(code);
-        }
+    match clippy(&ALL_FEATURES)? {
+        0 => clippy(&["--features", "ferrotune-cli/cuda"]),
+        code => Ok(code),
     }
-    cargo(&["clippy", "-p", "ferrotune-cli", "--all-targets", "--", "-D", "warnings"])
 }
 
 fn documentation() -> Outcome {
@@ -100,10 +84,10 @@ fn documentation() -> Outcome {
     process::run(command.env("RUSTDOCFLAGS", "-D warnings").current_dir(process::root()))
 }
 
-/// All tests, those on the real model included: it is fetched first.
+/// All tests, those on the real model included: it is fetched first. With all features, so that every CUDA kernel and whole runs are played too.
 fn tests() -> Outcome {
     let model = fetch::folder()?;
-    let mut command = process::cargo(&["test", "--workspace"]);
+    let mut command = process::cargo(&[&["test", "--workspace"][..], &ALL_FEATURES].concat());
     for name in PROXIES {
         command.env_remove(name);
     }

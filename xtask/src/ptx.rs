@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{Outcome, process};
+use crate::{Outcome, ci, process};
 
 /// For `cargo xtask help`.
 pub const HELP: &str = "\
@@ -24,7 +24,7 @@ pub fn run(_: &[String]) -> Outcome {
     folders.extend(std::env::var_os(LIBRARIES).iter().flat_map(std::env::split_paths));
     let path = std::env::join_paths(folders).map_err(|error| format!("{LIBRARIES}: {error}"))?;
     let arguments =
-        ["test", "-p", "ferrotune-cuda", "--features", "driver", "--test", "ptx", "--", "--include-ignored"];
+        [&["test", "--workspace"][..], &ci::ALL_FEATURES, &["--test", "ptx", "--", "--include-ignored"]].concat();
     process::run(process::cargo(&arguments).env(LIBRARIES, path).current_dir(process::root()))
 }
 

@@ -46,6 +46,14 @@ impl<B: Backend> Labelled<B> {
         let (task, loss) = task::build(name, s, &table)?;
         Ok(Labelled { name, why, need, columns, table, task, loss })
     }
+
+    /// Reads other rows as these were read.
+    ///
+    /// # Errors
+    /// Rows that cannot be read.
+    pub fn read_more(&self, source: &Source) -> Result<Table, Failure> {
+        Ok(source.read(self.columns.as_ref(), self.need)?)
+    }
 }
 
 /// The rows of a run, encoded, and what is odd about them.

@@ -5,6 +5,7 @@ mod args;
 mod audit;
 mod auto;
 mod baselines;
+mod budget;
 mod calibrated;
 mod card;
 mod commands;

@@ -57,18 +57,8 @@ impl RunFolder {
     /// Results of an earlier run are there and neither `resume` nor `overwrite` is said; another process trains there; there is nothing to
     /// resume; the folder cannot be written.
     pub fn open(path: &Path, resume: bool, overwrite: bool) -> Result<RunFolder, Failure> {
-        let shown = path.display();
-        let restarts = restarts_of(path);
-        if resume && restarts.is_none() {
-            return Err(usage(format!("--resume: {shown} holds no run; start it without --resume")));
-        }
-        let used = restarts.is_some() || [RESULTS, LOG].iter().any(|name| path.join(name).exists());
-        if used && !resume && !overwrite {
-            return Err(usage(format!(
-                "{shown} holds an earlier run: say --resume to go on with it, --overwrite to replace it, or name another --output"
-            )));
-        }
-        std::fs::create_dir_all(path).map_err(io(format!("cannot make {shown}")))?;
+        let restarts = RunFolder::check(path, resume, overwrite)?;
+        std::fs::create_dir_all(path).map_err(io(format!("cannot make {}", path.display())))?;
         let lock = RunLock::acquire(path)?;
         // What a run that was killed while it saved its model left behind; under the lock nobody else saves here.
         clear_interrupted_saves(&path.join(BEST))?;
@@ -88,6 +78,22 @@ impl RunFolder {
         let folder = RunFolder { path: path.to_path_buf(), store, resume, restarts, lock };
         folder.tidy_after_restart()?;
         Ok(folder)
+    }
+
+    /// Whether the folder can be opened so: [`RunFolder::open`] says what is an error. Gives how often the run there was begun again.
+    pub fn check(path: &Path, resume: bool, overwrite: bool) -> Result<Option<u64>, Failure> {
+        let shown = path.display();
+        let restarts = restarts_of(path);
+        if resume && restarts.is_none() {
+            return Err(usage(format!("--resume: {shown} holds no run; start it without --resume")));
+        }
+        let used = restarts.is_some() || [RESULTS, LOG].iter().any(|name| path.join(name).exists());
+        if used && !resume && !overwrite {
+            return Err(usage(format!(
+                "{shown} holds an earlier run: say --resume to go on with it, --overwrite to replace it, or name another --output"
+            )));
+        }
+        Ok(restarts)
     }
 
     /// How often the run was begun again.

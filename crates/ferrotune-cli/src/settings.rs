@@ -5,6 +5,7 @@ use crate::args::{
     BaselinesName, DeviceName, LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch,
     TrainSettings,
 };
+use crate::budget::Budget;
 use crate::exit::{Failure, usage};
 use ferrotune_bert::lora::LoraSpec;
 use ferrotune_data::{Columns, Need};
@@ -74,6 +75,8 @@ pub struct Resolved {
     pub lora: Option<LoraSpec>,
     /// Compute what layers held again in backward.
     pub checkpointing: bool,
+    /// The time that the run was given, if it was; what was chosen for it is among the settings.
+    pub budget: Option<Budget>,
     /// The numbers of the loop.
     pub numbers: Settings,
 }
@@ -287,6 +290,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         bitfit: s.bitfit == Some(Switch::On),
         lora: lora(&s)?,
         checkpointing: s.activation_checkpointing == Some(Switch::On),
+        budget: None,
         numbers: Settings {
             batch_size,
             pass_limit: PassLimit {

@@ -268,6 +268,10 @@ pub struct TrainSettings {
     /// Train this many times, from this many seeds in a row, each in a folder seed-N of --output; says mean and spread of what was measured.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seeds: Option<u64>,
+    /// The time that the whole command may take, such as 20m: a few steps are timed, and of length, depth and epochs what was not said is
+    /// chosen to fit; says what it gave up.
+    #[arg(long, value_name = "TIME", help_heading = "Run")]
+    pub budget: Option<String>,
     /// Train once with each of these percentages of the training rows, each in a folder rows-P of --output, and say whether more rows
     /// would help; without a value with 12.5,25,50,100.
     #[arg(long, value_name = "PERCENTAGES", num_args = 0..=1, default_missing_value = "12.5,25,50,100", help_heading = "Run")]

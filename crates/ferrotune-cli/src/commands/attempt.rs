@@ -50,6 +50,8 @@ pub struct Course<'a> {
     pub resume: bool,
     /// End after so many steps in all, with a checkpoint and a measurement.
     pub pause: Option<u64>,
+    /// Hears what happens, besides the log and the terminal.
+    pub listener: Option<&'a (dyn Fn(&Event) + Sync)>,
 }
 
 /// A model, and what moves it.
@@ -98,6 +100,9 @@ impl<B: Machine> Ready<B> {
         let mut observer = Tee::new();
         if !is_quiet() {
             observer.add(Progress::new());
+        }
+        if let Some(listener) = course.listener {
+            observer.add(move |event: &Event| listener(event));
         }
         observer.add(folder.metrics_log()?);
         if resolved.settings.tensorboard == Some(Switch::On) {

@@ -3,6 +3,7 @@
 mod attempt;
 pub mod audit;
 pub mod baseline;
+mod budget;
 pub mod calibrate;
 pub mod compare;
 pub mod devices;

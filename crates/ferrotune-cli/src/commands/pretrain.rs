@@ -77,7 +77,7 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
         warnings: &[],
     };
     let stop = stop_on_signal();
-    let course = Course { fingerprint: &fingerprint, stop: &stop, resume: earlier.resume, pause: None };
+    let course = Course { fingerprint: &fingerprint, stop: &stop, resume: earlier.resume, pause: None, listener: None };
     let (loaded, outcome) = ready.train(resolved, backend, &rows, &mut folder, &course, None)?;
     let Pretrained { config, params, .. } = &loaded;
     pretrained::save_vocabulary(backend, &folder.path().join(BEST), config, params, model_folder, true)?;

@@ -67,6 +67,7 @@ pub(super) fn results<B: Backend>(
         "ema": resolved.numbers.ema,
         "averaged_epochs": outcome.averaged,
         "train": speed(outcome),
+        "budget": resolved.budget,
         "peak_memory_mib": memory::peak_mib(),
     })
 }

@@ -8,6 +8,7 @@ use crate::exit::{Failure, usage};
 use crate::hub;
 use crate::settings::Resolved;
 use crate::task::shown;
+use crate::voice::say;
 use ferrotune_bert::{EncoderConfig, freeze};
 
 /// The ground of a run.
@@ -31,10 +32,10 @@ impl Start {
     pub fn of(resolved: &mut Resolved) -> Result<Start, Failure> {
         let device = device(resolved.device, resolved.precision)?;
         if resolved.precision != Precision::F32 {
-            eprintln!("precision  {} in matrix products", shown(device.precision()));
+            say!("precision  {} in matrix products", shown(device.precision()));
         }
         let model = find_model(&resolved.model)?;
-        eprintln!("model      {} ({})", model.folder.display(), model.source);
+        say!("model      {} ({})", model.folder.display(), model.source);
         let config = EncoderConfig::from_folder(&model.folder)?;
         Start { device, model, config, frozen: Vec::new() }.fitted(resolved)
     }

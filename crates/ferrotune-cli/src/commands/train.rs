@@ -1,6 +1,7 @@
 //! `ferrotune train`: from labelled rows to a saved model, with everything that was decided said on the way.
 
 use super::attempt::{Course, Ready, Rows};
+use super::budget::{self, Asked};
 use super::results::{Reports, advice, finish, results};
 use super::start::Start;
 use super::{learning_curve, on_pool, seeds, use_threads};
@@ -28,19 +29,25 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Runs the command.
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
+    let begin = Instant::now();
     let mut said = said(args.settings, args.config.as_deref())?;
     inputs::choose(&mut said);
     let recipe = Recipe::of(&said)?;
-    let resolved = resolve(said, recipe.as_ref().map(|recipe| recipe.settings.clone()).unwrap_or_default())?;
-    use_threads(resolved.settings.threads)?;
+    let of_recipe = recipe.as_ref().map(|recipe| recipe.settings.clone()).unwrap_or_default();
+    use_threads(resolve(said.clone(), of_recipe.clone())?.settings.threads)?;
     let stop = stop_on_signal();
+    let (resume, overwrite) = (args.earlier.resume, args.earlier.overwrite);
+    let asked = Asked { said: &mut said, recipe: &of_recipe, begin, stop: &stop };
+    let budget = budget::fit(asked, resume, overwrite)?;
+    let mut resolved = resolve(said, of_recipe)?;
+    resolved.budget = budget;
     for line in recipe.iter().flat_map(|recipe| recipe.lines(&resolved.settings)) {
         eprintln!("recipe     {line}");
     }
-    let (resume, overwrite) = (args.earlier.resume, args.earlier.overwrite);
     match (resolved.settings.seeds, &resolved.settings.learning_curve) {
         (Some(count), _) => seeds::run(&resolved, count, resume, overwrite, &stop),
         (None, Some(shares)) => learning_curve::run(&resolved, shares, resume, overwrite, &stop),
@@ -145,7 +152,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let (mut loaded, outcome) = loop {
         // The last attempt goes to its end, whatever comes of it.
         resolved.numbers.leave_degenerate &= folder.restarts() < RESTARTS;
-        let course = Course { fingerprint: &fingerprint, stop, resume, pause: None };
+        let course = Course { fingerprint: &fingerprint, stop, resume, pause: None, listener: None };
         let (loaded, outcome) = next.train(&resolved, backend, &rows, &mut folder, &course, None)?;
         if outcome.degenerate.is_none() {
             break (loaded, outcome);
@@ -237,6 +244,9 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     card.write(&best)?;
     manifest::write(&resolved, sums, &backend.processor(), &folder, resumed)?;
     finish(&outcome, &reports, folder.path());
+    if let Some(budget) = &resolved.budget {
+        println!("{}", budget.line());
+    }
     if resolved.settings.report == Some(Switch::On) {
         println!("report     {}", super::report::write(folder.path())?.display());
     }

@@ -1,7 +1,7 @@
 //! What a person reads at the end of a search: the trials, the best first, what mattered, and where the trials lie, as text. It must not know files.
 
 use crate::report::metric;
-use ferrotune_train::metrics::MetricName;
+use ferrotune_train::metrics::{MetricName, wilson};
 use ferrotune_train::search::space::{Domain, Parameter, Space};
 use ferrotune_train::search::study::{Origin, State, Trial};
 use std::fmt::Write;
@@ -169,6 +169,24 @@ fn sign(mark: Mark) -> char {
 /// What the signs mean.
 pub const SIGNS: &str = ". pruned at the first rung, : at a later one, o done, * the best";
 
+/// How far chance reaches on so many validation rows: what share of other rows the best trial may get right, and how many of the trials that came to
+/// their end lie inside that. None of metrics that are no share of rows.
+pub fn chance(trials: &[Trial], best: usize, name: MetricName, rows: u64) -> Option<String> {
+    let value = trials[best].standing.finished.filter(|_| name == MetricName::Accuracy)?;
+    let around = wilson((value * rows as f64).round() as u64, rows)?;
+    let others = trials.iter().enumerate().filter(|&(n, _)| n != best);
+    let others: Vec<f64> = others.filter_map(|(_, trial)| trial.standing.finished).collect();
+    let inside = others.iter().filter(|&&other| other >= around.low).count();
+    let [low, high] = [around.low, around.high].map(|share| 100.0 * share);
+    let also = match (inside, others.len()) {
+        (_, 0) => String::new(),
+        (inside, all) => format!("; inside it: {inside} of {all} other trials that came to their end"),
+    };
+    Some(format!(
+        "{rows} validation rows, which chose it: on others {low:.1} to {high:.1} % are as likely (95 %){also}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +228,17 @@ mod tests {
         .assert_eq(&trials(&space, &all, &[2, 1, 0, 3], MetricName::Accuracy));
         let line = line(3, &all[3], MetricName::Accuracy, 0.5, "lr 5e-4");
         assert_eq!(line, "trial 3    failed: the loss is NaN   lr 5e-4");
+    }
+
+    #[test]
+    fn chance_is_the_interval_of_a_share() {
+        let (_, all) = some();
+        // 35 of 40 rows: Wilson's interval as scipy gives it.
+        let line = chance(&all, 2, MetricName::Accuracy, 40).unwrap();
+        expect!["40 validation rows, which chose it: on others 73.9 to 94.5 % are as likely (95 %); inside it: 1 of 1 other trials that came to their end"].assert_eq(&line);
+        assert!(chance(&all, 2, MetricName::Accuracy, 400).unwrap().contains("inside it: 0 of 1"));
+        assert_eq!(chance(&all, 2, MetricName::F1Macro, 40), None);
+        assert_eq!(chance(&all, 0, MetricName::Accuracy, 40), None);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Ended<'a> {
     pub base: &'a Base,
     /// Why it ended.
     pub end: End,
+    /// Rows that decided.
+    pub validation_rows: usize,
     /// Its folder.
     pub output: &'a Path,
 }
@@ -47,7 +49,7 @@ pub struct Ended<'a> {
 /// # Errors
 /// No trial came to its end; files that cannot be written; those of a run.
 pub fn run(ended: &Ended<'_>, args: &SearchArgs, stop: &AtomicBool) -> Result<(), Failure> {
-    let Ended { study, plan, base, end, output } = ended;
+    let Ended { study, plan, base, end, output, validation_rows } = ended;
     let (trials, space, name) = (study.trials(), &plan.space, plan.halving.metric);
     let order = ranked(study, &plan.halving);
     let best = order.first().copied().filter(|&n| trials[n].standing.finished.is_some());
@@ -100,6 +102,9 @@ pub fn run(ended: &Ended<'_>, args: &SearchArgs, stop: &AtomicBool) -> Result<()
     replace_file(&path(RESULTS), format!("{results:#}\n").as_bytes())?;
     println!();
     println!("best       trial {best}: {}, {}", value(name, &trials[best]), shown(&trials[best].settings));
+    if let Some(chance) = table::chance(trials, best, name, *validation_rows as u64) {
+        println!("chance     {chance}");
+    }
     println!("as said    {}", as_said(name, &trials[0], best == 0));
     println!("study      {}", study_path(output).display());
     println!("picture    {}", path(PICTURE).display());

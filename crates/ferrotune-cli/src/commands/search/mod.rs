@@ -41,6 +41,9 @@ pub fn run(args: SearchArgs) -> Result<(), Failure> {
     if said.seeds.is_some() {
         return Err(usage("--seeds trains the same settings again; search has --refit-seeds for its best ones"));
     }
+    if said.budget.is_some() {
+        return Err(usage("--budget gives up depth, length and epochs of one run; a search has --minutes"));
+    }
     if said.learning_curve.is_some() {
         return Err(usage(
             "--learning-curve trains with parts of the rows, and a search with all of them; leave one out",
@@ -107,6 +110,7 @@ fn search_on<B: Machine>(backend: &B, search: Search<'_>) -> Result<(), Failure>
     for line in &data.audit {
         eprintln!("warning: {line}");
     }
+    let validation_rows = data.rows().get("validation").copied().unwrap_or_default();
     let metric = task::metric(data.task.name(), data.task.metrics(), alone.settings.metric)?;
     (base.said.task, base.said.metric) = (Some(data.task_name), Some(metric));
     (alone.settings.task, alone.settings.metric) = (Some(data.task_name), Some(metric));
@@ -166,7 +170,11 @@ fn search_on<B: Machine>(backend: &B, search: Search<'_>) -> Result<(), Failure>
         remove_prefix(&output)?;
     }
     base.said.test = test;
-    ending::run(&ending::Ended { study: &study, plan: &plan, base: &base, end, output: &output }, &args, stop)
+    ending::run(
+        &ending::Ended { study: &study, plan: &plan, base: &base, end, validation_rows, output: &output },
+        &args,
+        stop,
+    )
 }
 
 /// What will be done, before it begins.

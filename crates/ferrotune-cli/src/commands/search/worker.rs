@@ -126,7 +126,7 @@ impl<B: Machine> Trials<'_, B> {
             Goal::End => None,
         };
         let total = numbers.steps(rows).1;
-        let course = Course { fingerprint: &fingerprint, stop: self.stop, resume, pause };
+        let course = Course { fingerprint: &fingerprint, stop: self.stop, resume, pause, listener: None };
         let rows =
             Rows { train: &data.train, validation: data.validation.as_ref(), objective, stay: true, warnings: &[] };
         let (_, outcome) = ready.train(&resolved, self.backend, &rows, &mut folder, &course, Some(&mut self.shelf))?;
