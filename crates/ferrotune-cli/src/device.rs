@@ -5,6 +5,7 @@ pub mod cuda;
 
 use crate::args::{DeviceName, Precision};
 use crate::exit::{Failure, usage};
+use crate::voice::say;
 use ferrotune_kernels::isa;
 use ferrotune_tensor::{Backend, Cpu, Precision as Products};
 
@@ -32,7 +33,11 @@ pub trait Machine: Backend + Clone {
 
 impl Machine for Cpu {
     fn processor(&self) -> String {
-        isa::current().name().to_string()
+        let isa = isa::current();
+        match Cpu::precision(self) {
+            Products::F32 => isa.in_f32().name().to_string(),
+            Products::Bf16 => isa.name().to_string(),
+        }
     }
 
     fn precision(&self) -> Precision {
@@ -99,13 +104,19 @@ fn processor(precision: Precision) -> Result<Device, Failure> {
         Precision::F32 => Ok(Cpu),
         #[cfg(feature = "cuda")]
         Precision::Tf32 => Err(usage("--precision tf32 is a format of GPUs: use --device cuda, or f32")),
-        Precision::Auto => Ok(bf16.unwrap_or(Cpu)),
-        Precision::Bf16 => bf16.ok_or_else(|| {
-            let set = isa::current().name();
-            usage(format!(
-                "--precision bf16 needs a processor with AVX512_BF16, and this one runs {set}: say f32, or auto"
-            ))
-        }),
+        Precision::Auto => Ok(bf16.filter(|_| isa::current().bf16_is_fast()).unwrap_or(Cpu)),
+        Precision::Bf16 => {
+            let set = isa::current();
+            if bf16.is_some() && !set.bf16_is_fast() {
+                say!("warning: products in bf16 are slower than in f32 on this processor with {}: say f32, or auto", set.name());
+            }
+            bf16.ok_or_else(|| {
+                usage(format!(
+                    "--precision bf16 needs a processor with AMX or AVX512_BF16, and this one runs {}: say f32, or auto",
+                    set.name()
+                ))
+            })
+        }
     }
     .map(Device::Cpu)
 }

@@ -29,9 +29,11 @@ pub fn peak_gflops(isa: Isa, precision: Precision) -> f64 {
     assert!(precision.is_available(isa), "peak_gflops: this machine lacks {} in {}", isa.name(), precision.name());
     let run: fn() -> usize = match isa {
         #[cfg(target_arch = "x86_64")]
+        Isa::Amx if precision == Precision::Bf16 => x86::amx,
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx512 if precision == Precision::Bf16 => x86::avx512_bf16,
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => x86::avx512,
+        Isa::Amx | Isa::Avx512 => x86::avx512,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => x86::avx2,
         _ => portable,
@@ -67,6 +69,7 @@ mod x86 {
 
     use super::{AVX512_CHAINS, CHAINS, STEPS};
     use crate::matmul::tile::Vector;
+    use crate::matmul::x86::amx::Amx;
     use crate::matmul::x86::avx2::Avx2Vector;
     use crate::matmul::x86::avx512::Avx512Vector;
 
@@ -92,6 +95,12 @@ mod x86 {
             black_box(out);
         }
         V::LANES * CHAINS * STEPS
+    }
+
+    /// Runs products of tiles; returns its multiply-adds.
+    pub(super) fn amx() -> usize {
+        // SAFETY: `peak_gflops` has asserted that the processor has it and the system allows it.
+        unsafe { Amx::products(STEPS / 16) }
     }
 
     /// Runs the loop with AVX2; returns its multiply-adds.

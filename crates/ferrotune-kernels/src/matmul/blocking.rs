@@ -23,6 +23,15 @@ pub(super) const AVX512_NV: usize = 3;
 /// 16 bytes a cycle where there are two 512-bit units, below what L2 delivers; shorter blocks add traffic to C, and cost more than they spare.
 pub(super) const AVX512_KC: usize = 768;
 
+/// Rows of an AMX tile: two registers of 16. With two of columns, four loads feed four products, which take twice as long.
+pub(super) const AMX_MR: usize = 32;
+/// Vectors of 16 columns in an AMX tile.
+pub(super) const AMX_NV: usize = 2;
+/// Longest block of k with AMX, in steps of two: a panel's block is 384 · 32 · 4 = 48 KiB, what the processors that have AMX have of L1.
+pub(super) const AMX_KC: usize = 384;
+/// Steps of an AMX group; a shorter block of k is filled up in packed memory.
+const AMX_GROUP: usize = 16;
+
 /// The longest of them, for the size of packed memory.
 const LONGEST_KC: usize = if AVX2_KC > AVX512_KC { AVX2_KC } else { AVX512_KC };
 
@@ -53,10 +62,10 @@ fn deal(total: usize, parts: usize, i: usize) -> Range<usize> {
     i * total / parts..(i + 1) * total / parts
 }
 
-/// See [`super::scratch_len`]: one packed block of B (in bf16 half as long), whose last panel has whole vectors (16 lanes are the widest, and a multiple of
-/// all others), and slack to start it on a cache line.
+/// See [`super::scratch_len`]: one packed block of B (in bf16 half as long, but whole groups), whose last panel has whole vectors (16 lanes are the widest,
+/// and a multiple of all others), and slack to start it on a cache line.
 pub(super) fn scratch_len(dims: Dims) -> usize {
-    dims.n.next_multiple_of(16) * dims.k.min(LONGEST_KC) + LINE
+    dims.n.next_multiple_of(16) * dims.k.clamp(AMX_GROUP, LONGEST_KC) + LINE
 }
 
 /// How one product is cut.

@@ -83,7 +83,7 @@ pub(super) unsafe fn run<K: MicroKernel>(
     // Loop 1.
     for index in 0..blocking.k_blocks {
         let block = blocking.k_block::<K>(index);
-        let steps = block.len().div_ceil(K::STEP);
+        let steps = K::steps(block.len());
         for_each(is_parallel, blocking.panels.div_ceil(PANELS_PER_PART), |part| {
             let first = part * PANELS_PER_PART;
             let panels =
@@ -117,7 +117,7 @@ pub(super) unsafe fn run<K: MicroKernel>(
 /// The processor has the instruction set of `K`; the job's pointers are valid for its blocking; no other thread runs this task.
 unsafe fn run_task<K: MicroKernel>(job: &Job<'_>, task: usize) {
     let Job { blocking, n, .. } = *job;
-    let steps = job.block.len().div_ceil(K::STEP);
+    let steps = K::steps(job.block.len());
     let (tiles, panels) = blocking.task(task);
     let mut strips = [Strip::default(); MC];
     let strips = &mut strips[..tiles.len()];
@@ -129,7 +129,7 @@ unsafe fn run_task<K: MicroKernel>(job: &Job<'_>, task: usize) {
     assert!(rows.len() * steps <= PACKED_A);
     let packed_a: *mut f32 = packed_a.0.as_mut_ptr().cast();
     // SAFETY: these tiles are neighbours without padding, and `packed_a` has room for them, as asserted.
-    unsafe { job.a.pack::<K>(job.block.clone(), strips.iter().copied(), packed_a) };
+    unsafe { K::pack_a(job.a, job.block.clone(), strips, packed_a) };
     for panel in panels {
         let panel = blocking.panel::<K>(panel);
         let packed_b: *const f32 = job.packed_b.at(panel.start * steps);

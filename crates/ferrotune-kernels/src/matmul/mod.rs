@@ -21,7 +21,7 @@
 //! Rows are dealt evenly to tiles, so a tile has `MR` rows or a few less and never a padded one.
 //!
 //! # Which code runs
-//! [`crate::isa`] picks a micro-kernel type once: `x86/avx512.rs` (8×48, in f32 and bf16), `x86/avx2.rs` (6×16) or `portable.rs`, which hands blocks to the
+//! [`crate::isa`] picks a micro-kernel type once: `x86/amx.rs` (32×32, in bf16 alone), `x86/avx512.rs` (8×48, in f32 and bf16), `x86/avx2.rs` (6×16) or `portable.rs`, which hands blocks to the
 //! `matrixmultiply` crate (NEON on aarch64). `textbook.rs` is the specification.
 //!
 //! # Same bits
@@ -71,7 +71,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Rounded to bf16 (to nearest even, 8 significant bits) while they are packed; products of such numbers are exact in f32. Denormals
-    /// count as zero. Twice the multiply-adds of f32, on processors with AVX512_BF16.
+    /// count as zero. Twice the multiply-adds of f32 on processors with AVX512_BF16, up to sixteen times with AMX.
     Bf16,
 }
 
@@ -171,7 +171,12 @@ pub fn matmul_on(
     match (isa, precision) {
         // SAFETY: the instruction set is available, as asserted, and `check` has compared every length with `dims`.
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, Precision::F32) => unsafe {
+        (Isa::Amx, Precision::Bf16) => unsafe {
+            loops::run::<x86::amx::Amx>(layout, dims, a, b, beta, c, epilogue, scratch)
+        },
+        // SAFETY: as above; a processor with AMX has AVX-512.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Amx | Isa::Avx512, Precision::F32) => unsafe {
             loops::run::<x86::avx512::Avx512<false>>(layout, dims, a, b, beta, c, epilogue, scratch)
         },
         // SAFETY: as above.
@@ -185,7 +190,7 @@ pub fn matmul_on(
             loops::run::<x86::avx2::Avx2>(layout, dims, a, b, beta, c, epilogue, scratch)
         },
         (_, Precision::F32) => portable::run(layout, dims, a, b, beta, c, epilogue),
-        (_, Precision::Bf16) => unreachable!("no set but AVX-512 has bf16, as asserted above"),
+        (_, Precision::Bf16) => unreachable!("no other set has bf16, as asserted above"),
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) struct Operand<'a> {
 }
 
 impl Operand<'_> {
-    /// Packs the block `block` of `0..k` of some neighbouring strips, one after the other, each a row of its width for every step.
+    /// Packs the block `block` of `0..k` of some neighbouring strips, one after the other, each a row of its width for every step; steps that
+    /// fill a group become zeros.
     ///
     /// # Safety
     /// The processor has the instruction set of `K`; `from` has `across * k` elements; the strips lie in `0..across`, one after
@@ -44,8 +45,13 @@ impl Operand<'_> {
         strips: impl Iterator<Item = Strip> + Clone,
         to: *mut f32,
     ) {
-        let steps = block.len().div_ceil(K::STEP);
+        let steps = K::steps(block.len());
         let Some(Strip { start: origin, .. }) = strips.clone().next() else { return };
+        let there = block.len().div_ceil(K::STEP);
+        for Strip { start, width, .. } in strips.clone().filter(|_| there < steps) {
+            // SAFETY: the packed strip begins where those before it end, and has `steps` rows.
+            unsafe { to.add((start - origin) * steps + there * width).write_bytes(0, (steps - there) * width) };
+        }
         if self.is_k_down {
             for first in (0..block.len()).step_by(ROWS) {
                 let rows = ROWS.min(block.len() - first);

@@ -1,189 +1,28 @@
 //! Tests of the matmul: every kernel of this machine, and the AVX-512 tile shape in plain Rust, against the textbook.
 
-use super::blocking::{AVX512_KC, AVX512_MR, AVX512_NV};
-use super::pack::Strip;
-use super::tile::{MicroKernel, Tile, Vector, tile, tile_of_shape};
-use super::{Dims, Epilogue, Layout, Precision, epilogue, loops, matmul_on, portable, scratch_len, textbook};
+mod models;
+
+use super::{Dims, Epilogue, Layout, Precision, loops, matmul_on, portable, scratch_len, textbook};
 use crate::gelu;
-use crate::isa::{self, FusedLane, Isa};
+use crate::isa::{self, Isa};
+use models::{Model512, ModelAmx, round};
 
 const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
 const SIZES: [usize; 17] = [0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 48, 49, 97, 100, 257];
-
-/// Sixteen lanes in plain Rust: stands in for an AVX-512 register on machines without. With `BF16` a factor is sixteen pairs of bf16.
-#[derive(Clone, Copy)]
-struct Array<const BF16: bool>([f32; 16]);
-
-/// To the nearest bf16, ties to even; the numbers of these tests are finite and not tiny.
-fn round(x: f32) -> f32 {
-    half::bf16::from_f32(x).to_f32()
-}
-
-/// Two elements along k in a word, the first in its lower half.
-fn pair(low: f32, high: f32) -> f32 {
-    f32::from_bits(round(low).to_bits() >> 16 | round(high).to_bits())
-}
-
-/// The elements of a word.
-fn halves(word: f32) -> [f32; 2] {
-    [f32::from_bits(word.to_bits() << 16), f32::from_bits(word.to_bits() & 0xffff_0000)]
-}
-
-// SAFETY (every method): the trait's contract covers each element that is touched.
-impl<const BF16: bool> Vector for Array<BF16> {
-    const LANES: usize = 16;
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        Array([0.0; 16])
-    }
-    #[inline(always)]
-    unsafe fn splat(from: *const f32) -> Self {
-        // SAFETY: the trait's contract.
-        unsafe { Array([*from; 16]) }
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the trait's contract.
-        unsafe { Self::load_first(from, 16) }
-    }
-    #[inline(always)]
-    unsafe fn load_first(from: *const f32, count: usize) -> Self {
-        let mut to = [0.0; 16];
-        // SAFETY: the trait's contract.
-        unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, count) };
-        Array(to)
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the trait's contract.
-        unsafe { self.store_first(to, 16) }
-    }
-    #[inline(always)]
-    unsafe fn store_first(self, to: *mut f32, count: usize) {
-        // SAFETY: the trait's contract.
-        unsafe { to.copy_from_nonoverlapping(self.0.as_ptr(), count) }
-    }
-    unsafe fn prefetch(_: *const f32) {}
-    unsafe fn prefetch_panel(_: *const f32) {}
-    #[inline(always)]
-    unsafe fn add_product(self, x: Self, y: Self) -> Self {
-        let mut sum = self.0;
-        for i in 0..16 {
-            if BF16 {
-                let ([x0, x1], [y0, y1]) = (halves(x.0[i]), halves(y.0[i]));
-                sum[i] = x1.mul_add(y1, x0.mul_add(y0, sum[i]));
-            } else {
-                sum[i] = x.0[i].mul_add(y.0[i], sum[i]);
-            }
-        }
-        Array(sum)
-    }
-    #[inline(always)]
-    unsafe fn add(self, x: Self) -> Self {
-        let mut sum = self.0;
-        for i in 0..16 {
-            sum[i] += x.0[i];
-        }
-        Array(sum)
-    }
-}
-
-/// The shape, blocking and body of the AVX-512 micro-kernels over [`Array`].
-struct Model512<const BF16: bool>;
-
-/// FMA is enabled where the target needs it, only so that `mul_add` is no library call.
-///
-/// # Safety
-/// As [`tile`]; on x86-64 the processor has AVX2 and FMA.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
-unsafe fn model_tile<const BF16: bool, const MR: usize, const NV: usize>(args: &Tile) {
-    // SAFETY: the same obligations.
-    unsafe { tile::<Array<BF16>, MR, NV>(args) }
-}
-
-/// # Safety
-/// As `model_tile`.
-unsafe fn f32_tile<const MR: usize, const NV: usize>(args: &Tile) {
-    // SAFETY: the same obligations.
-    unsafe { model_tile::<false, MR, NV>(args) }
-}
-
-/// # Safety
-/// As `model_tile`.
-unsafe fn bf16_tile<const MR: usize, const NV: usize>(args: &Tile) {
-    // SAFETY: the same obligations.
-    unsafe { model_tile::<true, MR, NV>(args) }
-}
-
-impl<const BF16: bool> Model512<BF16> {
-    /// Packs `k` × `width` elements word by word; `element(p, j)` for those in `columns`, zero for others.
-    ///
-    /// # Safety
-    /// `to` is valid for writing `width` words a step.
-    unsafe fn pack(k: usize, columns: usize, width: usize, to: *mut f32, element: impl Fn(usize, usize) -> f32) {
-        let at = |p: usize, j: usize| if p < k && j < columns { element(p, j) } else { 0.0 };
-        for (word, j) in (0..k.div_ceil(Self::STEP)).flat_map(|word| (0..width).map(move |j| (word, j))) {
-            let p = word * Self::STEP;
-            let value = if BF16 { pair(at(p, j), at(p + 1, j)) } else { at(p, j) };
-            // SAFETY: word and j are below what the caller vouches for.
-            unsafe { *to.add(word * width + j) = value };
-        }
-    }
-}
-
-impl<const BF16: bool> MicroKernel for Model512<BF16> {
-    const NAME: &'static str = "model of avx512 8x48";
-    const MR: usize = AVX512_MR;
-    const LANES: usize = Array::<BF16>::LANES;
-    const NR: usize = AVX512_NV * Array::<BF16>::LANES;
-    const STEP: usize = if BF16 { 2 } else { 1 };
-    const KC: usize = AVX512_KC;
-
-    unsafe fn tile(rows: usize, vectors: usize, args: &Tile) {
-        // SAFETY: the same obligations.
-        unsafe {
-            if BF16 {
-                tile_of_shape!(bf16_tile(args), rows, vectors, rows [1 2 3 4 5 6 7 8], vectors [1 2 3])
-            } else {
-                tile_of_shape!(f32_tile(args), rows, vectors, rows [1 2 3 4 5 6 7 8], vectors [1 2 3])
-            }
-        }
-    }
-
-    unsafe fn pack_transposed(from: *const f32, stride: usize, columns: usize, k: usize, to: *mut f32, width: usize) {
-        // SAFETY: element (j, p) of the source exists; the target as the caller says.
-        unsafe { Self::pack(k, columns, width, to, |p, j| *from.add(j * stride + p)) }
-    }
-
-    unsafe fn pack_rows(from: *const f32, stride: usize, k: usize, strip: Strip, to: *mut f32) {
-        // SAFETY: element (p, j) of the source exists; the target as the caller says.
-        unsafe { Self::pack(k, strip.columns, strip.width, to, |p, j| *from.add(p * stride + j)) }
-    }
-
-    unsafe fn gelu_panel(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {
-        /// # Safety
-        /// As `epilogue::gelu_panel`, on a processor with the instruction set.
-        #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
-        unsafe fn enabled(to: *mut f32, from: *const f32, rows: usize, columns: usize, stride: usize) {
-            // SAFETY: passed on.
-            unsafe { epilogue::gelu_panel::<FusedLane, { Model512::<false>::NR }>(to, from, rows, columns, stride) }
-        }
-        // SAFETY: the same obligations.
-        unsafe { enabled(to, from, rows, columns, stride) }
-    }
-}
 
 /// What can be tested here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kernel {
     Of(Isa, Precision),
     Model512(Precision),
+    ModelAmx,
 }
 
 impl Kernel {
     fn precision(self) -> Precision {
         match self {
             Kernel::Of(_, precision) | Kernel::Model512(precision) => precision,
+            Kernel::ModelAmx => Precision::Bf16,
         }
     }
 
@@ -202,6 +41,7 @@ fn kernels() -> Vec<Kernel> {
         .collect();
     if cfg!(not(target_arch = "x86_64")) || Isa::Avx2.is_available() {
         kernels.extend(precisions.map(Kernel::Model512));
+        kernels.push(Kernel::ModelAmx);
     }
     kernels
 }
@@ -255,6 +95,10 @@ impl Case {
             Kernel::Model512(Precision::Bf16) => unsafe {
                 loops::run::<Model512<true>>(layout, dims, &a, &b, beta, &mut c, end, scratch);
             },
+            // SAFETY: as above.
+            Kernel::ModelAmx => unsafe {
+                loops::run::<ModelAmx>(layout, dims, &a, &b, beta, &mut c, end, scratch);
+            },
         }
         (c, pre)
     }
@@ -299,7 +143,7 @@ impl Case {
                 let bound = 2.0 * (k + 1) as f64 * f64::from(f32::EPSILON) * (sizes[i] + f64::from(added.abs()));
                 let error = (f64::from(got) - (exact[i] + f64::from(added))).abs();
                 assert!(error <= bound, "{self:?} {kernel:?} element {i}: error {error:e}, bound {bound:e}");
-                if !matches!(kernel, Kernel::Of(Isa::Portable, _) | Kernel::Of(_, Precision::Bf16)) {
+                if !matches!(kernel, Kernel::Of(Isa::Portable, _) | Kernel::Of(_, Precision::Bf16) | Kernel::ModelAmx) {
                     let expected = if self.ending == Ending::None { narrow[i] } else { narrow[i] + added };
                     assert_eq!(got.to_bits(), expected.to_bits(), "{self:?} {kernel:?} element {i}: {got} {expected}");
                 }
@@ -359,6 +203,29 @@ fn epilogues_run_after_the_whole_sum_also_where_it_is_empty() {
 }
 
 #[test]
+fn amx_has_the_bits_of_its_model() {
+    if !Isa::Amx.is_available() {
+        return;
+    }
+    for (m, n, k) in
+        [(1, 1, 1), (16, 16, 32), (33, 47, 65), (100, 97, 257), (31, 130, 1000), (97, 33, 1537), (5, 17, 0)]
+    {
+        for layout in LAYOUTS {
+            for (beta, ending) in [(0.0, Ending::None), (1.0, Ending::Bias), (0.0, Ending::BiasGelu)] {
+                let case = Case { layout, dims: Dims { m, n, k }, beta, ending };
+                let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+                let [model, amx] = [Kernel::ModelAmx, Kernel::Of(Isa::Amx, Precision::Bf16)].map(|kernel| {
+                    let (c, pre) = case.run(kernel);
+                    // GELU has bits of its own on each set.
+                    bits(if ending == Ending::BiasGelu { pre } else { c })
+                });
+                assert!(model == amx, "{case:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn one_two_and_five_threads_give_the_same_bits() {
     let dims = Dims { m: 203, n: 150, k: 301 };
     for (layout, kernel) in LAYOUTS.iter().flat_map(|&layout| kernels().into_iter().map(move |kernel| (layout, kernel)))
@@ -377,10 +244,12 @@ fn one_two_and_five_threads_give_the_same_bits() {
 fn a_forced_set_runs_its_own_kernel_or_is_refused() {
     let dims = Dims { m: 1, n: 1, k: 1 };
     let run = |isa, precision| {
-        let (mut c, mut scratch) = ([f32::NAN], [0.0; 64]);
+        let (mut c, mut scratch) = ([f32::NAN], [0.0; 512]);
         matmul_on(isa, precision, Layout::NN, dims, &[2.0], &[3.0], 0.0, &mut c, Epilogue::None, &mut scratch)
     };
     for (isa, precision, name) in [
+        (Isa::Amx, Precision::F32, "avx512 8x48"),
+        (Isa::Amx, Precision::Bf16, "amx 32x32"),
         (Isa::Avx512, Precision::F32, "avx512 8x48"),
         (Isa::Avx512, Precision::Bf16, "avx512bf16 8x48"),
         (Isa::Avx2, Precision::F32, "avx2 6x16"),
@@ -413,7 +282,7 @@ fn wrong_lengths_are_refused_by_argument() {
         ((8, 11, 6, 0.0, enough), "matmul NT m=2 n=3 k=4: b has 11 elements, expected 12"),
         ((8, 12, 5, 0.0, enough), "matmul NT m=2 n=3 k=4: c has 5 elements, expected 6"),
         ((8, 12, 6, 0.5, enough), "matmul: beta is 0.5, expected 0 or 1"),
-        ((8, 12, 6, 0.0, 1), "matmul: scratch has 1 elements, expected at least 80"),
+        ((8, 12, 6, 0.0, 1), "matmul: scratch has 1 elements, expected at least 272"),
     ] {
         let (a, b, c, beta, scratch) = arguments;
         assert_eq!(run(a, b, c, beta, scratch).as_deref(), Some(expected));

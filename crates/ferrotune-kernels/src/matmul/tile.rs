@@ -8,8 +8,10 @@
 //!   ..         ..         MR rows × NV vectors stay in registers for the whole block of k
 //! ```
 
+use std::ops::Range;
+
 use super::blocking::LINE;
-use super::pack::{Strip, copy_strip};
+use super::pack::{Operand, Strip, copy_strip};
 
 /// A vector of `f32`s: the only thing that an instruction set has to say about itself.
 ///
@@ -58,6 +60,25 @@ pub(super) trait MicroKernel {
     const STEP: usize;
     /// Longest block of k, in steps.
     const KC: usize;
+    /// Steps in packed memory are a multiple of this; those that are not there are zeros.
+    const GROUP: usize = 1;
+
+    /// Steps in packed memory of a block of so many elements along k.
+    fn steps(k: usize) -> usize {
+        k.div_ceil(Self::STEP).next_multiple_of(Self::GROUP)
+    }
+
+    /// Packs a block of A: [`Operand::pack`], where the instruction set does not want tiles of A otherwise than panels of B.
+    ///
+    /// # Safety
+    /// As [`Operand::pack`].
+    unsafe fn pack_a(a: Operand<'_>, block: Range<usize>, tiles: &[Strip], to: *mut f32)
+    where
+        Self: Sized,
+    {
+        // SAFETY: the same obligations.
+        unsafe { a.pack::<Self>(block, tiles.iter().copied(), to) }
+    }
 
     /// Runs [`tile`] for `rows` in `1..=MR` and `vectors` in `1..=NR / LANES`.
     ///

@@ -38,7 +38,7 @@ const fn step(is_bf16: bool) -> usize {
 /// # Safety
 /// The caller enables AVX-512 F and BW, and BF16 if `BF16`; `from` is valid for reading `count.min(16 * step)` elements.
 #[inline(always)]
-unsafe fn row_words<const BF16: bool>(from: *const f32, count: usize) -> __m512 {
+pub(super) unsafe fn row_words<const BF16: bool>(from: *const f32, count: usize) -> __m512 {
     // SAFETY: full loads where 16 or 32 elements are left, masked ones else.
     unsafe {
         if !BF16 {
@@ -143,7 +143,7 @@ unsafe fn four_rows<const BF16: bool>(
 /// # Safety
 /// As [`pack_transposed`], with `rows` source rows of `left` elements.
 #[inline(always)]
-unsafe fn transpose_vector<const BF16: bool>(
+pub(super) unsafe fn transpose_vector<const BF16: bool>(
     from: *const f32,
     stride: usize,
     rows: usize,
@@ -292,7 +292,7 @@ unsafe fn fetch_ahead<const BF16: bool>(row: *const f32, stride: usize) {
 /// # Safety
 /// As [`pack_rows`].
 #[inline(always)]
-unsafe fn two_rows<const BF16: bool>(from: *const f32, stride: usize, count: usize, next: usize) -> __m512 {
+pub(super) unsafe fn two_rows<const BF16: bool>(from: *const f32, stride: usize, count: usize, next: usize) -> __m512 {
     // SAFETY: what does not exist is not read.
     unsafe {
         let low = row_words::<false>(from, count);
