@@ -109,6 +109,8 @@ pub struct Amounts {
     pub reading: f64,
     /// Layers of the encoder.
     pub layers: usize,
+    /// Numbers that the model gives a row or word.
+    pub labels: usize,
 }
 
 /// A length limit, and the share of all tokens that is left under it.
@@ -253,18 +255,17 @@ fn guessed(full: Costs, depth: Depth, kept: f64, layers: usize) -> Costs {
     }
 }
 
-/// About how many points of accuracy a way gives up; benches/ACCURACY.md ("Giving up time") has the runs that these numbers stand for.
+/// About how many points of accuracy a way gives up. Curves through runs of MiniLM on SST-2 and clinc150: benches/ACCURACY.md, "Giving up time".
 fn sacrifice(amounts: &Amounts, way: &Way) -> f64 {
     let depth = match way.shape.depth {
         Depth::AsSaid => 0.0,
-        Depth::Top(top) => 3.0 * (1.0 - top as f64 / amounts.layers as f64).powi(2),
-        Depth::Head => 6.0,
+        Depth::Top(top) => 12.0 * (1.0 - top as f64 / amounts.layers as f64).powi(6),
+        Depth::Head => 10.0,
     };
-    let (all, left) = (steps(amounts, Passes::Epochs(amounts.epochs)).0, steps(amounts, way.passes).0);
-    // Halving hurts a run of few steps more than one of many.
-    let weight = (1000.0 / left.max(1) as f64).clamp(0.5, 4.0);
-    let passes = weight * (all.max(1) as f64 / left.max(1) as f64).log2();
-    depth + passes + 12.0 * (1.0 - way.kept)
+    let [all, left] = [Passes::Epochs(amounts.epochs), way.passes].map(|passes| steps(amounts, passes).0.max(1) as f64);
+    // A halving hurts a run of few steps more than one of many, and many labels want many steps.
+    let passes = 9.2 * (amounts.labels as f64).powf(0.6) / left.sqrt() * (all / left).log2();
+    depth + passes + 18.0 * (1.0 - way.kept)
 }
 
 /// Limits that keep most tokens of rows of these lengths, the first as said: 95 and 85 and 70 of 100 tokens, in whole eights.

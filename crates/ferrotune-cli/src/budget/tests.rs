@@ -6,7 +6,7 @@ const FULL: Costs =
     Costs { load: 1.0, first_step: 1.0, later_step: 1.0, first_row: 0.0, later_row: 0.0, checkpoint: 0.0 };
 
 fn amounts() -> Amounts {
-    Amounts { epoch_steps: 100, epochs: 3, max_steps: None, validation: 0, test: 0, reading: 2.0, layers: 6 }
+    Amounts { epoch_steps: 100, epochs: 3, max_steps: None, validation: 0, test: 0, reading: 2.0, layers: 6, labels: 2 }
 }
 
 fn open() -> Open {

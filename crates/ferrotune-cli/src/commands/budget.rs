@@ -4,10 +4,11 @@
 use super::attempt::{Course, Ready, Rows};
 use super::start::Start;
 use crate::args::TrainSettings;
+use crate::audit;
 use crate::budget::{Amounts, Budget, Costs, Depth, Open, Passes, Shape, Shown, Way, choose, depths, lengths, parse};
 use crate::data::Labelled;
 use crate::device::{Machine, Work};
-use crate::exit::{Failure, io, usage};
+use crate::exit::{Failure, STOPPED, io, usage};
 use crate::model::head_kind;
 use crate::run_folder::{RunFolder, SETTINGS};
 use crate::settings::{self, Resolved, merge, resolve};
@@ -24,6 +25,9 @@ use std::time::Instant;
 
 /// Steps of an epoch that are timed; the first one is not counted.
 const STEPS: usize = 5;
+
+/// Rows whose tokens are counted.
+const LOOKED_AT: usize = 2000;
 
 /// Rates that few moving layers want, where none was said: those of the recipes `article` and `head-only`.
 const RATE_OF_TOP: f64 = 2e-4;
@@ -115,7 +119,7 @@ fn fit_on<B: Machine>(backend: &B, fitting: Fitting<'_>) -> Result<Budget, Failu
     let measure = |shape: Shape| {
         let mut settings = with_recipe.clone();
         put(&mut settings, asked.said, shape);
-        let costs = quietly(|| sample.measure(backend, settings, &start, asked.stop))?;
+        let costs = quietly(|| sample.measure(backend, settings, &start, asked.stop)).map_err(unsaved)?;
         let of = match shape.depth {
             Depth::AsSaid if shape.max_length == as_said.max_length => " as said".to_string(),
             depth => format!(" with {}, {} tokens at most", moving(depth), shape.max_length),
@@ -145,6 +149,16 @@ fn fit_on<B: Machine>(backend: &B, fitting: Fitting<'_>) -> Result<Budget, Failu
     let all = if given_up.is_empty() { "nothing".to_string() } else { given_up.join("; ") };
     eprintln!("budget     {} of {}; given up: {all}", Shown(foreseen_seconds), Shown(seconds));
     Ok(Budget { seconds, foreseen_seconds, given_up, begin: asked.begin })
+}
+
+/// A stop while steps are timed leaves nothing that could be resumed.
+fn unsaved(failure: Failure) -> Failure {
+    match failure.code {
+        STOPPED => {
+            Failure { message: "stopped on request while steps were timed; nothing was saved".to_string(), code: 130 }
+        }
+        _ => failure,
+    }
 }
 
 /// What nobody said may be given up.
@@ -240,15 +254,25 @@ impl<B: Machine> Sample<B> {
         let train = ((all - held_out) as f64 * part).ceil() as usize;
         let read = clock.elapsed().as_secs_f64();
 
-        let wanted = (STEPS * resolved.numbers.batch_size).min(all);
-        let mut marked = vec![false; all];
-        shuffled(all, resolved.numbers.seed, 0)[..wanted].iter().for_each(|&row| marked[row] = true);
-        labelled.table = labelled.table.take_out(&marked);
+        let order = shuffled(all, resolved.numbers.seed, 0);
+        let marked = |count: usize| {
+            let mut marked = vec![false; all];
+            order[..count.min(all)].iter().for_each(|&row| marked[row] = true);
+            marked
+        };
+        let (timed, looked_at) = (marked(STEPS * resolved.numbers.batch_size), marked(LOOKED_AT));
+        let is_timed: Vec<bool> = (0..all).filter(|&row| looked_at[row]).map(|row| timed[row]).collect();
+        labelled.table = labelled.table.take_out(&looked_at);
+        let texts = labelled.table.rows.len() as f64;
         let clock = Instant::now();
+        audit::lines(&labelled.table, None, None, labelled.task.need())?;
         let split = encode(&labelled, resolved, start)?;
-        let tokenizing = clock.elapsed().as_secs_f64() / wanted as f64 * (train + held_out + named + test) as f64;
+        let each = clock.elapsed().as_secs_f64() / texts;
+        let preparing = each * (train + held_out + named + test) as f64;
         // Long texts may be several rows each.
-        let rows_each = split.rows() as f64 / wanted as f64;
+        let rows_each = split.rows() as f64 / texts;
+        let lengths: Vec<usize> = (0..split.rows()).map(|row| split.encoded.row(row).0.len()).collect();
+        labelled.table = labelled.table.take_out(&is_timed);
         let of = |rows: usize| (rows as f64 * rows_each).round() as usize;
         let numbers = &resolved.numbers;
         let amounts = Amounts {
@@ -257,10 +281,10 @@ impl<B: Machine> Sample<B> {
             max_steps: numbers.max_steps,
             validation: of(held_out + named),
             test: of(test),
-            reading: read + tokenizing,
+            reading: read + preparing,
             layers: start.config.num_hidden_layers,
+            labels: labelled.task.labels().len(),
         };
-        let lengths = (0..split.rows()).map(|row| split.encoded.row(row).0.len()).collect();
         Ok(Sample { labelled, lengths, amounts })
     }
 
@@ -299,7 +323,12 @@ impl<B: Machine> Sample<B> {
         ready.train(&resolved, backend, &rows, &mut run, &course, None)?;
         drop(run);
         let times = times.into_inner().expect("nobody panics with it");
-        Ok(times.costs(load, split.rows()))
+        // What was timed may be shorter or longer than the rows are on average.
+        let mean = |lengths: &[usize]| {
+            lengths.iter().map(|&length| length.min(resolved.max_length)).sum::<usize>() as f64 / lengths.len() as f64
+        };
+        let of_timed = split.encoded.tokens() as f64 / split.rows() as f64;
+        Ok(times.costs(load, split.rows(), mean(&self.lengths) / of_timed))
     }
 }
 
@@ -336,16 +365,17 @@ impl Times {
         }
     }
 
-    fn costs(&self, load: f64, rows: usize) -> Costs {
+    /// Of rows that are on average `longer` times as long as those that were timed.
+    fn costs(&self, load: f64, rows: usize, longer: f64) -> Costs {
         let mean = |seconds: &[f64]| seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
         let [first, later] = &self.steps;
         // The first step of all makes room in memory.
         let first = if first.len() > 1 { &first[1..] } else { first };
-        let of_row = |n: usize| self.evaluations.get(n).copied().unwrap_or_default() / rows as f64;
+        let of_row = |n: usize| longer * self.evaluations.get(n).copied().unwrap_or_default() / rows as f64;
         Costs {
             load,
-            first_step: mean(first),
-            later_step: mean(later),
+            first_step: longer * mean(first),
+            later_step: longer * mean(later),
             first_row: of_row(0),
             later_row: of_row(1),
             checkpoint: mean(&self.checkpoints),
