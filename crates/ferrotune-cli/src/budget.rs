@@ -101,6 +101,8 @@ pub struct Amounts {
     pub epochs: u64,
     /// The most steps in all, if that was said.
     pub max_steps: Option<u64>,
+    /// Steps from one checkpoint to the next, besides those after epochs, if that was said.
+    pub checkpoint_every: Option<u64>,
     /// Validation rows.
     pub validation: usize,
     /// Test rows.
@@ -236,7 +238,8 @@ fn seconds(amounts: &Amounts, costs: &Costs, passes: Passes) -> f64 {
     let on_the_way = validation * (costs.first_row + epochs.saturating_sub(1) as f64 * costs.later_row);
     // After training, without the cache of a frozen bottom; and the model is written once more.
     let at_the_end = (validation + test) * costs.first_row + costs.checkpoint;
-    amounts.reading + costs.load + training + on_the_way + epochs as f64 * costs.checkpoint + at_the_end
+    let checkpoints = epochs + amounts.checkpoint_every.map_or(0, |every| steps / every);
+    amounts.reading + costs.load + training + on_the_way + checkpoints as f64 * costs.checkpoint + at_the_end
 }
 
 /// The costs of a shape that was not measured yet. Backward is twice forward; of a frozen layer there is forward alone, once.

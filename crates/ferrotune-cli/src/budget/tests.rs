@@ -6,7 +6,17 @@ const FULL: Costs =
     Costs { load: 1.0, first_step: 1.0, later_step: 1.0, first_row: 0.0, later_row: 0.0, checkpoint: 0.0 };
 
 fn amounts() -> Amounts {
-    Amounts { epoch_steps: 100, epochs: 3, max_steps: None, validation: 0, test: 0, reading: 2.0, layers: 6, labels: 2 }
+    Amounts {
+        epoch_steps: 100,
+        epochs: 3,
+        max_steps: None,
+        checkpoint_every: None,
+        validation: 0,
+        test: 0,
+        reading: 2.0,
+        layers: 6,
+        labels: 2,
+    }
 }
 
 fn open() -> Open {
@@ -105,6 +115,10 @@ fn seconds_count_everything() {
     // Reading 2, load 1, steps 200 + 2 · 50, validation 1 + 2 · 0.1, checkpoints 3 · 3, and at the end 3 of 30 rows and 3 to write.
     assert!((seconds(&amounts, &costs, Passes::Epochs(3)) - (3.0 + 300.0 + 1.2 + 9.0 + 6.0)).abs() < 1e-9);
     assert!((seconds(&amounts, &costs, Passes::Part(50)) - (3.0 + 100.0 + 1.0 + 3.0 + 6.0)).abs() < 1e-9);
+    // Of 300 steps 4 have a checkpoint of their own.
+    let often = Amounts { checkpoint_every: Some(70), ..amounts };
+    let more = seconds(&often, &costs, Passes::Epochs(3)) - seconds(&amounts, &costs, Passes::Epochs(3));
+    assert!((more - 4.0 * 3.0).abs() < 1e-9);
     let limited = Amounts { max_steps: Some(150), ..amounts };
     assert!((seconds(&limited, &costs, Passes::Epochs(3)) - (3.0 + 225.0 + 1.1 + 6.0 + 6.0)).abs() < 1e-9);
 }

@@ -124,11 +124,8 @@ fn fit_on<B: Machine>(backend: &B, fitting: Fitting<'_>) -> Result<Budget, Failu
             Depth::AsSaid if shape.max_length == as_said.max_length => " as said".to_string(),
             depth => format!(" with {}, {} tokens at most", moving(depth), shape.max_length),
         };
-        eprintln!(
-            "budget     a step{of} takes {:.0} ms in the first epoch, {:.0} ms in later ones",
-            1000.0 * costs.first_step,
-            1000.0 * costs.later_step
-        );
+        let [first, later] = [costs.first_step, costs.later_step].map(milliseconds);
+        eprintln!("budget     a step{of} takes {first} ms in the first epoch, {later} ms in later ones");
         Ok::<_, Failure>(costs)
     };
     let way = choose(&sample.amounts, &open, left, measure)?.map_err(|shortest| {
@@ -187,6 +184,11 @@ fn put(settings: &mut TrainSettings, said: &TrainSettings, shape: Shape) {
     };
     settings.freeze = Some(freeze);
     settings.lr = said.lr.or(Some(rate));
+}
+
+fn milliseconds(seconds: f64) -> String {
+    let shown = 1000.0 * seconds;
+    if shown < 10.0 { format!("{shown:.2}") } else { format!("{shown:.0}") }
 }
 
 fn moving(depth: Depth) -> String {
@@ -279,6 +281,7 @@ impl<B: Machine> Sample<B> {
             epoch_steps: numbers.steps(of(train)).0,
             epochs: numbers.epochs,
             max_steps: numbers.max_steps,
+            checkpoint_every: numbers.checkpoint_every,
             validation: of(held_out + named),
             test: of(test),
             reading: read + preparing,
