@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 mod tests;
 
 /// Of the time that is left, this much is planned with: a machine is not equally fast all the time.
-const PLANNED: f64 = 0.9;
+pub const PLANNED: f64 = 0.9;
 
 /// The shortest budget that can be kept: to read, to measure and to write takes some seconds.
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -107,7 +107,7 @@ pub struct Amounts {
     pub validation: usize,
     /// Test rows.
     pub test: usize,
-    /// Seconds to read all rows and to cut them into tokens.
+    /// Seconds to read all rows, to audit them and to cut them into tokens.
     pub reading: f64,
     /// Layers of the encoder.
     pub layers: usize,

@@ -5,7 +5,9 @@ use super::attempt::{Course, Ready, Rows};
 use super::start::Start;
 use crate::args::TrainSettings;
 use crate::audit;
-use crate::budget::{Amounts, Budget, Costs, Depth, Open, Passes, Shape, Shown, Way, choose, depths, lengths, parse};
+use crate::budget::{
+    Amounts, Budget, Costs, Depth, Open, PLANNED, Passes, Shape, Shown, Way, choose, depths, lengths, parse,
+};
 use crate::data::Labelled;
 use crate::device::{Machine, Work};
 use crate::exit::{Failure, STOPPED, io, usage};
@@ -79,8 +81,7 @@ fn resumed(said: &mut TrainSettings, recipe: &TrainSettings, output: &Path) -> R
     // A folder without a run is refused by whoever opens it.
     let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
     let before = settings::parse(&text, &path.display().to_string())?;
-    let open = |said: &TrainSettings| merge(said.clone(), recipe.clone());
-    let merged = open(said);
+    let merged = merge(said.clone(), recipe.clone());
     let chosen = TrainSettings {
         epochs: before.epochs.filter(|_| said.epochs.is_none()),
         max_steps: before.max_steps.filter(|_| said.max_steps.is_none()),
@@ -129,7 +130,7 @@ fn fit_on<B: Machine>(backend: &B, fitting: Fitting<'_>) -> Result<Budget, Failu
         Ok::<_, Failure>(costs)
     };
     let way = choose(&sample.amounts, &open, left, measure)?.map_err(|shortest| {
-        let needed = Shown((shortest.seconds + asked.begin.elapsed().as_secs_f64()) / 0.9);
+        let needed = Shown((shortest.seconds + asked.begin.elapsed().as_secs_f64()) / PLANNED);
         usage(format!(
             "--budget {} is too short: the shortest run that these settings leave open needs about {needed}; give it this time, fewer rows \
              (--train-share), or leave open what was said of --epochs, --max-length or --freeze",
