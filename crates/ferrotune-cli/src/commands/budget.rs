@@ -3,7 +3,7 @@
 
 use super::attempt::{Course, Ready, Rows};
 use super::start::Start;
-use crate::args::TrainSettings;
+use crate::args::{RecipeName, TrainSettings};
 use crate::audit;
 use crate::budget::{
     Amounts, Budget, Costs, Depth, Open, PLANNED, Passes, Shape, Shown, Way, choose, depths, lengths, parse,
@@ -12,6 +12,7 @@ use crate::data::Labelled;
 use crate::device::{Machine, Work};
 use crate::exit::{Failure, STOPPED, io, usage};
 use crate::model::head_kind;
+use crate::recipes;
 use crate::run_folder::{RunFolder, SETTINGS};
 use crate::settings::{self, Resolved, merge, resolve};
 use crate::voice::quietly;
@@ -30,10 +31,6 @@ const STEPS: usize = 5;
 
 /// Rows whose tokens are counted.
 const LOOKED_AT: usize = 2000;
-
-/// Rates that few moving layers want, where none was said: those of the recipes `article` and `head-only`.
-const RATE_OF_TOP: f64 = 2e-4;
-const RATE_OF_HEAD: f64 = 1e-3;
 
 /// What a run with a budget begins with.
 pub struct Asked<'a> {
@@ -175,16 +172,24 @@ fn open<B: Machine>(said: &TrainSettings, with_recipe: &TrainSettings, sample: &
     Open { depths, lengths, epochs: said.epochs.is_none() && said.max_steps.is_none() }
 }
 
+/// The rate that few moving layers want, where none was said: that of the recipe which moves as few.
+fn rate(depth: Depth) -> Option<f64> {
+    match depth {
+        Depth::AsSaid => None,
+        Depth::Top(_) => recipes::settings(RecipeName::Article).lr,
+        Depth::Head => recipes::settings(RecipeName::HeadOnly).lr,
+    }
+}
+
 /// The settings of a shape; `said` is what a person said of them.
 fn put(settings: &mut TrainSettings, said: &TrainSettings, shape: Shape) {
     settings.max_length = Some(shape.max_length);
-    let (freeze, rate) = match shape.depth {
+    settings.freeze = match shape.depth {
         Depth::AsSaid => return,
-        Depth::Top(top) => (format!("all-but.{top}"), RATE_OF_TOP),
-        Depth::Head => ("encoder".to_string(), RATE_OF_HEAD),
+        Depth::Top(top) => Some(format!("all-but.{top}")),
+        Depth::Head => Some("encoder".to_string()),
     };
-    settings.freeze = Some(freeze);
-    settings.lr = said.lr.or(Some(rate));
+    settings.lr = said.lr.or(rate(shape.depth));
 }
 
 fn milliseconds(seconds: f64) -> String {
@@ -215,11 +220,8 @@ fn given_up(way: &Way, amounts: &Amounts, as_said: &Resolved, said: &TrainSettin
         )),
     }
     if way.shape.depth != Depth::AsSaid {
-        let rate = match (said.lr, way.shape.depth) {
-            (Some(_), _) => String::new(),
-            (None, Depth::Head) => format!(", at a rate of {RATE_OF_HEAD:e}"),
-            (None, _) => format!(", at a rate of {RATE_OF_TOP:e}"),
-        };
+        let rate = rate(way.shape.depth).filter(|_| said.lr.is_none());
+        let rate = rate.map(|rate| format!(", at a rate of {rate:e}")).unwrap_or_default();
         given_up.push(format!("depth: {} of {} layers{rate} (--freeze)", moving(way.shape.depth), amounts.layers));
     }
     if way.shape.max_length != as_said.max_length {
