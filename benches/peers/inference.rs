@@ -23,7 +23,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let loaded = pretrained::load(&Cpu, folder, Head::Stored)?;
     let mut pool = Pool::new(backend);
     let mut logits = |rows: &[usize]| {
-        let batch = Batch::gather(&encoded, &[], rows);
+        let batch = Batch::gather(&encoded, rows);
         let sequences = Sequences {
             ids: batch.ids,
             type_ids: batch.type_ids,

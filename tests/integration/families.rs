@@ -198,7 +198,7 @@ fn run(name: &str, settings: &Settings, how: How<'_>) -> Trained {
         (0.1, 0.1, Some(0.1));
     freeze::freeze(&mut loaded.params, &freeze::prefixes(how.freeze, &loaded.config).unwrap());
     if how.lora {
-        lora::freeze_all_but_adapters(&mut loaded.params);
+        lora::freeze_all_but_adapters(&mut loaded.params, &loaded.report);
     }
     let rates = LayerwiseRates { decay: 0.9, head: 2.0, layers: loaded.config.num_hidden_layers };
     let groups = Groups::standard(&loaded.params, 0.01).with_rates(&loaded.params, |name| rates.factor(Part::of(name)));

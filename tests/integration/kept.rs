@@ -118,6 +118,19 @@ fn a_run_that_learns_nothing_is_left_if_that_is_asked_for_and_after_a_resume_at_
     }
 }
 
+/// Rows of tables that no step has read since are owed updates, and a stop at that very step would have no checkpoint to go on from.
+#[test]
+fn a_run_that_is_left_within_an_epoch_is_settled_and_not_stopped() {
+    let settings = Settings { batch_size: 7, penalty: Default::default(), ..learns_nothing() };
+    let left = run(&settings, "", None, None).unwrap();
+    let steps = left.outcome.steps;
+    assert!(left.outcome.degenerate.is_some() && !steps.is_multiple_of(settings.steps(40).0), "{steps}");
+    let folder = tempfile::tempdir().unwrap();
+    let stopped = run(&settings, "", Some((folder.path(), false)), Some(steps)).unwrap();
+    assert!(!stopped.outcome.stopped && stopped.weights == left.weights);
+    assert_eq!((stopped.outcome.steps, stopped.outcome.degenerate), (steps, left.outcome.degenerate));
+}
+
 /// Within an epoch, at the end of one, and with an average of weights, which is what is measured.
 #[test]
 fn a_run_that_pauses_is_measured_and_goes_on_to_the_same_bits() {

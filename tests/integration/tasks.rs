@@ -96,6 +96,18 @@ fn classification_with_class_weights_smoothing_and_focus() {
     );
 }
 
+/// 10 rows of 40 are of the second class: 40 / (2·30) and 40 / (2·10).
+#[test]
+fn balanced_classes_weigh_the_same() {
+    let mut task = SingleLabel::new(labels(&["calm", "storm"])).with_weights(vec![9.0, 9.0]);
+    let targets = Targets::Classes((0..40).map(|n| u32::from(n % 4 == 0)).collect());
+    assert_eq!(Task::<Cpu>::balance(&mut task, &targets), Some(&[40.0 / 60.0, 2.0][..]));
+    let weight = |rows: Vec<usize>| Objective::<Cpu>::weight(&task, &targets, &rows);
+    let (rare, usual): (Vec<usize>, Vec<usize>) = (0..40).partition(|row| row % 4 == 0);
+    assert!((weight(rare) - 20.0).abs() < 1e-5 && (weight(usual) - 20.0).abs() < 1e-5);
+    assert_eq!(Task::<Cpu>::balance(&mut MultiLabel::new(labels(&["calm", "storm"]), '|'), &targets), None);
+}
+
 #[test]
 fn binary_with_one_logit() {
     let task = || Binary::new("calm".to_string(), "storm".to_string()).unwrap();

@@ -189,7 +189,7 @@ fn the_loss_is_that_of_transformers() {
 
     let all: Vec<usize> = (0..encoded.len()).collect();
     let mut tape = Tape::inference(&Cpu, &loaded.params, &mut pool);
-    let scores = model.logits(&mut tape, &Batch::gather(&encoded, &[], &all), Mode::Evaluation);
+    let scores = model.logits(&mut tape, &Batch::gather(&encoded, &all), Mode::Evaluation);
     let loss = task.loss(&mut tape, scores, &targets, &all, (1.0 / task.weight(&targets, &all)) as f32);
     let got = f64::from(tape.download(loss)[0]);
     assert!((got - wanted).abs() <= 5e-6, "{got}, expected {wanted}");

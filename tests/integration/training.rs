@@ -214,7 +214,8 @@ pub(super) fn run_with(
         let Pretrained { config, model, params, .. } = &loaded;
         let classifier = BertClassifier { model, config, frozen_layers };
         let task = SingleLabel::new(Labels::from_names(names.to_vec()).unwrap());
-        let again = evaluate(&Cpu, &classifier, params, &mut Pool::new(Cpu), &validation, &task, None)?;
+        let (mut pool, limit) = (Pool::new(Cpu), settings.evaluation_limit());
+        let again = evaluate(&Cpu, &classifier, params, &mut pool, &validation, &task, None, limit)?;
         assert!(outcome.validation.as_ref().is_none_or(|report| *report == again));
     }
     let weights = download(&Cpu, &loaded.params).into_iter().map(f32::to_bits).collect();

@@ -71,3 +71,8 @@ pub fn assert_close(what: &str, got: &[f32], wanted: &[f32], tolerance: f32, flo
 pub fn on_threads<R: Send>(threads: usize, body: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start").install(body)
 }
+
+/// The examples of `docs/library.md`: the test of this documentation compiles them as they stand there, and runs what needs no model.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/library.md")]
+struct Library;

@@ -2,7 +2,6 @@
 //!
 //! It must not time anything itself.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{Outcome, process};
@@ -32,7 +31,7 @@ fn peers(arguments: &[String]) -> Outcome {
     if !probe.is_ok_and(|status| status.success()) {
         return Err(format!("{python} does not run: install Python 3 or set PYTHON"));
     }
-    let target = target_folder(&std::env::current_exe().map_err(|error| error.to_string())?)?;
+    let target = process::target_folder()?;
     // Apart, because one build would give the command line the features of the benches.
     for what in [["-p", "ferrotune-cli", "--bin", "ferrotune"], ["-p", "ferrotune-benches", "--example", "inference"]] {
         let mut build = process::cargo(&["build", "--release", "--target-dir"]);
@@ -47,21 +46,9 @@ fn peers(arguments: &[String]) -> Outcome {
     process::run(&mut script)
 }
 
-/// The target folder, from the path of this program in it.
-fn target_folder(program: &Path) -> Result<PathBuf, String> {
-    let folder = program.parent().and_then(Path::parent);
-    folder.map(Path::to_owned).ok_or_else(|| format!("{} does not lie in a target folder", program.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_target_folder_is_above_the_profile() {
-        assert_eq!(target_folder(Path::new("/x/target/debug/xtask")), Ok(PathBuf::from("/x/target")));
-        assert!(target_folder(Path::new("xtask")).is_err());
-    }
 
     #[test]
     fn the_script_is_there() {

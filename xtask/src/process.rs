@@ -13,6 +13,20 @@ pub fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// The target folder that this program lies in, wherever it was told to be.
+///
+/// # Errors
+/// It lies in none.
+pub fn target_folder() -> Result<PathBuf, String> {
+    target_of(&std::env::current_exe().map_err(|error| error.to_string())?)
+}
+
+/// The target folder, from the path of this program in it.
+fn target_of(program: &Path) -> Result<PathBuf, String> {
+    let folder = program.parent().and_then(Path::parent);
+    folder.map(Path::to_owned).ok_or_else(|| format!("{} does not lie in a target folder", program.display()))
+}
+
 /// The cargo that runs this task, with arguments.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -76,6 +90,12 @@ mod tests {
         let mut command = Command::new("/usr/bin/cargo");
         command.args(["doc", "a b", "it's", ""]).env("FLAGS", "-D warnings").env_remove("GONE");
         assert_eq!(shown(&command), r"FLAGS='-D warnings' cargo doc 'a b' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn the_target_folder_is_above_the_profile() {
+        assert_eq!(target_of(Path::new("/x/target/debug/xtask")), Ok(PathBuf::from("/x/target")));
+        assert!(target_of(Path::new("xtask")).is_err());
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn two_classes(line: &str) -> Option<String> {
 /// Runs a command in the folder and gives what it printed, which is shown too.
 fn said(folder: &Path, words: &[String]) -> Result<String, String> {
     println!("$ ferrotune {}", words.join(" "));
-    let program = process::root().join("target/release/ferrotune");
+    let program = process::target_folder()?.join("release/ferrotune");
     let output = Command::new(&program).args(words).current_dir(folder).output();
     let output = output.map_err(|error| format!("{} does not start: {error}", program.display()))?;
     let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();

@@ -1,12 +1,12 @@
 //! LoRA: a low-rank product beside a frozen weight (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>). Declares the adapters of a
 //! model, merges them into the weights, and names them as PEFT does. Must not know training.
 
-use crate::checkpoint::{TensorToSave, save_adapter};
+use crate::checkpoint::{LoadReport, TensorToSave, save_adapter};
 use crate::config::EncoderConfig;
 use crate::error::BertError;
 use crate::family::{LayerPaths, TOKEN_HEAD};
 use crate::model::{EncoderClassifier, HeadKind, Linear, Place};
-use crate::parts::Part;
+use crate::parts::{Part, is_of_task};
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, Layout, ParamId, Params, Tape, Var, ops};
 use ndarray::ArrayView2;
@@ -157,11 +157,11 @@ fn path_of(weight: &str) -> &str {
     weight.strip_suffix(".weight").expect("a linear layer's matrix is called weight")
 }
 
-/// Freezes all but adapters and head. What was frozen before stays frozen.
-pub fn freeze_all_but_adapters<B: Backend>(params: &mut Params<B>) {
+/// Freezes all but adapters and what is of the task ([`is_of_task`]). What was frozen before stays frozen.
+pub fn freeze_all_but_adapters<B: Backend>(params: &mut Params<B>, report: &LoadReport) {
     let layout = params.layout().clone();
     for (id, entry) in layout.ids().zip(layout.entries()) {
-        if !is_adapter(&entry.name) && Part::of(&entry.name) != Part::Head {
+        if !is_adapter(&entry.name) && !is_of_task(&entry.name, report) {
             params.set_trainable(id, false);
         }
     }
@@ -204,8 +204,9 @@ pub fn activation_numbers(spec: &LoraSpec, hidden: usize, intermediate: usize, l
 /// What PEFT writes before the names of a wrapped model.
 const PEFT_PREFIX: &str = "base_model.model.";
 
-/// Saves adapters and head as a folder that PEFT loads over the base model: `PeftModel.from_pretrained(base, folder)`, `base` with a
-/// head of so many classes. `base_model` is noted there as the name of the base model.
+/// Saves adapters, head and what else the base model's folder had not, by the `report` of its load, as a folder that PEFT loads over the base
+/// model: `PeftModel.from_pretrained(base, folder)`, `base` with a head of so many classes. `base_model` is noted there as the name of the base
+/// model.
 ///
 /// # Errors
 /// As [`save_adapter`].
@@ -219,25 +220,32 @@ pub fn save<B: Backend>(
     config: &EncoderConfig,
     kind: HeadKind,
     spec: &LoraSpec,
+    report: &LoadReport,
     base_model: &str,
 ) -> Result<(), BertError> {
     let layout = params.layout();
-    let moved = |name: &str| is_adapter(name) || Part::of(name) == Part::Head;
+    let moved = |name: &str| is_adapter(name) || is_of_task(name, report);
     let chosen: Vec<_> = layout.ids().filter(|&id| moved(&layout.entry(id).name)).collect();
     let names: Vec<String> = chosen.iter().map(|&id| format!("{PEFT_PREFIX}{}", layout.entry(id).name)).collect();
     let values: Vec<Vec<f32>> = chosen.iter().map(|&id| backend.download(params.get(id).data)).collect();
     let tensors: Vec<TensorToSave<'_>> = (chosen.iter().zip(&names).zip(&values))
         .map(|((&id, name), values)| TensorToSave { name, shape: layout.entry(id).shape.dims(), values })
         .collect();
-    let mut text =
-        serde_json::to_string_pretty(&peft_config(config, kind, spec, base_model)).expect("a JSON value is JSON");
+    let description = peft_config(config, kind, spec, report, base_model);
+    let mut text = serde_json::to_string_pretty(&description).expect("a JSON value is JSON");
     text.push('\n');
     save_adapter(folder, &text, &tensors)
 }
 
 /// PEFT's description. The targets are one expression that matches whole paths, because a list of endings would confuse
 /// `attention.output.dense` with `output.dense`.
-fn peft_config(config: &EncoderConfig, kind: HeadKind, spec: &LoraSpec, base_model: &str) -> serde_json::Value {
+fn peft_config(
+    config: &EncoderConfig,
+    kind: HeadKind,
+    spec: &LoraSpec,
+    report: &LoadReport,
+    base_model: &str,
+) -> serde_json::Value {
     let family = config.family;
     let escaped = |path: &str| path.replace('.', r"\.");
     let paths: Vec<String> = spec.targets.iter().map(|target| escaped(target.path(&family.layer))).collect();
@@ -246,6 +254,11 @@ fn peft_config(config: &EncoderConfig, kind: HeadKind, spec: &LoraSpec, base_mod
         HeadKind::Tokens => ("TOKEN_CLS", &[TOKEN_HEAD][..]),
         HeadKind::Vocabulary => panic!("lora: adapters below a head over the vocabulary are not saved"),
     };
+    let mut modules: Vec<&str> = head.to_vec();
+    // PEFT would initialise these anew, by its own random numbers.
+    let beside_head = report.newly_initialised.iter().filter(|new| Part::of(&new.name) != Part::Head);
+    modules.extend(beside_head.filter_map(|new| Some(new.name.rsplit_once('.')?.0)));
+    modules.dedup();
     json!({
         "peft_type": "LORA",
         "task_type": task_type,
@@ -257,7 +270,7 @@ fn peft_config(config: &EncoderConfig, kind: HeadKind, spec: &LoraSpec, base_mod
         "bias": "none",
         "fan_in_fan_out": false,
         "target_modules": format!(r".*\.{}\.\d+\.({})", escaped(family.layers), paths.join("|")),
-        "modules_to_save": head,
+        "modules_to_save": modules,
     })
 }
 
@@ -266,6 +279,9 @@ mod tests {
     use super::*;
     use crate::model::{Dropouts, Sequences};
     use ferrotune_tensor::{Cpu, Pool};
+
+    /// What a folder of a masked language model lacks.
+    const POOLER: [&str; 2] = ["bert.pooler.dense.weight", "bert.pooler.dense.bias"];
 
     fn spec(targets: &[Target]) -> LoraSpec {
         LoraSpec { rank: 2, alpha: 6.0, dropout: 0.0, targets: targets.to_vec() }
@@ -415,32 +431,41 @@ mod tests {
     }
 
     #[test]
-    fn adapters_and_head_alone_are_trained() {
-        let (_, mut params) = model(Some(&spec(&[Target::Query, Target::Value])));
-        freeze_all_but_adapters(&mut params);
-        let layout = params.layout().clone();
-        let names: Vec<&str> = params.trainable_ids().map(|id| layout.entry(id).name.as_str()).collect();
-        assert_eq!(names.len(), 3 * 2 * 2 + 2);
-        assert!(names.iter().all(|name| name.contains(".lora_") || name.starts_with("classifier.")), "{names:?}");
+    fn adapters_head_and_what_the_folder_had_not_are_trained_alone() {
+        for new in [&[][..], &POOLER] {
+            let (_, mut params) = model(Some(&spec(&[Target::Query, Target::Value])));
+            freeze_all_but_adapters(&mut params, &LoadReport::without(new.iter().copied()));
+            let layout = params.layout().clone();
+            let names: Vec<&str> = params.trainable_ids().map(|id| layout.entry(id).name.as_str()).collect();
+            assert_eq!(names.len(), 3 * 2 * 2 + 2 + new.len());
+            let moves = |name: &str| name.contains(".lora_") || name.starts_with("classifier.") || new.contains(&name);
+            assert!(names.iter().all(|name| moves(name)), "{names:?}");
+        }
     }
 
     #[test]
     fn the_folder_says_what_peft_asks_for() {
         let spec = LoraSpec { dropout: 0.1, ..spec(&[Target::AttentionOutput, Target::Output]) };
         let (_, params) = model(Some(&spec));
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("adapter");
-        save(&Cpu, &folder, &params, &config(), HeadKind::Sequence, &spec, "some/base").unwrap();
-        let text = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
-        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(config["r"], 2);
-        assert_eq!(config["lora_dropout"], 0.1);
-        assert_eq!(config["target_modules"], r".*\.encoder\.layer\.\d+\.(attention\.output\.dense|output\.dense)");
-        let bytes = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
-        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        assert_eq!(tensors.len(), 3 * 2 * 2 + 2);
-        let tensor = tensors.tensor("base_model.model.bert.encoder.layer.2.output.dense.lora_A.weight").unwrap();
-        assert_eq!(tensor.shape(), [2, 12]);
-        assert!(tensors.tensor("base_model.model.classifier.bias").is_ok());
+        for (new, modules) in [(&[][..], json!(["classifier"])), (&POOLER, json!(["classifier", "bert.pooler.dense"]))]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path().join("adapter");
+            let report = LoadReport::without(new.iter().copied());
+            save(&Cpu, &folder, &params, &config(), HeadKind::Sequence, &spec, &report, "some/base").unwrap();
+            let text = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
+            let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((&config["r"], &config["lora_dropout"]), (&json!(2), &json!(0.1)));
+            assert_eq!(config["modules_to_save"], modules);
+            assert_eq!(config["target_modules"], r".*\.encoder\.layer\.\d+\.(attention\.output\.dense|output\.dense)");
+            let bytes = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
+            let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            assert_eq!(tensors.len(), 3 * 2 * 2 + 2 + new.len());
+            let tensor = tensors.tensor("base_model.model.bert.encoder.layer.2.output.dense.lora_A.weight").unwrap();
+            assert_eq!(tensor.shape(), [2, 12]);
+            for name in ["classifier.bias"].iter().chain(new) {
+                assert!(tensors.tensor(&format!("base_model.model.{name}")).is_ok(), "{name}");
+            }
+        }
     }
 }

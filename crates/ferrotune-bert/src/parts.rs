@@ -1,6 +1,7 @@
 //! Which part of the network a parameter belongs to, by its name, and what is chosen by parts: learning rates that fall from layer to layer,
 //! top layers that start anew, biases alone. Must not know optimizers or settings files.
 
+use crate::checkpoint::LoadReport;
 use crate::config::EncoderConfig;
 use crate::family;
 use ferrotune_tensor::{Backend, ParamId, Params};
@@ -93,10 +94,16 @@ pub fn reinitialise_top<B: Backend>(
     elements(params, &chosen)
 }
 
-/// Freezes all but the biases and the head (BitFit: Ben Zaken et al. 2022, <https://arxiv.org/abs/2106.10199>); biases of layer norms count.
-/// What was frozen before stays frozen. Returns how many numbers it froze.
-pub fn freeze_all_but_biases<B: Backend>(params: &mut Params<B>) -> usize {
-    let moves = |name: &str| name.ends_with(".bias") || Part::of(name) == Part::Head;
+/// Whether nothing pretrained is in a parameter: it is of the head, or the folder had none of it, as of the pooler in one of a masked language
+/// model. What freezes the pretrained weights must leave it free, or it would stay random.
+pub fn is_of_task(name: &str, report: &LoadReport) -> bool {
+    Part::of(name) == Part::Head || report.is_new(name)
+}
+
+/// Freezes all but the biases and what is of the task (BitFit: Ben Zaken et al. 2022, <https://arxiv.org/abs/2106.10199>); biases of layer norms
+/// count. What was frozen before stays frozen. Returns how many numbers it froze.
+pub fn freeze_all_but_biases<B: Backend>(params: &mut Params<B>, report: &LoadReport) -> usize {
+    let moves = |name: &str| name.ends_with(".bias") || is_of_task(name, report);
     let chosen = choose(params, |name| !moves(name));
     chosen.iter().for_each(|&id| params.set_trainable(id, false));
     elements(params, &chosen)
@@ -167,16 +174,19 @@ mod tests {
     }
 
     #[test]
-    fn bitfit_leaves_biases_and_the_head() {
-        let (_, mut params) = small();
-        let frozen = freeze_all_but_biases(&mut params);
-        let layout = params.layout().clone();
-        let mut left = 0;
-        for (id, entry) in layout.ids().zip(layout.entries()) {
-            let moves = entry.name.ends_with("bias") || entry.name.starts_with("classifier");
-            assert_eq!(params.is_trainable(id), moves, "{}", entry.name);
-            left += if moves { entry.shape.len() } else { 0 };
+    fn bitfit_leaves_biases_the_head_and_what_the_folder_had_not() {
+        for new in [None, Some("bert.pooler.dense.weight")] {
+            let (_, mut params) = small();
+            let frozen = freeze_all_but_biases(&mut params, &LoadReport::without(new));
+            let layout = params.layout().clone();
+            let mut left = 0;
+            for (id, entry) in layout.ids().zip(layout.entries()) {
+                let is_new = new == Some(entry.name.as_str());
+                let moves = entry.name.ends_with("bias") || entry.name.starts_with("classifier") || is_new;
+                assert_eq!(params.is_trainable(id), moves, "{}", entry.name);
+                left += if moves { entry.shape.len() } else { 0 };
+            }
+            assert_eq!(frozen + left, layout.parameter_count());
         }
-        assert_eq!(frozen + left, layout.parameter_count());
     }
 }

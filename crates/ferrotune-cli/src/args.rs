@@ -135,7 +135,7 @@ pub struct EarlierRun {
     /// Continue an interrupted run in --output from its newest checkpoint, to the same bits.
     #[arg(long, help_heading = "Run")]
     pub resume: bool,
-    /// Replace the results of an earlier run in --output.
+    /// Replace the results of an earlier run, series or search in --output.
     #[arg(long, help_heading = "Run", conflicts_with = "resume")]
     pub overwrite: bool,
 }

@@ -7,7 +7,7 @@ use crate::data::Labelled;
 use crate::exit::Failure;
 use crate::settings;
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::held_out_rows;
+use ferrotune_data::{held_out_rows, subset_rows};
 use ferrotune_tensor::Cpu;
 
 /// What the choice goes by.
@@ -36,8 +36,9 @@ impl Facts {
         let Labelled { name, table, task, .. } = Labelled::<Cpu>::read(said, train)?;
         let all = table.rows.len();
         let held_out = settings::held_out(said)?.map_or(0, |asked| held_out_rows(all, asked.share));
+        let part = settings::part_of_rows(said)?.map_or(1.0, |part| part.share);
         Ok(Some(Facts {
-            rows: all.saturating_sub(held_out),
+            rows: subset_rows(all.saturating_sub(held_out), part),
             labels: task.labels().len(),
             task: name,
             layers: config.num_hidden_layers,
@@ -102,6 +103,7 @@ pub fn choose(facts: &Facts) -> (TrainSettings, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::tiny;
 
     #[track_caller]
     fn check(
@@ -118,6 +120,20 @@ mod tests {
         );
         assert_eq!(why.iter().any(|line| line.starts_with("lr doubled")), labels > 20 || task == TaskName::Tokens);
         assert!(why.iter().all(|line| !line.contains('\n')) && why.len() >= 2, "{why:?}");
+    }
+
+    #[test]
+    fn rows_are_those_that_are_learned_from() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("train.csv"), tiny::rows(200, 0)).unwrap();
+        for (held_out, share, expected) in
+            [(0.0, None, 200), (0.2, None, 160), (0.2, Some(0.1), 16), (0.0, Some(0.001), 1)]
+        {
+            let said =
+                TrainSettings { validation_share: Some(held_out), train_share: share, ..tiny::settings(folder.path()) };
+            let facts = Facts::of(&said).map_err(|failure| failure.message).unwrap().unwrap();
+            assert_eq!(facts.rows, expected, "{held_out} {share:?}");
+        }
     }
 
     #[test]

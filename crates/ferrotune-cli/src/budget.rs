@@ -1,7 +1,7 @@
 //! `--budget`: of all cheaper runs the one that gives up least and fits into the time. It must not measure, read rows, or know a model.
 
 use crate::exit::{Failure, usage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub const PLANNED: f64 = 0.9;
 const SHORTEST: Duration = Duration::from_secs(10);
 
 /// The time that a run was given, and what came of it; for `results.json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Budget {
     /// What was asked for.
     pub seconds: f64,
@@ -23,15 +23,21 @@ pub struct Budget {
     pub foreseen_seconds: f64,
     /// What was given up for it, a phrase each; nothing if the run fits as it was said.
     pub given_up: Vec<String>,
-    /// When the command began.
+    /// When the command began; nothing where an earlier one chose, and this one goes on with the run.
     #[serde(skip)]
-    pub begin: Instant,
+    pub begin: Option<Instant>,
 }
 
 impl Budget {
     /// What was foreseen beside what it took, for a person.
     pub fn line(&self) -> String {
-        let taken = self.begin.elapsed().as_secs_f64();
+        let Some(begin) = self.begin else {
+            return format!(
+                "budget     {}, with which the run began; it was interrupted and went on",
+                Shown(self.seconds)
+            );
+        };
+        let taken = begin.elapsed().as_secs_f64();
         let late = if taken > self.seconds { ": longer than asked for" } else { "" };
         format!(
             "budget     {} of {} taken, {} foreseen{late}",
@@ -107,7 +113,9 @@ pub struct Amounts {
     pub validation: usize,
     /// Test rows.
     pub test: usize,
-    /// Seconds to read all rows, to audit them and to cut them into tokens.
+    /// Rows that the frozen encoder is asked about for a baseline.
+    pub asked: usize,
+    /// Seconds to read all rows, to audit them, to cut them into tokens and to fit baselines to their words.
     pub reading: f64,
     /// Layers of the encoder.
     pub layers: usize,
@@ -131,8 +139,8 @@ pub struct Open {
     pub depths: Vec<Depth>,
     /// Limits, the one that was said first.
     pub lengths: Vec<Length>,
-    /// Whether there may be fewer epochs, or a part of one.
-    pub epochs: bool,
+    /// The fewest epochs that there may be; with 0, a part of one too.
+    pub fewest_epochs: u64,
 }
 
 /// How often the rows are gone through.
@@ -185,7 +193,7 @@ pub fn choose<E>(
             for &Length { max_length, kept } in &open.lengths {
                 let shape = Shape { depth, max_length };
                 let costs = known(shape).unwrap_or_else(|| guessed(full, depth, kept, amounts.layers));
-                ways.extend(passes(amounts, open.epochs).into_iter().map(|passes| {
+                ways.extend(passes(amounts, open.fewest_epochs).into_iter().map(|passes| {
                     let seconds = seconds(amounts, &costs, passes);
                     Way { shape, kept, passes, seconds }
                 }));
@@ -209,10 +217,10 @@ pub fn choose<E>(
 }
 
 /// All epochs that were said, fewer, and parts of one.
-fn passes(amounts: &Amounts, fewer: bool) -> Vec<Passes> {
+fn passes(amounts: &Amounts, fewest: u64) -> Vec<Passes> {
     let mut all = vec![Passes::Epochs(amounts.epochs)];
-    if fewer {
-        all.extend((1..amounts.epochs).rev().map(Passes::Epochs));
+    all.extend((fewest.max(1)..amounts.epochs).rev().map(Passes::Epochs));
+    if fewest == 0 {
         let parts = [2, 4, 8, 16].map(|part| amounts.epoch_steps / part);
         all.extend(parts.into_iter().filter(|steps| *steps > 0).map(Passes::Part));
     }
@@ -238,8 +246,9 @@ fn seconds(amounts: &Amounts, costs: &Costs, passes: Passes) -> f64 {
     let on_the_way = validation * (costs.first_row + epochs.saturating_sub(1) as f64 * costs.later_row);
     // After training, without the cache of a frozen bottom; and the model is written once more.
     let at_the_end = (validation + test) * costs.first_row + costs.checkpoint;
+    let baseline = amounts.asked as f64 * costs.first_row;
     let checkpoints = epochs + amounts.checkpoint_every.map_or(0, |every| steps / every);
-    amounts.reading + costs.load + training + on_the_way + checkpoints as f64 * costs.checkpoint + at_the_end
+    amounts.reading + baseline + costs.load + training + on_the_way + checkpoints as f64 * costs.checkpoint + at_the_end
 }
 
 /// The costs of a shape that was not measured yet. Backward is twice forward; of a frozen layer there is forward alone, once.

@@ -3,11 +3,12 @@
 //!
 //! Metadata: <https://github.com/huggingface/hub-docs/blob/main/modelcard.md>.
 
-use crate::exit::{Failure, io};
+use crate::exit::Failure;
 use crate::report::metric;
 use crate::settings::Resolved;
 use crate::task::shown;
 use ferrotune_train::metrics::{MetricName, Report, Summary};
+use ferrotune_train::store::replace_file;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -46,8 +47,7 @@ impl Card<'_> {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
-        let path = folder.join(FILE);
-        std::fs::write(&path, self.text()).map_err(io(path.display()))
+        Ok(replace_file(&folder.join(FILE), self.text().as_bytes())?)
     }
 
     fn text(&self) -> String {
@@ -111,6 +111,28 @@ impl Card<'_> {
         yaml
     }
 
+    /// The labels; none of regression. The output of a binary model is named after one of its two, and a report knows both.
+    fn answers(&self) -> Option<String> {
+        let named = |label: &str| format!("`{}`", plain(label));
+        let list = |labels: &[&str]| {
+            let shown: Vec<String> = labels.iter().take(SHOWN_LABELS).map(|label| named(label)).collect();
+            let more = labels.len() - shown.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("Labels ({}): {}{more}.", labels.len(), shown.join(", "))
+        };
+        match (self.task, self.labels, self.test.or(self.validation)) {
+            ("regression", ..) => None,
+            ("binary", [positive], Some(Report::Classification(report))) => {
+                let both: Vec<&str> = report.per_class.iter().map(|class| &*class.name).collect();
+                Some(format!("{} The one output is the logit of {}.", list(&both), named(positive)))
+            }
+            ("binary", [positive], _) => {
+                Some(format!("The one output is the logit of {}, against one other label.", named(positive)))
+            }
+            _ => Some(list(&self.labels.iter().map(String::as_str).collect::<Vec<_>>())),
+        }
+    }
+
     fn body(&self) -> String {
         let run = self.run;
         let mut text = format!("# {}\n\n", self.name());
@@ -122,12 +144,8 @@ impl Card<'_> {
             _ => "gives texts one label",
         };
         let _ = writeln!(text, "{base}, fine-tuned with ferrotune {}: it {what}.\n", env!("CARGO_PKG_VERSION"));
-        if self.task != "regression" {
-            let named: Vec<String> =
-                self.labels.iter().take(SHOWN_LABELS).map(|label| format!("`{}`", plain(label))).collect();
-            let more = self.labels.len() - named.len();
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let _ = writeln!(text, "Labels ({}): {}{more}.\n", self.labels.len(), named.join(", "));
+        if let Some(answers) = self.answers() {
+            let _ = writeln!(text, "{answers}\n");
         }
         text += "## Results\n\n";
         let measured = self.measured();
@@ -143,7 +161,7 @@ impl Card<'_> {
             let held_out = self.held_out.map(|rows| format!(" ({rows} rows held out of the training rows)"));
             let _ = writeln!(
                 text,
-                "\nThe validation rows{} chose the epoch that was kept, so that their figures are better than those of other rows.",
+                "\nThe validation rows{} chose the weights that were kept, so that their figures are better than those of other rows.",
                 held_out.unwrap_or_default()
             );
         }
@@ -213,10 +231,16 @@ mod tests {
     use crate::args::TrainSettings;
     use crate::settings::resolve;
     use expect_test::{Expect, expect};
-    use ferrotune_train::metrics::RegressionReport;
+    use ferrotune_train::metrics::{Confusion, RegressionReport};
 
-    #[track_caller]
-    fn check(task: &str, base: Option<&str>, [validation, test]: [Option<&Report>; 2], expected: Expect) {
+    /// A card of a run with these results.
+    fn with<T>(
+        task: &str,
+        base: Option<&str>,
+        labels: &[&str],
+        [validation, test]: [Option<&Report>; 2],
+        of: impl Fn(Card<'_>) -> T,
+    ) -> T {
         let said = TrainSettings {
             model: Some("org/encoder".into()),
             train: Some("/home/me/secret/train.csv".into()),
@@ -225,8 +249,8 @@ mod tests {
             ..TrainSettings::default()
         };
         let run = resolve(said, TrainSettings::default()).map_err(|failure| failure.message).unwrap();
-        let labels = ["pos".to_string(), "a|`b\n".to_string()];
-        let card = Card {
+        let labels: Vec<String> = labels.iter().map(|label| label.to_string()).collect();
+        of(Card {
             run: &run,
             base,
             model_type: "bert",
@@ -237,8 +261,12 @@ mod tests {
             validation,
             test,
             calibrated: task == "classification",
-        };
-        let text = card.text();
+        })
+    }
+
+    #[track_caller]
+    fn check(task: &str, base: Option<&str>, reports: [Option<&Report>; 2], expected: Expect) {
+        let text = with(task, base, &["pos", "a|`b\n"], reports, |card| card.text());
         assert!(!text.contains("secret"), "{text}");
         expected.assert_eq(&text);
     }
@@ -322,7 +350,7 @@ mod tests {
             | 4 validation | train.csv | Spearman 1.0000, MSE 0.0000, MAE 0.0000 |
             | 4 test | te"st.csv | Pearson 0.9375, Spearman 1.0000, MSE 0.0000, MAE 0.0000 |
 
-            The validation rows (10 rows held out of the training rows) chose the epoch that was kept, so that their figures are better than those of other rows.
+            The validation rows (10 rows held out of the training rows) chose the weights that were kept, so that their figures are better than those of other rows.
 
             ## Training
 
@@ -378,5 +406,27 @@ mod tests {
             Probabilities are calibrated by a temperature in `ferrotune.json` (`calibration`): ferrotune divides logits by it, transformers does not know it.
         "#]],
         );
+    }
+
+    #[test]
+    fn a_card_of_one_logit_names_both_labels() {
+        let report = Confusion::new(2).report(0.5, &["bad".to_string(), "good".to_string()]);
+        let report = Report::Classification(report);
+        let answers = |report: Option<&Report>| with("binary", None, &["good"], [report, None], |card| card.answers());
+        let said = "Labels (2): `bad`, `good`. The one output is the logit of `good`.";
+        assert_eq!(answers(Some(&report)).as_deref(), Some(said));
+        assert_eq!(answers(None).as_deref(), Some("The one output is the logit of `good`, against one other label."));
+    }
+
+    /// A card that is written over would change what else has the name of its file.
+    #[test]
+    fn a_card_takes_its_place_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join(FILE), folder.path().join("other"));
+        std::fs::write(&path, "earlier").unwrap();
+        std::fs::hard_link(&path, &other).unwrap();
+        with("regression", None, &[], [None, None], |card| card.write(folder.path())).unwrap();
+        assert_eq!(std::fs::read_to_string(other).unwrap(), "earlier");
+        assert!(std::fs::read_to_string(path).unwrap().starts_with("---\nlibrary_name"));
     }
 }

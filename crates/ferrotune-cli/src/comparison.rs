@@ -41,6 +41,16 @@ pub struct Comparison {
     pub warnings: Vec<String>,
 }
 
+impl Figure {
+    /// The mean of values, at least one, and their standard deviation as that of a sample: over one less than their number.
+    pub fn of(values: &[f64]) -> Figure {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Figure { value: mean, deviation: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()) }
+    }
+}
+
 impl Entry {
     fn first(&self) -> &RunFiles {
         &self.runs[0]
@@ -48,9 +58,7 @@ impl Entry {
 
     fn mean(&self, of: impl Fn(&RunFiles) -> Option<f64>) -> Option<Figure> {
         let values: Vec<f64> = self.runs.iter().map(of).collect::<Option<_>>()?;
-        let (count, mean) = (values.len() as f64, values.iter().sum::<f64>() / values.len() as f64);
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Some(Figure { value: mean, deviation: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()) })
+        Some(Figure::of(&values))
     }
 
     /// A metric of the rows that were measured at the end; none if a run lacks it.
@@ -173,11 +181,11 @@ fn warnings(entries: &[Entry]) -> Vec<String> {
             "{what} learned from different training files: what differs in their results need not come from the settings"
         ));
     }
-    let unknown: Vec<&str> =
-        runs().filter(|(_, run)| run.evaluation.is_none()).map(|(entry, _)| &*entry.name).collect();
+    let is_unknown = |entry: &&Entry| entry.runs.iter().any(|run| run.evaluation.is_none());
+    let unknown: Vec<&str> = entries.iter().filter(is_unknown).map(|entry| &*entry.name).collect();
     if !unknown.is_empty() {
         warnings.push(format!(
-            "{} has no evaluation.json, so that it is not known which rows it learned from and was measured on",
+            "there is no evaluation.json of {}, so that it is not known which rows were learned from and measured",
             unknown.join(", ")
         ));
     }

@@ -84,7 +84,7 @@ impl<B: Backend> Data<B> {
     /// Reads all files of a run.
     pub fn read(resolved: &Resolved, model: &Path, config: &EncoderConfig) -> Result<Data<B>, Failure> {
         let s = &resolved.settings;
-        let Labelled { name: task_name, why, need, columns, table: mut train, task, loss } =
+        let Labelled { name: task_name, why, need, columns, table: mut train, mut task, loss } =
             Labelled::read(s, &resolved.train)?;
         let read = |path: &PathBuf, part| Source::find(path, part)?.read(columns.as_ref(), need);
         let validation = s.validation.as_ref().map(|path| read(path, Part::Validation)).transpose()?;
@@ -119,6 +119,9 @@ impl<B: Backend> Data<B> {
         };
         let (validation, test) = (part("validation", validation)?, part("test", test)?);
         eprintln!("outputs    {}: {}", task.labels().len(), first(task.labels(), 12));
+        if let Some(weights) = task::balance(s, task.as_mut(), &train.0.row_targets()) {
+            eprintln!("classes    weights by the rows that are learned from: {weights}");
+        }
         let measured = test.as_ref().or(validation.as_ref());
         let encoder = || Encoder { folder: model, max_length: Some(resolved.max_length) };
         let baselines = match (s.baselines, class_names(task.as_ref()), measured) {
@@ -200,4 +203,43 @@ pub fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig, folder: &
         config.vocab_size
     );
     Err(Failure { message, code: MODEL })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::resolve;
+    use ferrotune_tensor::Cpu;
+
+    /// Rows are held out and left out by class, in whole numbers: what is left has other shares than the file.
+    #[test]
+    fn classes_count_the_same_among_the_rows_that_are_learned_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let train = folder.path().join("train.csv");
+        let label = |n: usize| if n < 45 { "calm" } else { "storm" };
+        let rows: String = (0..58).map(|n| format!("row {n},{}\n", label(n))).collect();
+        std::fs::write(&train, format!("text,label\n{rows}")).unwrap();
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny-single/model");
+        let said = TrainSettings {
+            model: Some(model.display().to_string()),
+            train: Some(train),
+            output: Some(folder.path().join("run")),
+            class_weights: Some("auto".to_string()),
+            validation_share: Some(0.2),
+            train_share: Some(0.3),
+            max_length: Some(16),
+            ..TrainSettings::default()
+        };
+        let resolved = resolve(said, TrainSettings::default()).unwrap();
+        let config = EncoderConfig::from_folder(&model).unwrap();
+        let data = Data::<Cpu>::read(&resolved, &model, &config).unwrap();
+        let targets = &data.train.targets;
+        let (calm, storm): (Vec<usize>, Vec<usize>) =
+            (0..targets.rows()).partition(|&row| targets.class_ids().unwrap()[row] == 0);
+        assert!(calm.len() * 13 != storm.len() * 45, "the shares are others: {} and {}", calm.len(), storm.len());
+        let (calm, storm) = (data.task.weight(targets, &calm), data.task.weight(targets, &storm));
+        // The weights are in single precision.
+        let half = 0.5 * targets.rows() as f64;
+        assert!((calm - half).abs() < 1e-5 * half && (storm - half).abs() < 1e-5 * half, "{calm} {storm}");
+    }
 }

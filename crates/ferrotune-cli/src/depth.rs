@@ -2,6 +2,7 @@
 //! JSON. It computes none of them.
 
 use crate::further::Neighbour;
+use crate::shown::short;
 use ferrotune_data::Row;
 use ferrotune_train::metrics::{
     BINS, ClassificationDetail, Classified, ConfusedPair, Interval, Intervals, MeanOfClasses, Mistake, RESAMPLES,
@@ -44,8 +45,8 @@ impl Depth {
     pub fn new(classified: &Classified, rows: &[Row], mistakes: Option<usize>, seed: u64) -> Depth {
         let wrong = |mistake: Mistake| Wrong {
             line: rows[mistake.row].line,
-            text: cut(&rows[mistake.row].text),
-            text_b: rows[mistake.row].text_b.as_deref().map(cut),
+            text: short(&rows[mistake.row].text, SHOWN),
+            text_b: rows[mistake.row].text_b.as_deref().map(|text| short(text, SHOWN)),
             label: classified.names[mistake.label].clone(),
             label_probability: mistake.label_probability,
             predicted: classified.names[mistake.predicted].clone(),
@@ -156,15 +157,6 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_string(), |value| format!("{value:.4}"))
 }
 
-/// The first characters of a text, on one line: control characters are blanks, so that no text writes to the terminal what it likes.
-fn cut(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,13 +191,13 @@ mod tests {
             "above 0.4667 up to 0.5333       2       0.5000  1.0000\n",
             "above 0.7333 up to 0.8000       2       0.7500  0.0000\n",
             "above 0.9333 up to 1.0000       0       -       -\n",
-            "line 5: b (0.0000), predicted c (0.7500)\n     [31mred\nline 3: b (0.1250), predicted a (0.7500)\n    ä ä ",
+            "line 5: b (0.0000), predicted c (0.7500)\n    \\u{1b}[31mred\nline 3: b (0.1250), predicted a (0.7500)\n    ä\\nä\\n",
             "ä …\n",
         ] {
             assert!(text.contains(part), "no {part:?} in\n{text}");
         }
         assert!(!text.contains("NaN") && !text.chars().any(|c| c == '\u{1b}'), "{text}");
-        assert_eq!(text.lines().last().unwrap().chars().count(), 4 + SHOWN + 1);
+        assert_eq!(text.lines().last().unwrap().chars().count(), 4 + SHOWN + 2);
         assert!(!depth(GIVEN, [0, 0, 2, 0], None).text().contains("mistakes"));
         assert!(depth(GIVEN, [0, 1, 1, 0], Some(3)).text().ends_with("highest loss first\nnone\n"));
     }

@@ -68,7 +68,7 @@ pub fn commit() -> Option<String> {
 /// The weights cannot be read, or the file not be written.
 pub fn write(
     resolved: &Resolved,
-    sums: Sums,
+    sums: &Sums,
     processor: &str,
     folder: &RunFolder,
     resumed: bool,
@@ -84,8 +84,8 @@ pub fn write(
         restarts: folder.restarts(),
         resumed,
         settings: toml::Table::try_from(&resolved.settings).expect("settings are a table"),
-        data: sums.data,
-        model: ModelSums { name: resolved.model.clone(), files: sums.model },
+        data: sums.data.clone(),
+        model: ModelSums { name: resolved.model.clone(), files: sums.model.clone() },
         weights: weights(folder.path())?,
     };
     let text = serde_json::to_string_pretty(&manifest).expect("a manifest is plain values");

@@ -3,10 +3,10 @@
 use crate::settings::Resolved;
 use ferrotune_bert::memory::activation_numbers;
 use ferrotune_bert::{EncoderConfig, HeadKind, lora};
+use ferrotune_data::Encoded;
 use ferrotune_tensor::{Backend, Params};
-use ferrotune_train::evaluate::EVALUATION_BATCH;
 use ferrotune_train::model::Split;
-use ferrotune_train::passes::passes;
+use ferrotune_train::passes::{PassLimit, passes};
 
 /// Epochs whose batches are looked at for the largest one.
 const EPOCHS: u64 = 3;
@@ -62,15 +62,47 @@ pub fn predicted_mib<B: Backend>(
         lora::activation_numbers(spec, config.hidden_size, config.intermediate_size, layers, tokens)
     });
     let evaluation = validation.map_or(0, |split| {
-        let offsets: Vec<u32> = split.encoded.offsets.iter().copied().step_by(EVALUATION_BATCH).collect();
-        let tokens =
-            offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(split.encoded.tokens());
-        let activations =
-            activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, EVALUATION_BATCH, false);
+        let (tokens, rows) = largest_evaluation_pass(&split.encoded, numbers.evaluation_limit());
+        let activations = activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, rows, false);
         numbers.average_best * trained + activations
     });
     // An average of each trained parameter, and the next one of the largest.
     let averages = if numbers.ema.is_some() { trained + largest } else { 0 };
     let added = trained + averages + largest + step + adapters + evaluation;
     Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))
+}
+
+/// Tokens and rows of the forward pass of an evaluation that has the most.
+fn largest_evaluation_pass(encoded: &Encoded, limit: PassLimit) -> (usize, usize) {
+    let rows: Vec<usize> = (0..encoded.len()).collect();
+    let passes = passes(&rows, limit, |row| encoded.row(row).0.len());
+    passes.iter().map(|pass| (pass.tokens, pass.rows.len())).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The longest rows may be the last, in a pass that is not full.
+    #[test]
+    fn every_pass_of_an_evaluation_is_looked_at() {
+        let lengths: Vec<u32> = [[2; 64].as_slice(), &[100, 90]].concat();
+        let offsets = std::iter::once(0).chain(lengths.iter().scan(0, |at, length| {
+            *at += length;
+            Some(*at)
+        }));
+        let tokens: u32 = lengths.iter().sum();
+        let encoded = Encoded {
+            ids: vec![1; tokens as usize],
+            type_ids: vec![0; tokens as usize],
+            offsets: offsets.collect(),
+            truncated: Vec::new(),
+            longest_untruncated: 100,
+            windows: Vec::new(),
+            words: None,
+        };
+        for (rows, tokens, expected) in [(64, None, (190, 2)), (8, Some(120), (100, 1)), (5, None, (108, 5))] {
+            assert_eq!(largest_evaluation_pass(&encoded, PassLimit { rows, tokens }), expected, "{rows} {tokens:?}");
+        }
+    }
 }

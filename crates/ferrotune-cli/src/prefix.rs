@@ -3,8 +3,9 @@
 
 use crate::args::{Switch, TrainSettings};
 use crate::device::Machine;
-use crate::exit::{Failure, io, usage};
+use crate::exit::{Failure, usage};
 use crate::model::BertClassifier;
+use crate::run_folder::{PREFIX_CACHE, remove_folder};
 use crate::task::shown;
 use crate::voice::say;
 use ferrotune_bert::EncoderConfig;
@@ -12,9 +13,6 @@ use ferrotune_tensor::Params;
 use ferrotune_train::model::{FrozenPrefix, Split};
 use ferrotune_train::prefix::{PrefixCache, PrefixCaches, bytes, key, lengths};
 use std::path::{Path, PathBuf};
-
-/// Folder inside the run folder, for what does not fit in memory.
-const SPILL: &str = "prefix-cache";
 
 /// Caches that runs of one process hand on to each other, each under a name for all that its numbers are a function of.
 pub struct Shelf<B: Machine> {
@@ -97,7 +95,7 @@ pub fn open<B: Machine>(
     // Where the device has memory of its own, half of what is free; the other half is for the steps.
     let own = backend.free_memory().map_or(0, |free| free / 2);
     let kept_there = settings.prefix_cache_dir.is_none() && total <= own;
-    let own_spill = run.join(SPILL);
+    let own_spill = run.join(PREFIX_CACHE);
     // Files for a run alone go with it; those of a shelf stay for the next.
     let (spill, is_own) = match &shelf {
         Some(shelf) => (shelf.folder.clone(), false),
@@ -155,7 +153,6 @@ impl<B: Machine> Prefix<B> {
             (Some(shelf), Some(caches), Some(name)) => shelf.kept.push((name, caches, memory)),
             (_, caches, _) => drop(caches),
         }
-        let Some(folder) = spill else { return Ok(()) };
-        std::fs::remove_dir_all(&folder).map_err(io(format!("cannot remove {}", folder.display())))
+        spill.map_or(Ok(()), |folder| remove_folder(&folder))
     }
 }

@@ -11,8 +11,12 @@ use std::path::{Path, PathBuf};
 
 #[cfg(test)]
 pub mod example;
+mod several;
 #[cfg(test)]
 mod tests;
+
+use several::not_one_run;
+pub use several::series;
 
 /// A finished run.
 pub struct RunFiles {
@@ -50,6 +54,9 @@ pub struct Results {
     /// The losses of the epochs.
     #[serde(default)]
     pub epochs: Vec<Epoch>,
+    /// What probabilities are calibrated by. Runs without validation rows, and tasks without probabilities, have none.
+    #[serde(default)]
+    pub calibration: Option<Temperature>,
     /// What the curves say.
     #[serde(default)]
     pub advice: Vec<Advice>,
@@ -83,6 +90,27 @@ pub struct Beside {
     pub f1_macro: f64,
     /// By how much the fine-tuned model is more accurate.
     pub accuracy_gain: Gain,
+}
+
+/// The temperature of a run.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Temperature {
+    /// Fitted to the validation rows.
+    Fitted {
+        /// Logits are divided by it.
+        temperature: f64,
+        /// Its standard error, where there is one.
+        standard_error: Option<f64>,
+        /// How many rows there were.
+        rows: u64,
+    },
+    /// There is none.
+    Missing {
+        /// Why.
+        #[serde(rename = "none")]
+        why: String,
+    },
 }
 
 /// A rule that found something.
@@ -147,7 +175,7 @@ impl RunFiles {
     /// Reads a run folder.
     ///
     /// # Errors
-    /// It holds no finished run, or a file of it is damaged.
+    /// It holds no finished run, or several; a file of it is damaged.
     pub fn read(path: &Path) -> Result<RunFiles, Failure> {
         let shown = path.display();
         if !path.is_dir() {
@@ -158,11 +186,8 @@ impl RunFiles {
                 "{shown} holds no finished run: there is no {RESULTS}; name the --output of a run that went to its end"
             ))
         })?;
-        if results.get("seeds").is_some() {
-            return Err(usage(format!(
-                "{shown} holds a series of --seeds: name one of its runs, such as {}, or compare them all with `ferrotune compare {shown}`",
-                path.join("seed-0").display()
-            )));
+        if let Some(failure) = not_one_run(path, &results) {
+            return Err(failure);
         }
         let results = serde_json::from_value(results).map_err(damaged(&path.join(RESULTS)))?;
         let (steps, evaluations) = read_log(&path.join(LOG))?;
@@ -209,17 +234,6 @@ impl RunFiles {
 pub fn name_of(folder: &Path) -> String {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     absolute.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
-}
-
-/// The runs of a folder of `--seeds`, in their order; none if it holds no series.
-///
-/// # Errors
-/// A run of it cannot be read.
-pub fn series(path: &Path) -> Result<Option<Vec<RunFiles>>, Failure> {
-    let results: Option<Value> = read_json(&path.join(RESULTS))?;
-    let Some(seeds) = results.as_ref().and_then(|results| results.get("seeds")?.as_u64()) else { return Ok(None) };
-    let runs = (0..seeds).map(|n| RunFiles::read(&path.join(format!("seed-{n}")))).collect::<Result<Vec<_>, _>>()?;
-    Ok((!runs.is_empty()).then_some(runs))
 }
 
 fn read_log(path: &Path) -> Result<(Vec<Step>, Vec<Evaluated>), Failure> {

@@ -2,13 +2,20 @@
 
 use crate::evaluation::{self, Evaluation};
 use crate::exit::{Failure, io, usage};
-use ferrotune_bert::checkpoint::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, clear_interrupted_saves};
+use ferrotune_bert::checkpoint::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_can_save, clear_interrupted_saves};
 use ferrotune_train::lock::RunLock;
 use ferrotune_train::metrics_log::MetricsLog;
 use ferrotune_train::store::{CHECKPOINTS, Store, replace_file};
 use ferrotune_train::tensorboard::EventFile;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+
+mod kind;
+pub mod study;
+#[cfg(test)]
+mod tests;
+
+pub use kind::Kind;
 
 /// Folder of the model, inside the folder of the run.
 pub const BEST: &str = "best";
@@ -22,6 +29,9 @@ pub const RESULTS: &str = "results.json";
 /// What a run was made of, inside its folder.
 pub const MANIFEST: &str = "manifest.json";
 
+/// What `--budget` chose, inside the folder of the run.
+pub const BUDGET: &str = "budget.json";
+
 /// The settings as resolved, inside the folder of the run.
 pub const SETTINGS: &str = "ferrotune.toml";
 
@@ -33,6 +43,9 @@ pub const LOG: &str = "metrics.jsonl";
 
 /// Folder of event files, inside the folder of the run.
 const TENSORBOARD: &str = "tensorboard";
+
+/// Folder of what frozen layers give, where it is too large for memory, inside the folder of a run or of a search.
+pub const PREFIX_CACHE: &str = "prefix-cache";
 
 /// How many checkpoints are kept.
 const KEEP: usize = 1;
@@ -58,21 +71,11 @@ impl RunFolder {
     /// resume; the folder cannot be written.
     pub fn open(path: &Path, resume: bool, overwrite: bool) -> Result<RunFolder, Failure> {
         let restarts = RunFolder::check(path, resume, overwrite)?;
-        std::fs::create_dir_all(path).map_err(io(format!("cannot make {}", path.display())))?;
-        let lock = RunLock::acquire(path)?;
+        let lock = lock(path, overwrite)?;
         // What a run that was killed while it saved its model left behind; under the lock nobody else saves here.
         clear_interrupted_saves(&path.join(BEST))?;
-        if overwrite {
-            for name in [RESULTS, MANIFEST, LOG, evaluation::FILE, REPORT] {
-                remove(&path.join(name), |path| std::fs::remove_file(path))?;
-            }
-            for n in 0..=RESTARTS {
-                remove(&path.join(checkpoints(n)), |path| std::fs::remove_dir_all(path))?;
-                remove(&path.join(log_of(n)), |path| std::fs::remove_file(path))?;
-            }
-            EventFile::clear(&path.join(TENSORBOARD))?;
-            clear_adapter(path)?;
-        }
+        // Known before training and not after it.
+        check_can_save(&path.join(BEST), true)?;
         let restarts = restarts.filter(|_| resume).unwrap_or(0);
         let store = Store::open_in(&lock, &checkpoints(restarts), KEEP)?;
         let folder = RunFolder { path: path.to_path_buf(), store, resume, restarts, lock };
@@ -82,17 +85,11 @@ impl RunFolder {
 
     /// Whether the folder can be opened so: [`RunFolder::open`] says what is an error. Gives how often the run there was begun again.
     pub fn check(path: &Path, resume: bool, overwrite: bool) -> Result<Option<u64>, Failure> {
-        let shown = path.display();
         let restarts = restarts_of(path);
         if resume && restarts.is_none() {
-            return Err(usage(format!("--resume: {shown} holds no run; start it without --resume")));
+            return Err(usage(format!("--resume: {} holds no run; start it without --resume", path.display())));
         }
-        let used = restarts.is_some() || [RESULTS, LOG].iter().any(|name| path.join(name).exists());
-        if used && !resume && !overwrite {
-            return Err(usage(format!(
-                "{shown} holds an earlier run: say --resume to go on with it, --overwrite to replace it, or name another --output"
-            )));
-        }
+        Kind::Run.check(path, resume, overwrite)?;
         Ok(restarts)
     }
 
@@ -117,7 +114,7 @@ impl RunFolder {
         if log.exists() && !kept.exists() {
             std::fs::rename(&log, &kept).map_err(io(format!("cannot rename {}", log.display())))?;
         }
-        remove(&self.path.join(checkpoints(before)), |path| std::fs::remove_dir_all(path))
+        remove_folder(&self.path.join(checkpoints(before)))
     }
 
     /// Removes the adapters of an earlier run, so that new ones can be saved.
@@ -191,7 +188,7 @@ pub fn has_checkpoints(path: &Path) -> bool {
 
 /// Removes all checkpoints of the run in this folder, if there is one: it cannot be gone on with.
 pub fn clear_checkpoints(path: &Path) -> Result<(), Failure> {
-    (0..=RESTARTS).try_for_each(|n| remove(&path.join(checkpoints(n)), |path| std::fs::remove_dir_all(path)))
+    (0..=RESTARTS).try_for_each(|n| remove_folder(&path.join(checkpoints(n))))
 }
 
 /// The folder of checkpoints after so many restarts.
@@ -204,100 +201,65 @@ fn log_of(restarts: u64) -> String {
     format!("metrics-left-{restarts}.jsonl")
 }
 
+/// Opens or makes the folder of a series or a search and locks it.
+///
+/// # Errors
+/// What [`Kind::check`] refuses; another process works there; the folder cannot be written.
+pub fn claim(path: &Path, kind: Kind, resume: bool, overwrite: bool) -> Result<RunLock, Failure> {
+    kind.check(path, resume, overwrite)?;
+    lock(path, overwrite)
+}
+
+/// Makes the folder if it is not there, locks it, and clears it if that was said.
+fn lock(path: &Path, overwrite: bool) -> Result<RunLock, Failure> {
+    std::fs::create_dir_all(path).map_err(io(format!("cannot make {}", path.display())))?;
+    let lock = RunLock::acquire(path)?;
+    if overwrite {
+        clear(path)?;
+    }
+    Ok(lock)
+}
+
+/// Removes what a run, a series or a search wrote here. A model stays until another takes its place, and the runs of a series have folders of their
+/// own.
+fn clear(path: &Path) -> Result<(), Failure> {
+    if Kind::Study.is_in(path) {
+        study::clear(path)?;
+    }
+    for name in [RESULTS, MANIFEST, LOG, evaluation::FILE, REPORT, BUDGET] {
+        remove_file(&path.join(name))?;
+    }
+    clear_checkpoints(path)?;
+    (0..=RESTARTS).try_for_each(|n| remove_file(&path.join(log_of(n))))?;
+    remove_folder(&path.join(PREFIX_CACHE))?;
+    EventFile::clear(&path.join(TENSORBOARD))?;
+    clear_adapter(path)
+}
+
 /// Removes the two files of an adapter folder, and the folder if it is empty then.
 fn clear_adapter(path: &Path) -> Result<(), Failure> {
     let folder = path.join(ADAPTER);
     for name in [ADAPTER_CONFIG, ADAPTER_WEIGHTS] {
-        remove(&folder.join(name), |path| std::fs::remove_file(path))?;
+        remove_file(&folder.join(name))?;
     }
-    remove(&folder, |path| std::fs::remove_dir(path))
+    removed(&folder, std::fs::remove_dir(&folder))
 }
 
-fn remove(path: &Path, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), Failure> {
-    match how(path) {
+/// Removes a file, if it is there.
+pub fn remove_file(path: &Path) -> Result<(), Failure> {
+    removed(path, std::fs::remove_file(path))
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub fn remove_folder(path: &Path) -> Result<(), Failure> {
+    removed(path, std::fs::remove_dir_all(path))
+}
+
+fn removed(path: &Path, result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(io(format!("cannot remove {}", path.display()))(error))
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A run folder in which there are these files, and folders where a name ends in a slash.
-    fn folder(names: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for name in names {
-            match name.strip_suffix('/') {
-                Some(name) => std::fs::create_dir(folder.path().join(name)).unwrap(),
-                None => std::fs::write(folder.path().join(name), name).unwrap(),
-            }
-        }
-        folder
-    }
-
-    #[track_caller]
-    fn check(before: &[&str], resume: bool, overwrite: bool, expected: Result<(u64, &[&str]), &str>) {
-        let folder = folder(before);
-        let opened = RunFolder::open(folder.path(), resume, overwrite);
-        let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
-        names.sort();
-        names.retain(|name| name != "run.lock");
-        match (opened, expected) {
-            (Ok(opened), Ok((restarts, left))) => {
-                assert_eq!((opened.restarts(), names), (restarts, left.iter().map(|name| name.to_string()).collect()));
-                assert_eq!(opened.store.directory(), folder.path().join(checkpoints(restarts)));
-            }
-            (Err(failure), Err(says)) => assert!(failure.message.contains(says), "{}", failure.message),
-            (opened, _) => panic!("{before:?}: {:?}", opened.map(|opened| opened.restarts()).map_err(|e| e.message)),
-        }
-    }
-
-    #[test]
-    fn a_folder_says_how_often_its_run_began_again() {
-        check(&[], false, false, Ok((0, &["checkpoints"])));
-        check(&[], true, false, Err("holds no run"));
-        for used in ["checkpoints/", "checkpoints-restart-2/", "metrics.jsonl"] {
-            check(&[used], false, false, Err("holds an earlier run"));
-        }
-        check(&["checkpoints/", "metrics.jsonl"], true, false, Ok((0, &["checkpoints", "metrics.jsonl"])));
-        // Killed right after the folder of the new attempt was made.
-        check(
-            &["checkpoints/", "checkpoints-restart-1/", "metrics.jsonl"],
-            true,
-            false,
-            Ok((1, &["checkpoints-restart-1", "metrics-left-0.jsonl"])),
-        );
-        // Killed later: the log is that of the new attempt.
-        check(
-            &["checkpoints-restart-2/", "metrics-left-0.jsonl", "metrics-left-1.jsonl", "metrics.jsonl"],
-            true,
-            false,
-            Ok((2, &["checkpoints-restart-2", "metrics-left-0.jsonl", "metrics-left-1.jsonl", "metrics.jsonl"])),
-        );
-        check(
-            &["checkpoints-restart-2/", "metrics-left-0.jsonl", "metrics-left-1.jsonl", "metrics.jsonl"],
-            false,
-            true,
-            Ok((0, &["checkpoints"])),
-        );
-    }
-
-    #[test]
-    fn a_restart_leaves_a_log_and_empty_checkpoints() {
-        let folder = folder(&[]);
-        let mut run = RunFolder::open(folder.path(), false, false).map_err(|e| e.message).unwrap();
-        for restart in 1..=RESTARTS {
-            std::fs::write(folder.path().join(LOG), restart.to_string()).unwrap();
-            run.restart().map_err(|e| e.message).unwrap();
-            assert_eq!(run.restarts(), restart);
-            assert!(!has_checkpoints(folder.path()));
-            let log = std::fs::read_to_string(folder.path().join(log_of(restart - 1))).unwrap();
-            assert_eq!(log, restart.to_string());
-            assert!(!folder.path().join(checkpoints(restart - 1)).exists());
-        }
     }
 }

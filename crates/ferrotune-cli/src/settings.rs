@@ -24,8 +24,8 @@ pub use file::{check_keys, from_table};
 use file::{parse_table, parse_with_search, read_text};
 use methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
 pub use pretrain::{Pretraining, resolve_pretraining};
-pub use rows::{HeldOut, PartOfRows, held_out};
-use rows::{VALIDATION_SHARE, part_of_rows};
+use rows::VALIDATION_SHARE;
+pub use rows::{HeldOut, PartOfRows, held_out, part_of_rows};
 
 /// The settings file that is read if it exists and no other is named.
 pub const DEFAULT_FILE: &str = "ferrotune.toml";
@@ -136,11 +136,6 @@ pub fn merge(first: TrainSettings, second: TrainSettings) -> TrainSettings {
     toml::Value::Table(merged).try_into().expect("a table of settings is settings")
 }
 
-/// What settings are where nothing is said, by their keys.
-pub fn defaults() -> toml::Table {
-    toml::Table::try_from(with_defaults(TrainSettings::default())).expect("settings are a table")
-}
-
 fn with_defaults(s: TrainSettings) -> TrainSettings {
     let defaults = TrainSettings {
         max_length: Some(128),
@@ -178,7 +173,7 @@ fn with_defaults(s: TrainSettings) -> TrainSettings {
     let mut s = merge(s, defaults);
     if s.validation.is_none() {
         let share = *s.validation_share.get_or_insert(VALIDATION_SHARE);
-        s.validation_seed = s.validation_seed.or(s.seed).filter(|_| share > 0.0);
+        s.validation_seed = s.validation_seed.or(s.seed.filter(|_| share > 0.0));
     }
     if s.train_share.is_some() || s.learning_curve.is_some() {
         s.train_share_seed = s.train_share_seed.or(s.seed);
@@ -220,8 +215,8 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     let factor = "between 0 and 1000";
     let warmup = float("warmup", s.warmup, 0.0, 1.0, share)?;
     let weight_decay = float("weight-decay", s.weight_decay, 0.0, 1000.0, factor)?;
-    let momentum = float("momentum", s.momentum, 0.0, 0.9999, "at least 0 and below 1")?;
     for (flag, value) in [
+        ("momentum", s.momentum),
         ("dropout", s.dropout),
         ("attention-dropout", s.attention_dropout),
         ("classifier-dropout", s.classifier_dropout),
@@ -253,6 +248,12 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     if s.patience.is_some() && !validated {
         return Err(usage("--patience needs validation rows: without them nothing says whether training still helps"));
     }
+    if s.metric.is_some() && !validated {
+        return Err(usage("--metric chooses the best epoch by validation rows, and there are none; leave it out"));
+    }
+    if s.text_b_column.is_some() && s.text_column.is_none() {
+        return Err(usage("--text-b-column names the second text of a pair; name the first with --text-column too"));
+    }
     if s.prefix_cache == Some(Switch::Off) && s.prefix_cache_dir.is_some() {
         return Err(usage(
             "--prefix-cache-dir names a folder for what --prefix-cache off does not keep; leave one of them out",
@@ -277,7 +278,7 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         device: DeviceName::Cpu,
         optimizer: chosen_optimizer(&s)?,
         weight_decay,
-        momentum: momentum as f32,
+        momentum: s.momentum.unwrap_or_default() as f32,
         layer_lr_decay,
         head_rate: head_lr / lr,
         gradual_unfreezing: s
@@ -435,6 +436,10 @@ mod tests {
             ("micro-batch = 64", "--micro-batch is 64; it must be at most --batch-size"),
             ("cycles = 2", "--cycles belongs to --schedule cosine"),
             ("momentum = 0.5", "--momentum belongs to --optimizer sgd"),
+            ("metric = 'mcc'\nvalidation-share = 0", "--metric chooses the best epoch by validation rows"),
+            ("text-b-column = 'b'", "--text-b-column names the second text of a pair"),
+            ("momentum = 1\noptimizer = 'sgd'", "--momentum is 1; it must be at least 0 and below 1"),
+            ("validation-share = 0\nvalidation-seed = 4", "--validation-seed belongs to --validation-share"),
             ("patience = 2\nvalidation-share = 0", "--patience needs validation rows"),
             ("validation-share = 0.6", "--validation-share is 0.6; it must be between 0 (none) and 0.5"),
             ("validation-share = nan", "--validation-share is NaN"),

@@ -6,10 +6,14 @@ use clap::ValueEnum;
 use ferrotune_data::{Need, Table};
 use ferrotune_tensor::Backend;
 use ferrotune_train::metrics::MetricName;
-use ferrotune_train::tasks::{Binary, DEFAULT_SEPARATOR, Emphasis, MultiLabel, Regression, SingleLabel, Task, Tokens};
+use ferrotune_train::tasks::{
+    Binary, DEFAULT_SEPARATOR, Emphasis, MultiLabel, Regression, SingleLabel, Targets, Task, Tokens,
+};
 
 /// The focusing parameter of the focal loss paper.
 const GAMMA: f64 = 2.0;
+/// Class weights by which all classes count the same.
+const AUTO: &str = "auto";
 /// Where Huber's error turns from squared to linear, as in PyTorch.
 const DELTA: f64 = 1.0;
 
@@ -99,7 +103,7 @@ pub fn check(name: TaskName, s: &TrainSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The task, with the labels of the training rows, and a line about its loss.
+/// The task, with the labels of the training rows, and a line about its loss. Class weights `auto` are not known yet: [`balance`].
 ///
 /// # Errors
 /// Labels that the task cannot use, or class weights for classes that there are not.
@@ -118,12 +122,15 @@ pub fn build<B: Backend>(
     let task: Box<dyn Task<B>> = match name {
         TaskName::Classification => {
             let mut task = SingleLabel::from_table(train)?.with_emphasis(emphasis);
-            if let Some(spec) = &s.class_weights {
-                let names = Task::<B>::labels(&task).to_vec();
-                let weights = if spec == "auto" { task.balanced_weights(train)? } else { weights(spec, &names)? };
-                let shown: Vec<String> = names.iter().zip(&weights).map(|(name, w)| format!("{name} {w:.4}")).collect();
-                said += &format!(", class weights {}", shown.join(", "));
-                task = task.with_weights(weights);
+            match s.class_weights.as_deref() {
+                None => {}
+                Some(AUTO) => said += ", class weights auto",
+                Some(spec) => {
+                    let names = Task::<B>::labels(&task);
+                    let weights = weights(spec, names)?;
+                    said += &format!(", class weights {}", weighed(names, &weights));
+                    task = task.with_weights(weights);
+                }
             }
             Box::new(task)
         }
@@ -147,6 +154,20 @@ pub fn build<B: Backend>(
         }
     };
     Ok((task, said))
+}
+
+/// `--class-weights auto`: weighs the classes so that all count the same among the rows that are learned from, and says how; none if that was not
+/// asked for.
+pub fn balance<B: Backend>(s: &TrainSettings, task: &mut dyn Task<B>, learned: &Targets) -> Option<String> {
+    if s.class_weights.as_deref() != Some(AUTO) {
+        return None;
+    }
+    let weights = task.balance(learned)?.to_vec();
+    Some(weighed(task.labels(), &weights))
+}
+
+fn weighed(names: &[String], weights: &[f32]) -> String {
+    names.iter().zip(weights).map(|(name, weight)| format!("{name} {weight:.4}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The metric that chooses the best epoch: the one that was asked for, else the first of those that are known in `task`.

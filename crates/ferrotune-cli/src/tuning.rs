@@ -3,6 +3,7 @@
 use crate::exit::{Failure, usage};
 use crate::settings::Resolved;
 use crate::voice::say;
+use ferrotune_bert::checkpoint::LoadReport;
 use ferrotune_bert::parts::{self, LayerwiseRates, Part};
 use ferrotune_bert::{EncoderConfig, HeadKind, lora};
 use ferrotune_optim::{Anchor, Groups};
@@ -62,19 +63,56 @@ pub fn override_dropouts(resolved: &Resolved, config: &mut EncoderConfig, kind: 
 }
 
 /// `--bitfit` and `--lora-rank`: freezes all but biases, or adapters, and the head.
-pub fn keep_few<B: Backend>(resolved: &Resolved, params: &mut Params<B>) {
+///
+/// # Errors
+/// None of them is left to train, because `--freeze` holds them all (code 2).
+pub fn keep_few<B: Backend>(resolved: &Resolved, params: &mut Params<B>, report: &LoadReport) -> Result<(), Failure> {
     if resolved.lora.is_some() {
-        lora::freeze_all_but_adapters(params);
+        lora::freeze_all_but_adapters(params, report);
     }
     if resolved.bitfit {
-        parts::freeze_all_but_biases(params);
+        parts::freeze_all_but_biases(params, report);
     }
     if resolved.lora.is_some() || resolved.bitfit {
-        let which = if resolved.bitfit { "biases" } else { "adapters" };
+        let (flag, which) = if resolved.bitfit { ("bitfit", "biases") } else { ("lora-rank", "adapters") };
+        let part = |id| Part::of(&params.layout().entry(id).name);
+        if !params.trainable_ids().any(|id| matches!(part(id), Part::Embeddings | Part::Layer(_))) {
+            return Err(usage(format!(
+                "--{flag} trains {which} of the encoder, and --freeze holds them all; leave one of them out"
+            )));
+        }
         let moving: usize = params.trainable_ids().map(|id| params.layout().entry(id).shape.len()).sum();
         let all = params.layout().parameter_count();
         let percent = 100.0 * moving as f64 / all as f64;
         say!("weights    {which} and the head alone are trained: {moving} of {all} parameters ({percent:.2} %)");
+    }
+    Ok(())
+}
+
+/// Whether all random values that `--reinit-layers` gave are trained, once it is known what is.
+///
+/// # Errors
+/// Some of them would stay random (code 2).
+pub fn check_restarted<B: Backend>(
+    resolved: &Resolved,
+    params: &Params<B>,
+    config: &EncoderConfig,
+) -> Result<(), Failure> {
+    let first = config.num_hidden_layers - resolved.reinit_layers;
+    let is_anew = |name: &str| match Part::of(name) {
+        Part::Layer(layer) => layer >= first,
+        Part::Pooler => resolved.reinit_layers > 0,
+        Part::Embeddings | Part::Head => false,
+    };
+    let mut held =
+        params.layout().ids().filter(|&id| !params.is_trainable(id)).map(|id| &params.layout().entry(id).name);
+    match held.find(|name| is_anew(name)) {
+        None => Ok(()),
+        Some(name) => Err(usage(format!(
+            "--reinit-layers {} gives {name} random values, and --freeze, --bitfit or --lora-rank would leave them so; take --reinit-layers 0, or \
+             train these layers",
+            resolved.reinit_layers
+        ))),
     }
 }
 
@@ -111,15 +149,23 @@ pub fn anchor<B: Backend>(
 /// `--gradual-unfreezing`: when the trained parts begin to move, said aloud.
 ///
 /// # Errors
-/// Too few epochs for some of them (code 2): they would never move.
-pub fn thaw<B: Backend>(resolved: &Resolved, params: &Params<B>, config: &EncoderConfig) -> Result<Thaw, Failure> {
+/// A run over `rows` training rows that ends before some of them move (code 2).
+pub fn thaw<B: Backend>(
+    resolved: &Resolved,
+    params: &Params<B>,
+    config: &EncoderConfig,
+    rows: usize,
+) -> Result<Thaw, Failure> {
     let Some(layers_an_epoch) = resolved.gradual_unfreezing else { return Ok(Thaw::default()) };
     let epoch_of = |name: &str| parts::unfreezing_epoch(Part::of(name), config.num_hidden_layers, layers_an_epoch);
     let trained = params.trainable_ids().map(|id| epoch_of(&params.layout().entry(id).name));
-    let (last, epochs) = (trained.max().unwrap_or(0) + 1, resolved.numbers.epochs);
+    let last = trained.max().unwrap_or(0) + 1;
+    let (epoch_steps, steps) = resolved.numbers.steps(rows);
+    let epochs = steps.div_ceil(epoch_steps);
     if last > epochs {
+        let flag = if epochs < resolved.numbers.epochs { "with --max-steps" } else { "with --epochs" };
         return Err(usage(format!(
-            "--gradual-unfreezing {layers_an_epoch} has trained all parts of this model in epoch {last}, and --epochs is {epochs}: \
+            "--gradual-unfreezing {layers_an_epoch} has trained all parts of this model in epoch {last}, and {flag} the run ends in epoch {epochs}: \
              take {last} epochs, more layers an epoch, or --freeze what is not to move"
         )));
     }

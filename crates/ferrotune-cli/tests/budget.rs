@@ -27,7 +27,9 @@ fn model() -> PathBuf {
 fn train(place: &Path, arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ferrotune"));
     command.arg("train").arg("--model").arg(model()).current_dir(place);
-    let always = "--train train.csv --output run --max-length 32 --baselines off --report off";
+    let baselines = if arguments.contains("--baselines") { "" } else { "--baselines off" };
+    let rows = if arguments.contains("--train ") { "" } else { "--train train.csv" };
+    let always = format!("{rows} {baselines} --output run --max-length 32 --report off");
     command.args(always.split_whitespace()).args(arguments.split_whitespace()).output().unwrap()
 }
 
@@ -90,6 +92,28 @@ fn a_run_that_fits_gives_up_nothing_and_one_that_does_not_is_refused() {
 }
 
 #[test]
+fn every_task_and_setting_of_one_run_can_have_a_budget() {
+    let place = place(3000);
+    let place = place.path();
+    let rows: String = (0..60).map(|n| format!("the river is {n},{}\n", n % 7)).collect();
+    std::fs::write(place.join("scores.csv"), format!("text,score\n{rows}")).unwrap();
+    let long = "--recipe stable --batch-size 1";
+    for (arguments, code, says) in [
+        ("--budget 1h --train scores.csv".to_string(), 0, "given up: nothing"),
+        ("--budget 1h --baselines all --batch-size 8".to_string(), 0, "given up: nothing"),
+        ("--budget 1h --metric pearson".to_string(), 2, "--metric pearson is not measured in classification"),
+        // Fewer epochs would contradict what was said; the shortest run of all has the head alone, which L2-SP refuses.
+        (format!("{long} --budget 10s --average-best 19 --epochs 1000"), 2, "is too short: the shortest run"),
+        (format!("{long} --budget 10s --gradual-unfreezing 1 --epochs 1000"), 2, "is too short: the shortest run"),
+        (format!("{long} --budget 10s --l2-sp 0.1 --epochs 1000"), 2, "is too short: the shortest run"),
+    ] {
+        let output = train(place, &format!("--overwrite {arguments}"));
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {}", said(&output));
+        assert!(said(&output).contains(says), "{arguments}: {}", said(&output));
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_given_up_and_a_resume_goes_on_with_it() {
     // 20 epochs of 5000 steps take minutes where a step takes a millisecond, and still too long where it takes a tenth of one.
     let place = place(5000);
@@ -106,4 +130,9 @@ fn what_does_not_fit_is_given_up_and_a_resume_goes_on_with_it() {
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("as it was chosen when the run began"), "{}", said(&output));
     assert_eq!(self::settings(place), settings);
+    assert_eq!(self::given_up(place), given_up, "what was chosen is in the results of the resumed run too");
+    let output = train(place, "--overwrite --max-steps 5 --checkpoint-every 200");
+    assert!(output.status.success(), "{}", said(&output));
+    let output = train(place, "--budget 15s --max-steps 5 --checkpoint-every 200 --resume");
+    assert!(said(&output).contains("began without --budget"), "{}", said(&output));
 }

@@ -1,5 +1,5 @@
 //! `ferrotune search` as a person runs it, on a tiny model: killed in the middle and resumed, it ends with the study of a search that ran through;
-//! its best settings are those of a run of `train`.
+//! its best settings are those of a run of `train`, and a refit of others does not go on.
 #![forbid(unsafe_code)]
 
 use serde_json::Value;
@@ -18,6 +18,11 @@ momentum = { low = 0.0, high = 0.9, when = { optimizer = 'sgd' } }
 label-smoothing = ['none', 0.1]
 freeze = ['none', 'all-but.1']
 ";
+
+/// A tiny pretrained model.
+fn model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name).join("model")
+}
 
 /// A folder with rows whose class is a word, and a settings file that names everything.
 struct Place {
@@ -40,9 +45,9 @@ impl Place {
         std::fs::write(place.path("train.csv"), rows(0, 120)).unwrap();
         std::fs::write(place.path("validation.csv"), rows(120, 40)).unwrap();
         std::fs::write(place.path("test.csv"), rows(160, 40)).unwrap();
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny-single/model");
         let settings = format!(
-            "model = {model:?}\ntrain = 'train.csv'\nvalidation = 'validation.csv'\ntest = 'test.csv'\nbatch-size = 8\nmax-length = 32\nthreads = 1\n"
+            "model = {:?}\ntrain = 'train.csv'\nvalidation = 'validation.csv'\ntest = 'test.csv'\nbatch-size = 8\nmax-length = 32\nthreads = 1\n",
+            model("tiny-single")
         );
         std::fs::write(place.path("ferrotune.toml"), settings + SPACE).unwrap();
         place
@@ -112,6 +117,7 @@ fn a_search_that_is_killed_again_and_again_ends_with_the_same_study() {
     assert!(!place.path("whole/trials/0000/checkpoints").exists(), "nothing is left that is large");
     let said = String::from_utf8_lossy(&output.stdout).to_string();
     assert!(said.contains("what mattered") && said.contains("best       trial"), "{said}");
+    assert!(said.contains("chance     40 validation rows, which chose it"), "{said}");
     assert!(!said.contains("test:"), "test rows are not measured");
     assert!(std::fs::read_to_string(place.path("whole/study.svg")).unwrap().starts_with("<svg"));
 
@@ -146,6 +152,65 @@ fn the_best_settings_are_those_of_a_run() {
     assert_eq!(trials, 7);
     let refit: Value = serde_json::from_slice(&std::fs::read(place.path("study/refit/results.json")).unwrap()).unwrap();
     assert_eq!((refit["seeds"].as_u64(), refit["runs"][1]["split"].as_str()), (Some(2), Some("test")));
+}
+
+#[test]
+fn a_refit_goes_on_only_with_the_settings_that_it_began_with() {
+    let place = Place::new();
+    let file = place.path("ferrotune.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    // What is said learns next to nothing, so that the other rate is the best as soon as it is tried.
+    std::fs::write(&file, settings.replace(SPACE, "lr = 1e-5\n[search]\nlr = [1e-5, 3e-3]\n")).unwrap();
+    let search = |arguments: &str| {
+        let always = "search --sampler grid --pruning off --metric loss --output study";
+        String::from_utf8_lossy(&place.run(&format!("{always} {arguments}")).stdout).into_owned()
+    };
+    let rate = || {
+        let text = std::fs::read_to_string(place.path("study/refit/ferrotune.toml")).unwrap();
+        text.parse::<toml::Table>().unwrap()["lr"].as_float()
+    };
+    let anew = "study/refit holds no run of these settings to go on with, and is begun anew";
+    assert!(!search("--trials 1 --refit-seeds 1").contains(anew));
+    assert_eq!(rate(), Some(1e-5));
+    assert!(search("--trials 2 --resume --refit-seeds 1").contains(anew));
+    assert_eq!(rate(), Some(3e-3));
+    // Said again it goes on, and so does a series.
+    assert!(!search("--trials 2 --resume --refit-seeds 1").contains(anew));
+    assert!(search("--trials 2 --resume --refit-seeds 2").contains(anew));
+    assert!(!place.path("study/refit/best").exists(), "the model of the single run is gone");
+    assert!(!search("--trials 2 --resume --refit-seeds 2").contains(anew));
+
+    search("--trials 1 --overwrite");
+    assert!(!place.path("study/refit").exists(), "a study that was replaced leaves no model behind");
+}
+
+#[test]
+fn no_chance_is_said_of_words() {
+    let place = Place::new();
+    let rows = |from: usize, count: usize| {
+        let mut text = String::new();
+        for n in from..from + count {
+            let word = ["river", "boat", "bread", "friend", "rain", "garden"][n % 6];
+            let (sign, tag) = [("good", "O"), ("bad", "B-X")][n % 2];
+            writeln!(
+                text,
+                "{{\"tokens\": [\"the\", \"{word}\", \"{sign}\", \"{n}\"], \"tags\": [\"O\", \"O\", \"{tag}\", \"O\"]}}"
+            )
+            .unwrap();
+        }
+        text
+    };
+    std::fs::write(place.path("words.jsonl"), rows(0, 40)).unwrap();
+    std::fs::write(place.path("held.jsonl"), rows(40, 20)).unwrap();
+    let settings = format!(
+        "model = {:?}\ntrain = 'words.jsonl'\nvalidation = 'held.jsonl'\nbatch-size = 8\nmax-length = 32\nthreads = 1\nlr = 1e-3\n[search]\nlr = [1e-3, 1e-2]\n",
+        model("tiny-tokens")
+    );
+    std::fs::write(place.path("words.toml"), settings).unwrap();
+    let output = place.run("search --config words.toml --metric accuracy --trials 1 --pruning off --output words");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("best       trial 0: accuracy"), "{said}");
+    assert!(!said.contains("chance"), "{said}");
 }
 
 #[test]

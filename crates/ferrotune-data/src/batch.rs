@@ -102,8 +102,6 @@ pub struct Batch {
     pub positions: Vec<u32>,
     /// Where each row starts, and at the end the number of tokens, `[rows + 1]`.
     pub offsets: Vec<u32>,
-    /// Label ids, `[rows]`; empty when the labels are not known.
-    pub labels: Vec<u32>,
     /// Which rows of the data set these are, `[rows]`.
     pub rows: Vec<usize>,
     /// Where words are scored: which of the tokens are, ascending.
@@ -111,24 +109,17 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Takes the given rows, in the given order. `labels` holds one id for each row of `encoded`, or none at all.
+    /// Takes the given rows, in the given order.
     ///
     /// # Panics
-    /// When a row does not exist, or `labels` has another length.
-    pub fn gather(encoded: &Encoded, labels: &[u32], rows: &[usize]) -> Batch {
-        assert!(
-            labels.is_empty() || labels.len() == encoded.len(),
-            "Batch::gather: {} labels, expected none or {}",
-            labels.len(),
-            encoded.len()
-        );
+    /// When a row does not exist.
+    pub fn gather(encoded: &Encoded, rows: &[usize]) -> Batch {
         let tokens = rows.iter().map(|&row| encoded.row(row).0.len()).sum();
         let mut batch = Batch {
             ids: Vec::with_capacity(tokens),
             type_ids: Vec::with_capacity(tokens),
             positions: Vec::with_capacity(tokens),
             offsets: Vec::with_capacity(rows.len() + 1),
-            labels: if labels.is_empty() { Vec::new() } else { rows.iter().map(|&row| labels[row]).collect() },
             rows: rows.to_vec(),
             scored: Vec::new(),
         };

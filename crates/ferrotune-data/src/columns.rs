@@ -40,16 +40,7 @@ impl Columns {
             return Err(DataError::DuplicateColumn { file: file.to_owned(), column: header.clone() });
         }
         let has = |name: &str| headers.iter().any(|header| header == name);
-        let missing = |name: &str| DataError::MissingColumn {
-            file: file.to_owned(),
-            column: name.to_owned(),
-            columns: listed(headers.iter().map(String::as_str)),
-            // The two texts of a pair have near names, and neither stands for the other.
-            nearest: nearest(
-                name,
-                headers.iter().map(String::as_str).filter(|header| !(is_half(name) && is_half(header))),
-            ),
-        };
+        let missing = |name: &str| missing(file, headers, name);
         let usual = || match need.words() {
             true => Some(Columns { text: need.text_column().to_owned(), text_b: None, label: None }),
             false => Columns::infer(headers),
@@ -76,12 +67,19 @@ impl Columns {
 
 /// Which of the headers has this name.
 pub(crate) fn place_of(file: &str, headers: &[String], name: &str) -> Result<usize, DataError> {
-    headers.iter().position(|header| header == name).ok_or_else(|| DataError::MissingColumn {
+    headers.iter().position(|header| header == name).ok_or_else(|| missing(file, headers, name))
+}
+
+fn missing(file: &str, headers: &[String], name: &str) -> DataError {
+    let headers = || headers.iter().map(String::as_str);
+    // The two texts of a pair have near names, and neither stands for the other.
+    let alike = headers().filter(|header| !(is_half(name) && is_half(header)));
+    DataError::MissingColumn {
         file: file.to_owned(),
         column: name.to_owned(),
-        columns: listed(headers.iter().map(String::as_str)),
-        nearest: nearest(name, headers.iter().map(String::as_str)),
-    })
+        columns: listed(headers()),
+        nearest: nearest(name, alike),
+    }
 }
 
 /// Whether this is the usual name of one text of a pair.

@@ -1,6 +1,6 @@
 //! Rows with any number of labels: names joined by a separator, or a JSON array. It knows nothing of classes that exclude each other.
 
-use crate::labels::unknown_label;
+use crate::labels::encode_rows;
 use crate::{DataError, Labels, Row, Table};
 use std::collections::BTreeSet;
 
@@ -47,22 +47,12 @@ impl Labels {
 /// As [`label_set`]; or the first label that `labels` lacks, with the number of all rows that have such labels.
 pub fn encode_label_sets(table: &Table, labels: &Labels, separator: char) -> Result<Vec<Vec<u32>>, DataError> {
     let file = table.path.display().to_string();
-    let mut sets = Vec::with_capacity(table.rows.len());
-    let mut unknown = None;
-    let mut unknown_rows = 0;
-    for row in &table.rows {
+    encode_rows(table, labels, |row| {
         let names = label_set(row, separator, &file)?;
-        let mut ids: Vec<u32> = names.iter().filter_map(|name| labels.id(name)).collect();
-        if ids.len() < names.len() {
-            unknown_rows += 1;
-            let name = names.into_iter().find(|name| labels.id(name).is_none());
-            unknown = unknown.or(name.map(|name| (row.line, name)));
-        }
-        ids.sort_unstable();
-        sets.push(ids);
-    }
-    match unknown {
-        Some((line, name)) => Err(unknown_label(table, labels, line, name, unknown_rows)),
-        None => Ok(sets),
-    }
+        let ids: Result<Vec<u32>, &str> = names.into_iter().map(|name| labels.id(name).ok_or(name)).collect();
+        Ok(ids.map(|mut ids| {
+            ids.sort_unstable();
+            ids
+        }))
+    })
 }

@@ -1,7 +1,7 @@
 //! [`Labels`]: names of classes to ids and back. It knows nothing of files but the name in a message.
 
 use crate::names::{listed, nearest};
-use crate::{DataError, Table};
+use crate::{DataError, Row, Table};
 use std::collections::{BTreeSet, HashMap};
 
 /// The classes of a task. The id of a class is its place in the list of names.
@@ -81,34 +81,44 @@ impl Labels {
 /// # Errors
 /// The first row with no label, or with one that `labels` lacks; the message counts all such rows.
 pub fn encode_labels(table: &Table, labels: &Labels) -> Result<Vec<u32>, DataError> {
-    let file = || table.path.display().to_string();
-    let mut ids = Vec::with_capacity(table.rows.len());
+    encode_rows(table, labels, |row| {
+        let file = || table.path.display().to_string();
+        let label = row.label.as_deref().ok_or_else(|| DataError::EmptyLabel { file: file(), line: row.line })?;
+        Ok(labels.id(label).ok_or(label))
+    })
+}
+
+/// The ids of each row by `ids`, which gives back the row's first label that `labels` lacks.
+///
+/// # Errors
+/// As `ids`; or the first such label, with the number of all rows that have one.
+pub(crate) fn encode_rows<'a, T>(
+    table: &'a Table,
+    labels: &Labels,
+    ids: impl Fn(&'a Row) -> Result<Result<T, &'a str>, DataError>,
+) -> Result<Vec<T>, DataError> {
+    let mut all = Vec::with_capacity(table.rows.len());
     let mut unknown = None;
     let mut unknown_rows = 0;
     for row in &table.rows {
-        let Some(label) = &row.label else { return Err(DataError::EmptyLabel { file: file(), line: row.line }) };
-        match labels.id(label) {
-            Some(id) => ids.push(id),
-            None => {
+        match ids(row)? {
+            Ok(ids) => all.push(ids),
+            Err(label) => {
                 unknown_rows += 1;
                 unknown = unknown.or(Some((row.line, label)));
             }
         }
     }
+    let names = || labels.names.iter().map(String::as_str);
     match unknown {
-        Some((line, label)) => Err(unknown_label(table, labels, line, label, unknown_rows)),
-        None => Ok(ids),
-    }
-}
-
-/// The refusal of `rows` rows with labels that are not known, of which this is the first.
-pub(crate) fn unknown_label(table: &Table, labels: &Labels, line: u64, label: &str, rows: usize) -> DataError {
-    DataError::UnknownLabel {
-        file: table.path.display().to_string(),
-        line,
-        label: label.to_owned(),
-        rows,
-        known: listed(labels.names.iter().map(String::as_str)),
-        nearest: nearest(label, labels.names.iter().map(String::as_str)),
+        Some((line, label)) => Err(DataError::UnknownLabel {
+            file: table.path.display().to_string(),
+            line,
+            label: label.to_owned(),
+            rows: unknown_rows,
+            known: listed(names()),
+            nearest: nearest(label, names()),
+        }),
+        None => Ok(all),
     }
 }

@@ -6,14 +6,14 @@
 //! that names the file and the line.
 //!
 //! ```
-//! use ferrotune_data::{Format, Need, batches, shuffled, stream};
+//! use ferrotune_data::{Format, Need, shuffled, stream};
 //!
 //! let file = "text,label\ngood,pos\n\"bad, very\",neg\n";
 //! let rows: Vec<_> = stream(file.as_bytes(), "memory", Format::Csv, Need::Labels)?.collect::<Result<_, _>>()?;
 //! assert_eq!(rows[1].text, "bad, very");
 //! assert_eq!(rows[1].line, 3);
 //! let order = shuffled(rows.len(), 0, 1);
-//! assert_eq!(batches(&order, 32).count(), 1);
+//! assert_eq!(order.chunks(32).count(), 1);
 //! # Ok::<(), ferrotune_data::DataError>(())
 //! ```
 #![forbid(unsafe_code)]
@@ -68,13 +68,13 @@ pub use lines::{MAX_FIELD_BYTES, MAX_RECORD_BYTES};
 pub use long_texts::LongTexts;
 pub use masking::{Hidden, MASKED_SHARE, Masking};
 pub use open::{Opened, open, unpacked};
-pub use order::{balanced, batches, coins, resampled, shuffled};
+pub use order::{balanced, coins, resampled, shuffled};
 pub use reader::{RowReader, stream, stream_with};
 pub use records::Records;
 pub use scores::{encode_scores, parse_score};
 pub use source::{Part, Source};
 pub use split::{SplitError, joined, part_sizes, split};
-pub use subset::subset;
+pub use subset::{subset, subset_rows};
 pub use table::{Format, MAX_FILE_BYTES, Need, Row, Table, headers, read_table, read_table_with};
 pub use tags::{Tag, encode_tags, row_tags};
 pub use texts::read_texts;

@@ -1,4 +1,4 @@
-//! The order of rows in an epoch, and its cut into batches. It knows nothing of rows but their number.
+//! The order of rows in an epoch. It knows nothing of rows but their number.
 
 /// The increment of SplitMix64, the golden ratio in 64 bits (Steele, Lea and Flood 2014).
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -89,13 +89,4 @@ pub fn resampled(rows: usize, seed: u64, number: u64) -> impl Iterator<Item = us
 pub fn coins(count: usize, seed: u64, number: u64) -> impl Iterator<Item = bool> {
     let mut random = Random::of(seed, &[number, TOSSING]);
     (0..count).map(move |_| random.below(2) == 1)
-}
-
-/// The rows of each batch in turn; the last may be smaller.
-///
-/// # Panics
-/// When `batch_size` is 0.
-pub fn batches(order: &[usize], batch_size: usize) -> impl Iterator<Item = &[usize]> {
-    assert!(batch_size > 0, "batches: batch_size is 0, expected at least 1");
-    order.chunks(batch_size)
 }

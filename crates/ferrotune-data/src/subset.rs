@@ -23,10 +23,15 @@ pub fn subset(rows: &[Row], need: Need, share: f64, seed: u64) -> Vec<bool> {
     let mut order: Vec<(usize, f64)> = shuffled(rows.len(), seed, 0).into_iter().map(place).collect();
     // Stable: of equal places in the shuffled order.
     order.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let wanted = ((share * rows.len() as f64).round() as usize).clamp(1, rows.len().max(1));
+    let wanted = subset_rows(rows.len(), share);
     let mut belongs = vec![false; rows.len()];
     order.into_iter().take(wanted).for_each(|(row, _)| belongs[row] = true);
     belongs
+}
+
+/// How many of `rows` rows belong to a share.
+pub fn subset_rows(rows: usize, share: f64) -> usize {
+    ((share * rows as f64).round() as usize).clamp(1, rows.max(1))
 }
 
 #[cfg(test)]

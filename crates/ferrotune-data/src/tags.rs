@@ -2,7 +2,7 @@
 //!
 //! IOB2 (`B` begins, `I` goes on) and BIOES (`E` ends, `S` stands alone) are read alike, and so is IOB1, where `I` may begin.
 
-use crate::labels::unknown_label;
+use crate::labels::encode_rows;
 use crate::{DataError, Labels, Row, Table};
 use std::collections::BTreeSet;
 
@@ -62,20 +62,5 @@ impl Labels {
 /// # Errors
 /// The first tag that `labels` lacks, with the number of all rows that have such tags.
 pub fn encode_tags(table: &Table, labels: &Labels) -> Result<Vec<Vec<u32>>, DataError> {
-    let mut all = Vec::with_capacity(table.rows.len());
-    let mut unknown = None;
-    let mut unknown_rows = 0;
-    for row in &table.rows {
-        match row_tags(row).find(|tag| labels.id(tag).is_none()) {
-            None => all.push(row_tags(row).filter_map(|tag| labels.id(tag)).collect()),
-            Some(tag) => {
-                unknown_rows += 1;
-                unknown = unknown.or(Some((row.line, tag)));
-            }
-        }
-    }
-    match unknown {
-        Some((line, tag)) => Err(unknown_label(table, labels, line, tag, unknown_rows)),
-        None => Ok(all),
-    }
+    encode_rows(table, labels, |row| Ok(row_tags(row).map(|tag| labels.id(tag).ok_or(tag)).collect()))
 }

@@ -105,10 +105,7 @@ impl Tokenizer {
         {
             return Err(DataError::PairInWindows { line: pair.line });
         }
-        self.encode_all(rows, |row, room| match &row.words {
-            Some(words) => self.encode_words(words, room),
-            None => self.encode_texts(&row.text, row.text_b.as_deref(), room),
-        })
+        self.encode_all(rows, |row, room| self.encode_words_or_texts(row, room))
     }
 
     /// Encodes single texts for learning from the text itself: nothing is cut off. A text that is too long becomes several sequences, one after
@@ -187,11 +184,15 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn length(&self, row: &Row) -> Result<usize, DataError> {
-        let encoded = self.encode_guarded(row, |row, room| match &row.words {
+        let encoded = self.encode_guarded(row, |row, room| self.encode_words_or_texts(row, room))?;
+        Ok(encoded.untruncated)
+    }
+
+    fn encode_words_or_texts(&self, row: &Row, room: usize) -> tokenizers::Result<EncodedRow> {
+        match &row.words {
             Some(words) => self.encode_words(words, room),
             None => self.encode_texts(&row.text, row.text_b.as_deref(), room),
-        })?;
-        Ok(encoded.untruncated)
+        }
     }
 
     fn encode_guarded(

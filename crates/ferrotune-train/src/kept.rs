@@ -4,7 +4,7 @@ use crate::metrics::{MetricName, Report, nan_if_null};
 use serde::{Deserialize, Serialize};
 
 /// An evaluation that is kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Best {
     /// Its epoch, counted from 1.
     pub epoch: u64,

@@ -23,7 +23,9 @@ pub struct Checkpoints<'a> {
 }
 
 /// How far a run is.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+///
+/// It cannot be cloned: the weights of the best evaluations are in it, several times the model.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Optimizer steps done.
     pub step: u64,
@@ -41,7 +43,17 @@ pub struct Progress {
     pub sentinels: Sentinels,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+struct StateToSave<'a> {
+    progress: &'a Progress,
+    optimizer: &'a str,
+    optimizer_steps: u64,
+    optimizer_starts: Vec<Option<u64>>,
+    trained_parameters: String,
+}
+
+/// A [`StateToSave`], read back.
+#[derive(Deserialize)]
 struct StateFile {
     progress: Progress,
     optimizer: String,
@@ -103,9 +115,9 @@ pub fn save<B: Backend>(
 ) -> Result<(), TrainError> {
     let clock = Instant::now();
     let starts = optimizer.starts();
-    let file = StateFile {
-        progress: progress.clone(),
-        optimizer: optimizer.name().to_string(),
+    let file = StateToSave {
+        progress,
+        optimizer: optimizer.name(),
         optimizer_steps: optimizer.steps(),
         optimizer_starts: params.trainable_ids().map(|id| starts.get(&id).copied()).collect(),
         trained_parameters: trained_parameters(params),

@@ -166,9 +166,10 @@ fn constant_answer(report: &Report) -> Option<String> {
             .then(|| "no entity is found in any validation row".to_string()),
         // What it tells of each token is not kept; that its loss falls is watched.
         Report::Masked(_) => None,
+        // A correlation that is no number would not do: it is none either where all rows have the same score.
         Report::Regression(report) => {
-            (report.rows > 1 && report.pearson.is_nan() && report.mse.is_finite() && report.mse > 0.0)
-                .then(|| "every validation row is given the same number, or all have the same score".to_string())
+            (report.rows > 1 && report.constant && report.mse.is_finite() && report.mse > 0.0)
+                .then(|| "every validation row is given the same number".to_string())
         }
     }
 }
@@ -248,7 +249,8 @@ mod tests {
             counts.add(&tag(real), &tag(said));
             Report::Tokens(counts.report(0.5))
         };
-        let numbers = |predicted: &[f64]| Report::Regression(RegressionReport::of(predicted, &[1.0, 2.0]));
+        let scores = |predicted: &[f64], real: &[f64]| Report::Regression(RegressionReport::of(predicted, real));
+        let numbers = |predicted: &[f64]| scores(predicted, &[1.0, 2.0]);
         for (report, expected) in [
             (classes(&[(0, 1), (1, 1)]), Some("every validation row is given the class \"b\"")),
             (classes(&[(0, 0), (1, 1)]), None),
@@ -261,6 +263,8 @@ mod tests {
             (words("O", "O"), None),
             (numbers(&[1.5, 1.5]), Some("every validation row is given the same number")),
             (numbers(&[1.5, 1.6]), None),
+            // All rows have that score.
+            (scores(&[1.5, 1.6], &[2.0, 2.0]), None),
         ] {
             let mut sentinels = watch(None);
             assert_eq!(sentinels.evaluated(&report, false), None, "it may come yet");

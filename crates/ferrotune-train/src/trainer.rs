@@ -3,7 +3,7 @@
 
 use crate::advice::{Epoch, Measured};
 use crate::error::TrainError;
-use crate::evaluate::evaluate;
+use crate::evaluate::{LIMIT, evaluate};
 use crate::events::{Event, Observer};
 use crate::flight::{Flight, Issued, Landed};
 use crate::kept::{self, Best};
@@ -12,7 +12,7 @@ use crate::model::{Classifier, Mode, Split};
 use crate::passes::{Pass, PassLimit, passes};
 use crate::prefix::{PrefixCaches, Start};
 use crate::resume::{self, Checkpoints, Progress};
-use crate::sentinels;
+use crate::sentinels::{self, Finding};
 use crate::tasks::{Objective, Targets};
 use crate::thaw::Thaw;
 use ferrotune_data::{Batch, balanced, shuffled};
@@ -69,6 +69,15 @@ impl Settings {
     pub fn steps(&self, rows: usize) -> (u64, u64) {
         let epoch = rows.div_ceil(self.batch_size) as u64;
         (epoch, (epoch * self.epochs).min(self.max_steps.unwrap_or(u64::MAX)))
+    }
+
+    /// How large a forward pass of evaluation is: as usual, and where steps are cut into passes no larger than one of these.
+    pub fn evaluation_limit(&self) -> PassLimit {
+        let rows = if self.pass_limit.rows < self.batch_size { self.pass_limit.rows } else { usize::MAX };
+        PassLimit {
+            rows: rows.min(LIMIT.rows),
+            tokens: [self.pass_limit.tokens, LIMIT.tokens].into_iter().flatten().min(),
+        }
     }
 
     /// The rows of an epoch in their order.
@@ -197,6 +206,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let mut degenerate = None;
     let mut flight = Flight::new();
 
+    let leaves = |degenerate: &Option<Finding>| degenerate.is_some() && settings.leave_degenerate;
     let is_before_pause = |step: u64| run.pause.is_none_or(|pause| step < pause);
     while progress.step < total_steps && !progress.finished && is_before_pause(progress.step) {
         let step = progress.step;
@@ -221,7 +231,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         let (mut losses, mut tokens) = (Vec::new(), 0);
         let scale = (1.0 / task.weight(&train.targets, batch_rows)) as f32;
         for pass in passes(batch_rows, settings.pass_limit, |row| train.encoded.row(row).0.len()) {
-            let batch = Batch::gather(&train.encoded, &[], pass.rows);
+            let batch = Batch::gather(&train.encoded, pass.rows);
             if by_rows {
                 optimizer.prepare(backend, params, &model.reads(&batch));
             }
@@ -294,7 +304,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         }
         speed.add(progress.step - first_step, rows_of_step, tokens, clock.elapsed().as_secs_f64());
 
-        if epoch_ends || due || stopped || pauses {
+        if epoch_ends || due || stopped || pauses || leaves(&degenerate) {
             // From here on all parameters are read: by the evaluation, the checkpoint, or whoever comes after the run.
             optimizer.settle(backend, params);
             thaw.release(params);
@@ -304,7 +314,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             let clock = Instant::now();
             let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
             average.iter_mut().for_each(|average| average.exchange(backend, params));
-            let report = evaluate(backend, model, params, pool, split, task, cache)?;
+            let report = evaluate(backend, model, params, pool, split, task, cache, settings.evaluation_limit())?;
             let seconds = clock.elapsed().as_secs_f64();
             let summary = report.summary();
             observer.on(&Event::Evaluated { split: "validation".into(), epoch, step: done, summary, seconds });
@@ -338,7 +348,8 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
             let (sum, steps) = std::mem::take(&mut progress.epoch_loss);
             progress.epochs.push(Epoch { train_loss: sum / steps as f64, validation: measured });
         }
-        if degenerate.is_some() && settings.leave_degenerate {
+        if leaves(&degenerate) {
+            stopped = false; // Who asked to stop is heard by what comes after: here nothing is left to be continued.
             break;
         }
         if let (true, Some(checkpoints)) = (epoch_ends || due || stopped || pauses, &mut checkpoints) {
@@ -351,7 +362,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
     }
 
     let steps = progress.step;
-    let left = degenerate.is_some() && settings.leave_degenerate;
+    let left = leaves(&degenerate);
     let paused = steps < total_steps && !progress.finished && !is_before_pause(steps) && !stopped && !left;
     let mut now = None;
     if let (true, Some(split)) = (paused, validation) {
@@ -360,7 +371,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         if now.is_none() {
             let cache = prefix.as_deref_mut().and_then(|caches| caches.validation.as_mut());
             average.iter_mut().for_each(|average| average.exchange(backend, params));
-            let report = evaluate(backend, model, params, pool, split, task, cache)?;
+            let report = evaluate(backend, model, params, pool, split, task, cache, settings.evaluation_limit())?;
             average.iter_mut().for_each(|average| average.exchange(backend, params));
             now = Some(Measured { loss: report.loss(), value: report.summary().value(settings.metric) });
         }
@@ -378,7 +389,7 @@ pub fn train<B: Backend>(run: Run<'_, B>) -> Result<Outcome, TrainError> {
         if let (Some(split), true) = (validation, progress.best.len() > 1) {
             resume::upload(backend, params, &kept::mean(&progress.best));
             let cache = prefix.and_then(|caches| caches.validation.as_mut());
-            let of_mean = evaluate(backend, model, params, pool, split, task, cache)?;
+            let of_mean = evaluate(backend, model, params, pool, split, task, cache, settings.evaluation_limit())?;
             let (metric, value) = (settings.metric, of_mean.summary().value(settings.metric));
             let is_kept = !metric.better(best.value, value) && !value.is_nan();
             observer.on(&Event::Averaged { epochs: epochs(), metric, value, best: best.value, kept: is_kept });

@@ -23,12 +23,8 @@ impl Staging {
     /// With `replace`, an existing target is allowed if it looks like a model folder: only files, among them
     /// config.json. Without, it must be absent or empty. A symbolic link is never replaced.
     pub(crate) fn new(target: &Path, replace: bool) -> Result<Staging, BertError> {
-        let refuse = |problem: &str| BertError::Folder { folder: target.to_path_buf(), problem: problem.to_string() };
-        let Some(name) = target.file_name() else {
-            return Err(refuse("is not a folder name that can be written to; name a new folder"));
-        };
-        let parent = parent_of(target);
-        check_target(target, replace)?;
+        check_can_save(target, replace)?;
+        let (name, parent) = (target.file_name().unwrap_or_default(), parent_of(target));
         std::fs::create_dir_all(&parent).map_err(|cause| BertError::io("create", &parent, cause))?;
         let folder = create_sibling(&parent, &sibling_stem(name, "tmp"))?;
         Ok(Staging { folder, target: target.to_path_buf(), parent, committed: false })
@@ -126,6 +122,19 @@ pub fn clear_interrupted_saves(folder: &Path) -> Result<Vec<PathBuf>, BertError>
     }
     sync_folder(&parent)?;
     Ok(done)
+}
+
+/// Refuses a target that [`save_model`](super::save_model) would refuse, so that a long run can ask before it begins: with `replace`, a folder is
+/// allowed that looks like a model folder, of files alone with a config.json among them. Nothing is written.
+///
+/// # Errors
+/// What is there and is not replaced; I/O.
+pub fn check_can_save(target: &Path, replace: bool) -> Result<(), BertError> {
+    if target.file_name().is_none() {
+        let problem = "is not a folder name that can be written to; name a new folder".to_string();
+        return Err(BertError::Folder { folder: target.to_path_buf(), problem });
+    }
+    check_target(target, replace)
 }
 
 fn parent_of(folder: &Path) -> PathBuf {
@@ -315,7 +324,13 @@ mod tests {
         for (name, replace, expected) in cases {
             let message = Staging::new(&make(name), replace).unwrap_err().to_string();
             assert!(message.contains(expected), "{name}: {message}");
+            assert_eq!(check_can_save(&make(name), replace).unwrap_err().to_string(), message);
         }
+        let before = names(root.path());
+        for (name, replace) in [("full", true), ("new", false), ("deep/new", true)] {
+            check_can_save(&make(name), replace).unwrap();
+        }
+        assert_eq!(names(root.path()), before, "nothing is made");
         fs::create_dir(make("empty")).unwrap();
         Staging::new(&make("empty"), false).unwrap().commit().unwrap();
     }

@@ -34,6 +34,18 @@ pub struct NewlyInitialised {
 }
 
 impl LoadReport {
+    /// Whether a tensor of the model was not in the folder, and starts from random values.
+    pub fn is_new(&self, name: &str) -> bool {
+        self.newly_initialised.iter().any(|new| new.name == name)
+    }
+
+    /// Of a folder that has all tensors but these.
+    #[cfg(test)]
+    pub(crate) fn without<'a>(names: impl IntoIterator<Item = &'a str>) -> LoadReport {
+        let new = |name: &str| NewlyInitialised { name: name.to_string(), reason: "missing".to_string() };
+        LoadReport { newly_initialised: names.into_iter().map(new).collect(), ..LoadReport::default() }
+    }
+
     /// The report as one paragraph of plain sentences, without a line break.
     pub fn summary(&self) -> String {
         let plural = |count: usize| if count == 1 { "" } else { "s" };

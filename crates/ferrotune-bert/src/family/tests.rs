@@ -1,6 +1,7 @@
 //! What holds for every family, on a small model of each: parts, freezing, new top layers, adapters.
 
 use super::*;
+use crate::checkpoint::LoadReport;
 use crate::config::EncoderConfig;
 use crate::freeze;
 use crate::lora::{self, LoraSpec, Target};
@@ -110,7 +111,7 @@ fn parts_are_frozen_by_the_same_words() {
             None => assert!(pooler.unwrap_err().contains("has no pooler"), "{}", config.family.model_type),
         }
         let mut params = Params::zeros(&Cpu, layout.clone());
-        freeze_all_but_biases(&mut params);
+        freeze_all_but_biases(&mut params, &LoadReport::default());
         let fixed = |name: &str| !name.ends_with(".bias") && Part::of(name) != Part::Head;
         layout.entries().iter().for_each(|entry| assert_eq!(is_frozen(&params)(&entry.name), fixed(&entry.name)));
     });
@@ -140,7 +141,7 @@ fn adapters_lie_beside_their_layers_and_merge_into_them() {
         lora::attach(&mut model, &mut layout, &spec);
         assert_eq!(layout.entries().len(), plain + 3 * 6 * 2);
         let mut params = Params::init(&Cpu, layout.clone(), 5);
-        lora::freeze_all_but_adapters(&mut params);
+        lora::freeze_all_but_adapters(&mut params, &LoadReport::default());
         for (id, entry) in layout.ids().zip(layout.entries()) {
             let moves = lora::is_adapter(&entry.name) || Part::of(&entry.name) == Part::Head;
             assert_eq!(params.is_trainable(id), moves, "{}", entry.name);

@@ -107,7 +107,7 @@ pub struct TrainSettings {
     #[arg(long, value_name = "NAME", help_heading = "Data and model")]
     pub text_column: Option<String>,
     /// Column of the second text of a pair [default: text_b if there is text_a].
-    #[arg(long, value_name = "NAME", requires = "text_column", help_heading = "Data and model")]
+    #[arg(long, value_name = "NAME", help_heading = "Data and model")]
     pub text_b_column: Option<String>,
     /// Column of the label [default: label; labels for multi-label, score for regression, tags for tokens].
     #[arg(long, value_name = "NAME", help_heading = "Data and model")]

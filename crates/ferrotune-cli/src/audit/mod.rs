@@ -31,7 +31,9 @@ pub fn lines(
         .filter(|found| found.severity == Severity::Warning)
         .collect();
     let mut lines: Vec<String> = found.iter().map(line).collect();
-    if found.iter().any(|found| !found.rows.is_empty()) {
+    // The command reads files, and no folders.
+    let in_files = [Some(train), validation, test].into_iter().flatten().all(|table| !table.path.is_dir());
+    if in_files && found.iter().any(|found| !found.rows.is_empty()) {
         lines.push("`ferrotune audit` with the same files shows these rows, and writes cleaned copies".to_string());
     }
     Ok(lines)

@@ -13,6 +13,7 @@ fn amounts() -> Amounts {
         checkpoint_every: None,
         validation: 0,
         test: 0,
+        asked: 0,
         reading: 2.0,
         layers: 6,
         labels: 2,
@@ -21,7 +22,7 @@ fn amounts() -> Amounts {
 
 fn open() -> Open {
     let kept = |max_length, kept| Length { max_length, kept };
-    Open { depths: depths(6), lengths: vec![kept(128, 1.0), kept(64, 0.9)], epochs: true }
+    Open { depths: depths(6), lengths: vec![kept(128, 1.0), kept(64, 0.9)], fewest_epochs: 0 }
 }
 
 /// What a step of a shape takes on a machine that is as fast as guessed.
@@ -63,16 +64,19 @@ fn less_time_gives_up_more_and_always_fits() {
 
 #[test]
 fn what_was_said_stays() {
-    let only = |depths: Vec<Depth>, lengths: Vec<Length>, epochs| Open { depths, lengths, epochs };
+    let only = |depths: Vec<Depth>, lengths: Vec<Length>, fewest_epochs| Open { depths, lengths, fewest_epochs };
     let Open { depths, lengths, .. } = open();
-    let none = only(depths[..1].to_vec(), lengths[..1].to_vec(), false);
+    let none = only(depths[..1].to_vec(), lengths[..1].to_vec(), 3);
     assert_eq!(ask(100.0, &none, &mut Vec::new()).unwrap_err().seconds, 303.0);
-    let fewer_epochs = only(depths[..1].to_vec(), lengths[..1].to_vec(), true);
+    let fewer_epochs = only(depths[..1].to_vec(), lengths[..1].to_vec(), 0);
     let way = ask(150.0, &fewer_epochs, &mut Vec::new()).unwrap();
     assert_eq!((way.shape.depth, way.passes), (Depth::AsSaid, Passes::Epochs(1)));
     let way = ask(100.0, &fewer_epochs, &mut Vec::new()).unwrap();
     assert_eq!(way.passes, Passes::Part(50));
-    let less_depth = only(depths, lengths[..1].to_vec(), false);
+    let two_at_least = only(depths[..1].to_vec(), lengths[..1].to_vec(), 2);
+    assert_eq!(ask(230.0, &two_at_least, &mut Vec::new()).unwrap().passes, Passes::Epochs(2));
+    assert_eq!(ask(220.0, &two_at_least, &mut Vec::new()).unwrap_err().seconds, 203.0);
+    let less_depth = only(depths, lengths[..1].to_vec(), 3);
     let way = ask(250.0, &less_depth, &mut Vec::new()).unwrap();
     assert_eq!((way.shape.depth, way.passes), (Depth::Top(3), Passes::Epochs(3)));
 }
@@ -87,7 +91,7 @@ fn a_guess_that_was_wrong_is_left() {
         Ok::<_, ()>(if slow { FULL } else { as_guessed(shape) })
     };
     let Open { depths, lengths, .. } = open();
-    let open = Open { depths, lengths: lengths[..1].to_vec(), epochs: false };
+    let open = Open { depths, lengths: lengths[..1].to_vec(), fewest_epochs: 3 };
     let way = choose(&amounts(), &open, || 250.0, measure).unwrap().unwrap();
     assert_eq!(way.shape.depth, Depth::Top(2));
     assert_eq!(
@@ -119,6 +123,9 @@ fn seconds_count_everything() {
     let often = Amounts { checkpoint_every: Some(70), ..amounts };
     let more = seconds(&often, &costs, Passes::Epochs(3)) - seconds(&amounts, &costs, Passes::Epochs(3));
     assert!((more - 4.0 * 3.0).abs() < 1e-9);
+    let asked = Amounts { asked: 40, ..amounts };
+    let more = seconds(&asked, &costs, Passes::Epochs(1)) - seconds(&amounts, &costs, Passes::Epochs(1));
+    assert!((more - 4.0).abs() < 1e-9, "a baseline asks the whole encoder once");
     let limited = Amounts { max_steps: Some(150), ..amounts };
     assert!((seconds(&limited, &costs, Passes::Epochs(3)) - (3.0 + 225.0 + 1.1 + 6.0 + 6.0)).abs() < 1e-9);
 }

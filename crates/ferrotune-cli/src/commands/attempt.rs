@@ -26,6 +26,9 @@ use ferrotune_train::thaw::Thaw;
 use ferrotune_train::trainer::{Outcome, Run, train};
 use std::sync::atomic::AtomicBool;
 
+#[cfg(test)]
+mod tests;
+
 /// What a run learns from.
 pub struct Rows<'a, B: Backend> {
     /// Training rows.
@@ -63,11 +66,18 @@ pub struct Ready<B: Backend> {
 }
 
 impl<B: Machine> Ready<B> {
-    /// Does with a loaded model what the settings say. Nothing is written, so that a setting which does not fit the model leaves no trace.
+    /// Does with a loaded model what the settings say, for a run over `rows` training rows. Nothing is written, so that a setting which does not
+    /// fit the model leaves no trace.
     ///
     /// # Errors
     /// Such a setting.
-    pub fn of(backend: &B, resolved: &Resolved, start: &Start, mut loaded: Pretrained<B>) -> Result<Ready<B>, Failure> {
+    pub fn of(
+        backend: &B,
+        resolved: &Resolved,
+        start: &Start,
+        mut loaded: Pretrained<B>,
+        rows: usize,
+    ) -> Result<Ready<B>, Failure> {
         say!("weights    {}", loaded.report.summary());
         if let Some(why) = &loaded.head_replaced {
             say!("weights    the folder's classification head is replaced by a new one: {why}");
@@ -75,9 +85,10 @@ impl<B: Machine> Ready<B> {
         tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;
         tuning::restart_top(backend, resolved, &mut loaded.params, &start.config)?;
         freeze::freeze(&mut loaded.params, &start.frozen);
-        tuning::keep_few(resolved, &mut loaded.params);
+        tuning::keep_few(resolved, &mut loaded.params, &loaded.report)?;
+        tuning::check_restarted(resolved, &loaded.params, &start.config)?;
         let anchor = tuning::anchor(backend, resolved, &loaded.params, &start.config)?;
-        let thaw = tuning::thaw(resolved, &loaded.params, &start.config)?;
+        let thaw = tuning::thaw(resolved, &loaded.params, &start.config, rows)?;
         let optimizer = optimizer(backend, resolved, &loaded.params, &start.config);
         loaded.model.base.encoder.checkpointing = resolved.checkpointing;
         Ok(Ready { loaded, anchor, thaw, optimizer })

@@ -1,36 +1,23 @@
 //! `train --budget`: times a few steps of the run as it was said, and of cheaper ones, until the best that fits is known. It must not know how ways to
 //! run are weighed.
 
-use super::attempt::{Course, Ready, Rows};
+mod sample;
+
 use super::start::Start;
 use crate::args::{RecipeName, TrainSettings};
-use crate::audit;
-use crate::budget::{
-    Amounts, Budget, Costs, Depth, Open, PLANNED, Passes, Shape, Shown, Way, choose, depths, lengths, parse,
-};
-use crate::data::Labelled;
+use crate::budget::{Amounts, Budget, Depth, Open, PLANNED, Passes, Shape, Shown, Way, choose, depths, lengths, parse};
 use crate::device::{Machine, Work};
-use crate::exit::{Failure, STOPPED, io, usage};
-use crate::model::head_kind;
+use crate::exit::{Failure, MODEL, STOPPED, usage};
 use crate::recipes;
-use crate::run_folder::{RunFolder, SETTINGS};
+use crate::run_folder::{BUDGET, RunFolder, SETTINGS};
 use crate::settings::{self, Resolved, merge, resolve};
 use crate::voice::quietly;
-use ferrotune_bert::pretrained::{self, Head};
-use ferrotune_data::{Part, Source, Tokenizer, held_out_rows, shuffled};
-use ferrotune_train::events::Event;
-use ferrotune_train::fingerprint::Fingerprint;
-use ferrotune_train::model::Split;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use ferrotune_bert::parts::{Part, unfreezing_epoch};
+use ferrotune_train::store::replace_file;
+use sample::Sample;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// Steps of an epoch that are timed; the first one is not counted.
-const STEPS: usize = 5;
-
-/// Rows whose tokens are counted.
-const LOOKED_AT: usize = 2000;
 
 /// What a run with a budget begins with.
 pub struct Asked<'a> {
@@ -62,8 +49,7 @@ pub fn fit(asked: Asked<'_>, resume: bool, overwrite: bool) -> Result<Option<Bud
     }
     let mut as_said = resolve(asked.said.clone(), asked.recipe.clone())?;
     if resume {
-        resumed(asked.said, asked.recipe, &as_said.output)?;
-        return Ok(None);
+        return resumed(asked.said, asked.recipe, &as_said.output);
     }
     RunFolder::check(&as_said.output, resume, overwrite)?;
     let start = quietly(|| Start::of(&mut as_said))?;
@@ -73,10 +59,18 @@ pub fn fit(asked: Asked<'_>, resume: bool, overwrite: bool) -> Result<Option<Bud
 }
 
 /// What was chosen when the run began is what it goes on with: measured again it could be something else.
-fn resumed(said: &mut TrainSettings, recipe: &TrainSettings, output: &Path) -> Result<(), Failure> {
+fn resumed(said: &mut TrainSettings, recipe: &TrainSettings, output: &Path) -> Result<Option<Budget>, Failure> {
     let path = output.join(SETTINGS);
     // A folder without a run is refused by whoever opens it.
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    let chosen = output.join(BUDGET);
+    let budget = std::fs::read_to_string(&chosen).map_err(|_| {
+        usage(format!("--resume: the run in {} began without --budget; leave it out", output.display()))
+    })?;
+    let budget = serde_json::from_str(&budget).map_err(|error| {
+        let message = format!("{} is damaged: {error}; begin the run anew with --overwrite", chosen.display());
+        Failure { message, code: MODEL }
+    })?;
     let before = settings::parse(&text, &path.display().to_string())?;
     let merged = merge(said.clone(), recipe.clone());
     let chosen = TrainSettings {
@@ -89,7 +83,17 @@ fn resumed(said: &mut TrainSettings, recipe: &TrainSettings, output: &Path) -> R
     };
     *said = merge(said.clone(), chosen);
     eprintln!("budget     as it was chosen when the run began");
-    Ok(())
+    Ok(Some(budget))
+}
+
+/// Leaves what was chosen in the folder of a run that begins, for one that goes on with it.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn keep(budget: Option<&Budget>, run: &RunFolder) -> Result<(), Failure> {
+    let Some(budget) = budget else { return Ok(()) };
+    let text = serde_json::to_string(budget).expect("a budget is plain values");
+    Ok(replace_file(&run.path().join(BUDGET), format!("{text}\n").as_bytes())?)
 }
 
 /// A choice whose device and model are known.
@@ -143,7 +147,7 @@ fn fit_on<B: Machine>(backend: &B, fitting: Fitting<'_>) -> Result<Budget, Failu
     let foreseen_seconds = way.seconds + asked.begin.elapsed().as_secs_f64();
     let all = if given_up.is_empty() { "nothing".to_string() } else { given_up.join("; ") };
     eprintln!("budget     {} of {}; given up: {all}", Shown(foreseen_seconds), Shown(seconds));
-    Ok(Budget { seconds, foreseen_seconds, given_up, begin: asked.begin })
+    Ok(Budget { seconds, foreseen_seconds, given_up, begin: Some(asked.begin) })
 }
 
 /// A stop while steps are timed leaves nothing that could be resumed.
@@ -165,11 +169,26 @@ fn open<B: Machine>(said: &TrainSettings, with_recipe: &TrainSettings, sample: &
         true => vec![Depth::AsSaid],
         false => depths(sample.amounts.layers),
     };
+    // L2-SP holds the encoder's weights where they were, and with the head alone none of them moves.
+    let depths = depths.into_iter().filter(|&depth| depth != Depth::Head || as_said.l2_sp == 0.0).collect();
     let lengths = match said.max_length {
         Some(_) => lengths(&[], as_said.max_length),
         None => lengths(&sample.lengths, as_said.max_length),
     };
-    Open { depths, lengths, epochs: said.epochs.is_none() && said.max_steps.is_none() }
+    let fewest_epochs = match said.epochs.is_some() || said.max_steps.is_some() {
+        true => as_said.numbers.epochs,
+        false => fewest_epochs(as_said, sample.amounts.layers),
+    };
+    Open { depths, lengths, fewest_epochs }
+}
+
+/// The fewest epochs in which everything that was said can be done; 0 if a part of one will do.
+fn fewest_epochs(as_said: &Resolved, layers: usize) -> u64 {
+    let averaged = as_said.numbers.average_best;
+    let thawed =
+        as_said.gradual_unfreezing.map_or(0, |an_epoch| unfreezing_epoch(Part::Embeddings, layers, an_epoch) + 1);
+    let fewest = thawed.max(if averaged > 1 { averaged as u64 } else { 0 });
+    fewest.min(as_said.numbers.epochs)
 }
 
 /// The rate that few moving layers want, where none was said: that of the recipe which moves as few.
@@ -233,158 +252,4 @@ fn given_up(way: &Way, amounts: &Amounts, as_said: &Resolved, said: &TrainSettin
         ));
     }
     given_up
-}
-
-/// Rows to measure with, and how much there is in all.
-struct Sample<B: Machine> {
-    labelled: Labelled<B>,
-    /// Tokens of the rows.
-    lengths: Vec<usize>,
-    amounts: Amounts,
-}
-
-impl<B: Machine> Sample<B> {
-    fn read(resolved: &Resolved, start: &Start) -> Result<Sample<B>, Failure> {
-        let clock = Instant::now();
-        let mut labelled = Labelled::<B>::read(&resolved.settings, &resolved.train)?;
-        let all = labelled.table.rows.len();
-        let count = |path: &Option<PathBuf>, part| match path {
-            Some(path) => labelled.read_more(&Source::find(path, part)?).map(|table| table.rows.len()),
-            None => Ok(0),
-        };
-        let (named, test) =
-            (count(&resolved.settings.validation, Part::Validation)?, count(&resolved.settings.test, Part::Test)?);
-        let held_out = resolved.held_out.map_or(0, |asked| held_out_rows(all, asked.share));
-        let part = resolved.part.map_or(1.0, |part| part.share);
-        let train = ((all - held_out) as f64 * part).ceil() as usize;
-        let read = clock.elapsed().as_secs_f64();
-
-        let order = shuffled(all, resolved.numbers.seed, 0);
-        let marked = |count: usize| {
-            let mut marked = vec![false; all];
-            order[..count.min(all)].iter().for_each(|&row| marked[row] = true);
-            marked
-        };
-        let (timed, looked_at) = (marked(STEPS * resolved.numbers.batch_size), marked(LOOKED_AT));
-        let is_timed: Vec<bool> = (0..all).filter(|&row| looked_at[row]).map(|row| timed[row]).collect();
-        labelled.table = labelled.table.take_out(&looked_at);
-        let texts = labelled.table.rows.len() as f64;
-        let clock = Instant::now();
-        audit::lines(&labelled.table, None, None, labelled.task.need())?;
-        let split = encode(&labelled, resolved, start)?;
-        let each = clock.elapsed().as_secs_f64() / texts;
-        let preparing = each * (train + held_out + named + test) as f64;
-        // Long texts may be several rows each.
-        let rows_each = split.rows() as f64 / texts;
-        let lengths: Vec<usize> = (0..split.rows()).map(|row| split.encoded.row(row).0.len()).collect();
-        labelled.table = labelled.table.take_out(&is_timed);
-        let of = |rows: usize| (rows as f64 * rows_each).round() as usize;
-        let numbers = &resolved.numbers;
-        let amounts = Amounts {
-            epoch_steps: numbers.steps(of(train)).0,
-            epochs: numbers.epochs,
-            max_steps: numbers.max_steps,
-            checkpoint_every: numbers.checkpoint_every,
-            validation: of(held_out + named),
-            test: of(test),
-            reading: read + preparing,
-            layers: start.config.num_hidden_layers,
-            labels: labelled.task.labels().len(),
-        };
-        Ok(Sample { labelled, lengths, amounts })
-    }
-
-    /// Trains two epochs of the sample with these settings, as a run would, in a folder that is removed afterwards.
-    fn measure(
-        &self,
-        backend: &B,
-        settings: TrainSettings,
-        start: &Start,
-        stop: &AtomicBool,
-    ) -> Result<Costs, Failure> {
-        let mut resolved = resolve(settings, TrainSettings::default())?;
-        let start = start.clone().fitted(&mut resolved)?;
-        let split = encode(&self.labelled, &resolved, &start)?;
-        let folder = folder_beside(&resolved.output)?;
-        resolved.output = folder.path().join("run");
-        let numbers = &mut resolved.numbers;
-        (numbers.epochs, numbers.max_steps, numbers.patience, numbers.average_best) = (2, None, None, 1);
-        (numbers.log_every, numbers.checkpoint_every, numbers.leave_degenerate) = (1, None, false);
-        // The whole model moves in the last epochs, which is the most.
-        resolved.gradual_unfreezing = None;
-        resolved.settings.prefix_cache_dir = None;
-
-        let clock = Instant::now();
-        let task = self.labelled.task.as_ref();
-        let head = Head::For { labels: task.labels(), kind: head_kind(task.unit()), seed: resolved.numbers.seed };
-        let loaded = pretrained::load_with_adapters(backend, &start.model.folder, head, resolved.lora.as_ref())?;
-        let ready = Ready::of(backend, &resolved, &start, loaded)?;
-        let load = clock.elapsed().as_secs_f64();
-        let mut run = RunFolder::open(&resolved.output, false, true)?;
-        let rows = Rows { train: &split, validation: Some(&split), objective: task, stay: true, warnings: &[] };
-        let times = Mutex::new(Times::default());
-        let listen = |event: &Event| times.lock().expect("nobody panics with it").on(event);
-        let course =
-            Course { fingerprint: &Fingerprint::default(), stop, resume: false, pause: None, listener: Some(&listen) };
-        ready.train(&resolved, backend, &rows, &mut run, &course, None)?;
-        drop(run);
-        let times = times.into_inner().expect("nobody panics with it");
-        // What was timed may be shorter or longer than the rows are on average.
-        let mean = |lengths: &[usize]| {
-            lengths.iter().map(|&length| length.min(resolved.max_length)).sum::<usize>() as f64 / lengths.len() as f64
-        };
-        let of_timed = split.encoded.tokens() as f64 / split.rows() as f64;
-        Ok(times.costs(load, split.rows(), mean(&self.lengths) / of_timed))
-    }
-}
-
-fn encode<B: Machine>(labelled: &Labelled<B>, resolved: &Resolved, start: &Start) -> Result<Split, Failure> {
-    let tokenizer = Tokenizer::from_folder(&start.model.folder, resolved.max_length)?;
-    let encoded = tokenizer.with_long_texts(resolved.long_texts.into()).encode(&labelled.table.rows)?;
-    let targets = labelled.task.targets(&labelled.table, &encoded)?;
-    Ok(Split::of_rows(encoded, targets))
-}
-
-/// A folder on the disk where the run will lie, gone when it is dropped.
-fn folder_beside(output: &Path) -> Result<tempfile::TempDir, Failure> {
-    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |error| io(format!("cannot make a folder to measure in, in {}", parent.display()))(error);
-    std::fs::create_dir_all(parent).map_err(failed)?;
-    tempfile::Builder::new().prefix(".ferrotune-budget-").tempdir_in(parent).map_err(failed)
-}
-
-/// What two epochs took.
-#[derive(Default)]
-struct Times {
-    steps: [Vec<f64>; 2],
-    evaluations: Vec<f64>,
-    checkpoints: Vec<f64>,
-}
-
-impl Times {
-    fn on(&mut self, event: &Event) {
-        match event {
-            Event::Step { epoch, seconds, .. } => self.steps[*epoch as usize - 1].push(*seconds),
-            Event::Evaluated { seconds, .. } => self.evaluations.push(*seconds),
-            Event::CheckpointSaved { seconds, .. } => self.checkpoints.push(*seconds),
-            _ => {}
-        }
-    }
-
-    /// Of rows that are on average `longer` times as long as those that were timed.
-    fn costs(&self, load: f64, rows: usize, longer: f64) -> Costs {
-        let mean = |seconds: &[f64]| seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
-        let [first, later] = &self.steps;
-        // The first step of all makes room in memory.
-        let first = if first.len() > 1 { &first[1..] } else { first };
-        let of_row = |n: usize| longer * self.evaluations.get(n).copied().unwrap_or_default() / rows as f64;
-        Costs {
-            load,
-            first_step: longer * mean(first),
-            later_step: longer * mean(later),
-            first_row: of_row(0),
-            later_row: of_row(1),
-            checkpoint: mean(&self.checkpoints),
-        }
-    }
 }

@@ -1,11 +1,12 @@
 //! `train --learning-curve`: one run after another with more and more of the training rows, and whether still more would help. It must not know what a
 //! run does.
 
-use super::train::{Finished, one_of_series};
-use crate::exit::{Failure, io, usage};
+use super::ending::Finished;
+use super::train::one_of_series;
+use crate::exit::{Failure, usage};
 use crate::further::p_value;
 use crate::report::metric;
-use crate::run_folder::{RESULTS, has_checkpoints};
+use crate::run_folder::{Kind, RESULTS, claim, has_checkpoints};
 use crate::settings::{PartOfRows, Resolved};
 use ferrotune_train::metrics::{Classified, Interval, Intervals, MetricName, Paired, Summary, paired};
 use ferrotune_train::store::replace_file;
@@ -47,7 +48,7 @@ struct LastStep {
 /// Runs all parts of the rows, small ones first, each in a folder of its own. With `resume` each goes on from its newest checkpoint.
 ///
 /// # Errors
-/// Those of a run; percentages that are none; nothing to measure by, or to resume.
+/// Those of a run; percentages that are none; nothing to measure by, or to resume; something else in the folder.
 pub fn run(
     resolved: &Resolved,
     percentages: &str,
@@ -67,7 +68,7 @@ pub fn run(
         let shown = path.display();
         return Err(usage(format!("--resume: {shown} holds no run of --learning-curve; start it without --resume")));
     }
-    std::fs::create_dir_all(path).map_err(io(format!("cannot make {}", path.display())))?;
+    let _lock = claim(path, Kind::LearningCurve, resume, overwrite)?;
     let mut points = Vec::new();
     for (n, &percentage) in percentages.iter().enumerate() {
         println!("{percentage} % of the training rows ({} of {})", n + 1, percentages.len());

@@ -7,6 +7,7 @@ mod budget;
 pub mod calibrate;
 pub mod compare;
 pub mod devices;
+mod ending;
 pub mod evaluate;
 pub mod fetch;
 pub mod info;
@@ -22,7 +23,7 @@ mod seeds;
 pub mod split;
 mod start;
 #[cfg(test)]
-mod tiny;
+pub(crate) mod tiny;
 pub mod train;
 
 use crate::exit::{Failure, usage};

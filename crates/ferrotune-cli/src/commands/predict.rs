@@ -5,7 +5,7 @@ use crate::args::{InputFormat, OutputFormat, PredictArgs};
 use crate::calibrated::{ABSTAINS, mark};
 use crate::data::kept;
 use crate::device::{Machine, Work, device};
-use crate::exit::{Failure, io, usage};
+use crate::exit::{DATA, Failure, io, usage};
 use crate::fine_tuned::{Cutter, FineTuned};
 use crate::settings;
 use ferrotune_data::{Format, Need, Opened, Row, stream_with, unpacked};
@@ -49,12 +49,20 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
     let need = if model.task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
     let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &None, need);
     let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), need)?;
+    let own: Vec<String> = model.task.columns().into_iter().chain(abstention.map(|_| ABSTAINS.to_string())).collect();
+    if format == OutputFormat::Csv
+        && let Some(column) = own.iter().find(|column| rows.headers().contains(column))
+    {
+        return Err(Failure {
+            message: format!(
+                "{name} has a column `{column}` already, and predict would write a second one; take it out, or say --format jsonl"
+            ),
+            code: DATA,
+        });
+    }
     let mut writer = Output::new(&args.output, format)?;
     if format == OutputFormat::Csv {
-        writer.header(
-            rows.headers(),
-            model.task.columns().into_iter().chain(abstention.map(|_| ABSTAINS.to_string())).collect(),
-        )?;
+        writer.header(rows.headers(), own)?;
     }
     let (mut done, mut cut, mut windowed, mut silent) = (0, 0, 0, 0);
     loop {

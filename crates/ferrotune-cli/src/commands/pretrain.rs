@@ -58,7 +58,7 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
     let known = Objective::<B>::metrics(&texts.objective);
     resolved.numbers.metric = task::metric("masked language modelling", known, resolved.settings.metric)?;
     resolved.settings.metric = Some(resolved.numbers.metric);
-    let ready = Ready::of(backend, resolved, &start, loaded)?;
+    let ready = Ready::of(backend, resolved, &start, loaded, texts.train.rows())?;
     let mut fingerprint = fingerprint::of(resolved, &Sums::of(resolved, model_folder)?, &backend.processor());
     for key in ["held-out", "whole-word-masking"] {
         if let Some(value) = asked.table.get(key) {

@@ -1,9 +1,11 @@
 //! `train --seeds N`: one run after another from other seeds, and what they came to together. It must not know what a run does.
 
-use super::train::{Finished, one_of_series};
-use crate::exit::{Failure, io, usage};
+use super::ending::Finished;
+use super::train::one_of_series;
+use crate::comparison::Figure;
+use crate::exit::{Failure, usage};
 use crate::report::{bare, metric};
-use crate::run_folder::{RESULTS, has_checkpoints};
+use crate::run_folder::{Kind, RESULTS, claim, has_checkpoints};
 use crate::settings::Resolved;
 use ferrotune_train::metrics::{MetricName, Summary};
 use ferrotune_train::store::replace_file;
@@ -25,21 +27,16 @@ struct Spread {
 /// Runs all seeds, each in a folder of its own. With `resume` each goes on from its newest checkpoint: one that had ended is measured again.
 ///
 /// # Errors
-/// Those of a run; nothing to resume.
+/// Those of a run; nothing to resume; something else in the folder.
 pub fn run(resolved: &Resolved, count: u64, resume: bool, overwrite: bool, stop: &AtomicBool) -> Result<(), Failure> {
     let path = &resolved.output;
-    let folder = |n: u64| path.join(format!("seed-{n}"));
-    if resume && !(0..count).any(|n| has_checkpoints(&folder(n))) {
+    if resume && !(0..count).any(|n| has_checkpoints(&of_seed(resolved, n).output)) {
         return Err(usage(format!("--resume: {} holds no run of --seeds; start it without --resume", path.display())));
     }
-    std::fs::create_dir_all(path).map_err(io(format!("cannot make {}", path.display())))?;
+    let _lock = claim(path, Kind::Seeds, resume, overwrite)?;
     let mut finished = Vec::new();
     for n in 0..count {
-        let mut own = resolved.clone();
-        own.output = folder(n);
-        own.numbers.seed = resolved.numbers.seed.wrapping_add(n);
-        own.settings.output = Some(own.output.clone());
-        (own.settings.seed, own.settings.seeds) = (Some(own.numbers.seed), None);
+        let own = of_seed(resolved, n);
         println!("seed {} ({} of {count})", own.numbers.seed, n + 1);
         finished.push(one_of_series(own, resume, overwrite, stop)?);
         println!();
@@ -60,17 +57,25 @@ pub fn run(resolved: &Resolved, count: u64, resume: bool, overwrite: bool, stop:
     Ok(())
 }
 
+/// The run of a series with its seed number `n`, from 0, in a folder of its own.
+pub fn of_seed(resolved: &Resolved, n: u64) -> Resolved {
+    let mut own = resolved.clone();
+    own.output = resolved.output.join(format!("seed-{n}"));
+    own.numbers.seed = resolved.numbers.seed.wrapping_add(n);
+    own.settings.output = Some(own.output.clone());
+    (own.settings.seed, own.settings.seeds) = (Some(own.numbers.seed), None);
+    own
+}
+
 fn spreads(summaries: &[&Summary]) -> Vec<Spread> {
     let Some(first) = summaries.first() else { return Vec::new() };
     let of = |&(name, _): &(MetricName, f64)| {
         let values: Vec<f64> = summaries.iter().map(|summary| summary.value(name)).collect();
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let Figure { value: mean, deviation } = Figure::of(&values);
         Spread {
             metric: name,
             mean,
-            standard_deviation: (squares / (count - 1.0)).sqrt(),
+            standard_deviation: deviation.expect("there are two seeds at least"),
             lowest: values.iter().copied().fold(f64::INFINITY, f64::min),
             highest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         }

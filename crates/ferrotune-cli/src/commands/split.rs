@@ -171,7 +171,7 @@ fn without_duplicates<'rows>(rows: &'rows [Row]) -> Vec<usize> {
 struct Groups {
     /// Of each row its group.
     numbers: Vec<usize>,
-    /// Rows that have the text of an earlier one, but for case and blanks.
+    /// Rows that have the text of an earlier one, but for case, blanks and punctuation.
     repeated: usize,
     /// Rows without a value in the column of --group-by.
     without_value: usize,

@@ -45,7 +45,16 @@ pub fn settings(folder: &Path) -> TrainSettings {
 
 /// Trains; the run folder.
 pub fn train(settings: TrainSettings) -> Result<PathBuf, Failure> {
+    run(settings, false)
+}
+
+/// Goes on with a run, or comes to its end again.
+pub fn resume(settings: TrainSettings) -> Result<PathBuf, Failure> {
+    run(settings, true)
+}
+
+fn run(settings: TrainSettings, resume: bool) -> Result<PathBuf, Failure> {
     let resolved = resolve(settings, TrainSettings::default())?;
     let output = resolved.output.clone();
-    one(resolved, false, false, &AtomicBool::new(false)).map(|_| output)
+    one(resolved, resume, false, &AtomicBool::new(false)).map(|_| output)
 }

@@ -48,7 +48,7 @@ fn other_rows_are_warned_of() {
     let [train] = &warnings(&replace("sum of train", "x"))[..] else { panic!("expected one warning") };
     assert!(train.starts_with("first and second learned from different training files"), "{train}");
     let [unknown] = &warnings(&|path| std::fs::remove_file(path).unwrap())[..] else { panic!("expected one warning") };
-    assert!(unknown.starts_with("second has no evaluation.json"), "{unknown}");
+    assert!(unknown.starts_with("there is no evaluation.json of second, so that"), "{unknown}");
     let [part] = &warnings(&|path| {
         let results = path.with_file_name("results.json");
         let text = std::fs::read_to_string(&results).unwrap();
@@ -100,6 +100,22 @@ fn tasks_share_no_metric_and_series_have_a_spread() {
     assert_eq!((figure.value, figure.deviation), (0.75, Some(0.0)));
     assert_eq!(found.entries[0].interval(MetricName::Accuracy), None, "an interval is of one run");
     assert_eq!(found.differences, [("seed".to_string(), vec!["0, 1".to_string(), "0".to_string()])]);
+
+    // A series is named once, however many of its runs lack the file.
+    for run in [paths[0].join("seed-0"), paths[0].join("seed-1"), paths[1].clone()] {
+        std::fs::remove_file(run.join(evaluation::FILE)).unwrap();
+    }
+    let [unknown] = &Comparison::read(&paths).map_err(|failure| failure.message).unwrap().warnings[..] else {
+        panic!("expected one warning")
+    };
+    assert!(unknown.starts_with("there is no evaluation.json of series, one, so that"), "{unknown}");
+}
+
+#[test]
+fn the_deviation_is_that_of_a_sample() {
+    assert_eq!(Figure::of(&[0.25]), Figure { value: 0.25, deviation: None });
+    // Squares 4 + 0 + 4 over two.
+    assert_eq!(Figure::of(&[1.0, 3.0, 5.0]), Figure { value: 3.0, deviation: Some(2.0) });
 }
 
 #[test]

@@ -26,8 +26,8 @@ const TOKENIZER: [&str; 8] = [
     "merges.txt",
     "sentencepiece.bpe.model",
 ];
-/// Either of these is enough to build the tokenizer.
-const VOCABULARIES: [&str; 2] = ["tokenizer.json", "vocab.txt"];
+/// The tokenizer is built from this one alone.
+const VOCABULARY: &str = "tokenizer.json";
 /// A list of shards is some hundred kilobytes at most; more is no list.
 const LARGEST_INDEX: u64 = 16 << 20;
 
@@ -41,8 +41,8 @@ pub fn wanted(listed: &[String]) -> Result<Vec<String>, &'static str> {
         return Err(CONFIG);
     }
     let weights = [WEIGHTS, INDEX].into_iter().find(|name| has(name)).ok_or(WEIGHTS)?;
-    if !VOCABULARIES.into_iter().any(has) {
-        return Err(VOCABULARIES[0]);
+    if !has(VOCABULARY) {
+        return Err(VOCABULARY);
     }
     let tokenizer = TOKENIZER.into_iter().filter(|name| has(name));
     Ok([CONFIG].into_iter().chain(tokenizer).chain([weights]).map(str::to_owned).collect())
@@ -71,11 +71,11 @@ pub fn shards(index: &Path) -> Result<BTreeSet<String>, String> {
     }
 }
 
-/// Whether a folder holds a configuration, weights with all their shards, and a vocabulary.
+/// Whether a folder holds a configuration, weights with all their shards, and a tokenizer.
 pub fn is_complete(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
     let weights = has(WEIGHTS) || shards(&folder.join(INDEX)).is_ok_and(|shards| shards.iter().all(|name| has(name)));
-    has(CONFIG) && weights && VOCABULARIES.into_iter().any(has)
+    has(CONFIG) && weights && has(VOCABULARY)
 }
 
 #[cfg(test)]
@@ -90,8 +90,8 @@ mod tests {
     fn what_is_fetched_of_a_listing() {
         for (listed, expected) in [
             (
-                "README.md config.json model.safetensors pytorch_model.bin vocab.txt",
-                Ok("config.json vocab.txt model.safetensors"),
+                "README.md config.json model.safetensors pytorch_model.bin tokenizer.json vocab.txt",
+                Ok("config.json tokenizer.json vocab.txt model.safetensors"),
             ),
             (
                 "config.json model.safetensors.index.json model-1.safetensors tokenizer.json tokenizer_config.json",
@@ -99,7 +99,7 @@ mod tests {
             ),
             ("config.json pytorch_model.bin vocab.txt", Err("model.safetensors")),
             ("model.safetensors vocab.txt", Err("config.json")),
-            ("config.json model.safetensors", Err("tokenizer.json")),
+            ("config.json model.safetensors vocab.txt", Err("tokenizer.json")),
         ] {
             assert_eq!(wanted(&list(listed)), expected.map(list), "{listed}");
         }
@@ -122,9 +122,13 @@ mod tests {
         std::fs::write(&index, r#"{"metadata": {}, "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}"#)
             .unwrap();
         assert_eq!(shards(&index).unwrap().into_iter().collect::<Vec<_>>(), ["m-1.safetensors", "m-2.safetensors"]);
-        for (file, complete) in
-            [(CONFIG, false), ("vocab.txt", false), ("m-1.safetensors", false), ("m-2.safetensors", true)]
-        {
+        for (file, complete) in [
+            (CONFIG, false),
+            ("vocab.txt", false),
+            ("tokenizer.json", false),
+            ("m-1.safetensors", false),
+            ("m-2.safetensors", true),
+        ] {
             std::fs::write(folder.path().join(file), "x").unwrap();
             assert_eq!(is_complete(folder.path()), complete, "after {file}");
         }

@@ -157,7 +157,7 @@ fn shards_are_fetched_after_their_index() {
     // The parts have the same bytes and so, on a real hub, the same tag.
     let files = [
         ("config.json", "{}"),
-        ("vocab.txt", "a"),
+        ("tokenizer.json", "{}"),
         (parts::INDEX, index),
         ("part-1.safetensors", "same"),
         ("part-2.safetensors", "same"),

@@ -1,11 +1,12 @@
 //! Folders of finished runs for tests: small, of every task, with names and texts that would be HTML.
 
+use crate::calibrated::AtEnd;
 use crate::evaluation::{self, Environment, Evaluation, Measured, Model};
 use ferrotune_data::{Labels, Row};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::metrics::{EntityCounts, Report};
 use ferrotune_train::tasks::{MultiLabel, Regression, SingleLabel, Targets, Task};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -43,7 +44,8 @@ fn measured<B: Task<Cpu>>(task: &B, targets: &Targets, logits: &[f32]) -> (Repor
     (task.report(logits, targets), Measured::of("test", task, logits, targets, &rows))
 }
 
-fn result(kind: Kind) -> (&'static str, Report, Option<Measured>) {
+/// The task, its report, and what is measured besides; and the calibration, of classes.
+fn result(kind: Kind) -> (&'static str, Report, Option<Measured>, Value) {
     const ROWS: usize = 40;
     match kind {
         Kind::Classes(classes) => {
@@ -52,28 +54,30 @@ fn result(kind: Kind) -> (&'static str, Report, Option<Measured>) {
                 .flat_map(|n| (0..classes).map(move |class| if class == said(n) { 3.0 } else { 0.5 }))
                 .collect();
             let targets = Targets::Classes((0..ROWS).map(|n| (n % classes) as u32).collect());
-            let (report, measured) = measured(&SingleLabel::new(labels(classes)), &targets, &logits);
-            ("classification", report, Some(measured))
+            let mut task = SingleLabel::new(labels(classes));
+            let calibration = AtEnd::fit::<Cpu>(&mut task, &logits, &targets).to_json();
+            let (report, measured) = measured(&task, &targets, &logits);
+            ("classification", report, Some(measured), calibration)
         }
         Kind::Sets => {
             let targets =
                 Targets::Sets((0..ROWS).map(|n| if n.is_multiple_of(4) { vec![] } else { vec![0, 2] }).collect());
             let (report, measured) =
                 measured(&MultiLabel::new(labels(3), '|'), &targets, &[2.0, -2.0, 2.0].repeat(ROWS));
-            ("multi-label", report, Some(measured))
+            ("multi-label", report, Some(measured), Value::Null)
         }
         Kind::Numbers => {
             let targets = Targets::Scores((0..ROWS).map(|n| n as f64).collect());
             let logits: Vec<f32> = (0..ROWS).map(|n| n as f32 + if n.is_multiple_of(4) { 2.0 } else { 0.0 }).collect();
             let (report, measured) = measured(&Regression::new("score".to_string(), None), &targets, &logits);
-            ("regression", report, Some(measured))
+            ("regression", report, Some(measured), Value::Null)
         }
         Kind::Words => {
             let mut counts = EntityCounts::default();
             let kind = HOSTILE.to_string();
             let tag = ferrotune_data::Tag { place: 'B', kind: &kind };
             counts.add(&[tag, ferrotune_data::Tag::OUTSIDE], &[tag, tag]);
-            ("tokens", Report::Tokens(counts.report(0.5)), None)
+            ("tokens", Report::Tokens(counts.report(0.5)), None, Value::Null)
         }
     }
 }
@@ -81,7 +85,7 @@ fn result(kind: Kind) -> (&'static str, Report, Option<Measured>) {
 /// Writes the files of a run. `settings` are lines of its `ferrotune.toml`.
 pub fn write(folder: &Path, kind: Kind, settings: &str) {
     std::fs::create_dir_all(folder).unwrap();
-    let (task, report, measured) = result(kind);
+    let (task, report, measured, calibration) = result(kind);
     let put = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
     let chosen = report.summary().values[0].0;
     let ends = |low: f64, high: f64| json!({ "low": low, "high": high });
@@ -99,6 +103,7 @@ pub fn write(folder: &Path, kind: Kind, settings: &str) {
         "validation": report,
         "test": report,
         "baselines": if matches!(kind, Kind::Classes(_)) { vec![beside] } else { Vec::new() },
+        "calibration": calibration,
         "best_epoch": 2,
         "epochs": [
             {"train_loss": 1.5, "validation": {"loss": 1.25, "value": 0.5}},

@@ -3,6 +3,7 @@
 use super::example::{Kind, write};
 use super::*;
 use crate::exit::USAGE;
+use serde_json::json;
 
 #[track_caller]
 fn fails(break_it: impl Fn(&Path), code: u8, says: &str) {
@@ -20,7 +21,6 @@ fn what_is_wrong_with_a_folder_is_named() {
         |name: &'static str, text: &'static str| move |folder: &Path| std::fs::write(folder.join(name), text).unwrap();
     let remove = |name: &'static str| move |folder: &Path| std::fs::remove_file(folder.join(name)).unwrap();
     fails(remove(RESULTS), USAGE, "holds no finished run: there is no results.json");
-    fails(put(RESULTS, "{\"seeds\": 3}"), USAGE, "holds a series of --seeds: name one of its runs");
     fails(put(RESULTS, "{\"best_epoch\": "), MODEL, "results.json is damaged: EOF");
     fails(put(RESULTS, "{}"), MODEL, "results.json is damaged: missing field `best_epoch`");
     fails(put(LOG, "{\"event\": \"step\"}\n"), MODEL, "metrics.jsonl is damaged: missing field `step`");
@@ -48,6 +48,56 @@ fn a_run_is_read_back() {
     // Without the file the rest is there.
     std::fs::remove_file(path.join(crate::evaluation::FILE)).unwrap();
     assert!(RunFiles::read(&path).map_err(|failure| failure.message).unwrap().evaluation.is_none());
+}
+
+/// What is said of a folder with these results and the results of what lies in it, in which `@` stands for the folder.
+#[track_caller]
+fn check_several(results: &Value, inside: &[(&str, &Value)], says: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |folder: &Path, results: &Value| {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join(RESULTS), results.to_string()).unwrap();
+    };
+    put(folder.path(), results);
+    inside.iter().for_each(|(name, results)| put(&folder.path().join(name), results));
+    let failure = RunFiles::read(folder.path()).err().expect("these are several runs");
+    assert_eq!(failure.message.replace(&folder.path().display().to_string(), "@"), says);
+    assert_eq!(failure.code, USAGE);
+}
+
+#[test]
+fn a_folder_of_several_runs_is_no_damaged_one_and_names_them() {
+    let (run, series) = (&json!({ "best_epoch": 1 }), &json!({ "seeds": 2, "runs": [], "spread": [] }));
+    check_several(
+        series,
+        &[("seed-0", run), ("seed-1", run)],
+        "@ holds a series of --seeds and not one run: name one of these: @/seed-0, @/seed-1; `ferrotune compare` takes the whole folder, beside another one",
+    );
+    check_several(series, &[], "@ holds a series of --seeds and not one run: no run of it is finished; train it again");
+    let names: Vec<String> = (0..8).map(|n| format!("seed-{n}")).collect();
+    let all: Vec<(&str, &Value)> = names.iter().map(|name| (name.as_str(), run)).collect();
+    check_several(
+        &json!({ "seeds": 1u64 << 60 }),
+        &all,
+        "@ holds a series of --seeds and not one run: name one of these: @/seed-0, @/seed-1, @/seed-2, @/seed-3, @/seed-4, @/seed-5 and 2 more; `ferrotune compare` takes the whole folder, beside another one",
+    );
+    let points = json!([{ "percentage": 12.5 }, { "percentage": 50.0 }, { "percentage": 100.0 }]);
+    check_several(
+        &json!({ "learning_curve": points, "last_step": null, "seed": 0 }),
+        &[("rows-12.5", run), ("rows-100", run)],
+        "@ holds a learning curve and not one run: name one of these: @/rows-12.5, @/rows-100",
+    );
+    let search = &json!({ "metric": "accuracy", "trials": 20, "best": { "trial": 3 }, "as_said": {} });
+    check_several(
+        search,
+        &[],
+        "@ holds a search and not one run: train its best settings with `ferrotune train --config @/best.toml` and name that run",
+    );
+    check_several(
+        search,
+        &[("best", run), ("refit", series), ("refit/seed-0", run), ("refit/seed-1", run)],
+        "@ holds a search and not one run: name one of these: @/refit/seed-0, @/refit/seed-1, @/best",
+    );
 }
 
 #[test]

@@ -16,6 +16,8 @@ const FIXED: &[&str] = &[
     "validation-seed",
     "test",
     "output",
+    "train-share",
+    "train-share-seed",
     "text-column",
     "text-b-column",
     "label-column",
@@ -26,6 +28,8 @@ const FIXED: &[&str] = &[
     "metric",
     "seed",
     "seeds",
+    "budget",
+    "learning-curve",
     "on-degenerate",
     "threads",
     "device",
@@ -35,6 +39,8 @@ const FIXED: &[&str] = &[
     "prefix-cache-dir",
     "log-every",
     "tensorboard",
+    "baselines",
+    "report",
     "checkpoint-every",
     "activation-checkpointing",
 ];
@@ -104,11 +110,8 @@ pub fn check(
     fits: impl Fn(&Settings) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     for parameter in space.parameters() {
-        let ends = match &parameter.domain {
-            Domain::Choice(values) => values.clone(),
-            domain => domain.grid(2),
-        };
-        for value in ends {
+        // Of choices these are all.
+        for value in parameter.domain.grid(2) {
             let mut wanted = BTreeMap::from([(parameter.name.as_str(), value.clone())]);
             want_parents(space, parameter, &mut wanted);
             let end = |of: &Parameter, last: bool| {

@@ -85,6 +85,60 @@ fn the_usual_space_leaves_out_what_was_said() {
     assert!(usual_space(&all.said, false).unwrap_err().message.starts_with("all settings that are searched"));
 }
 
+/// Settings that may differ between the trials of a study: how is learned, not of what rows.
+const SEARCHED: &[&str] = &[
+    "max-length",
+    "long-texts",
+    "lr",
+    "batch-size",
+    "micro-batch",
+    "max-tokens",
+    "epochs",
+    "max-steps",
+    "optimizer",
+    "momentum",
+    "loss",
+    "focal-gamma",
+    "huber-delta",
+    "schedule",
+    "warmup",
+    "layer-lr-decay",
+    "head-lr",
+    "minimum-lr",
+    "cycles",
+    "power",
+    "weight-decay",
+    "l1",
+    "l2",
+    "l2-sp",
+    "clip",
+    "label-smoothing",
+    "class-weights",
+    "ema",
+    "average-best",
+    "balanced-sampling",
+    "freeze",
+    "dropout",
+    "attention-dropout",
+    "classifier-dropout",
+    "lora-rank",
+    "lora-alpha",
+    "lora-dropout",
+    "lora-targets",
+    "bitfit",
+    "gradual-unfreezing",
+    "reinit-layers",
+    "patience",
+];
+
+#[test]
+fn every_setting_is_searched_or_the_same_in_all_trials() {
+    for key in TrainSettings::keys() {
+        let [fixed, searched] = [FIXED, SEARCHED].map(|keys| keys.contains(&key.as_str()));
+        assert!(fixed != searched, "{key}: list it in FIXED of parse.rs, or, if a trial heeds it, in SEARCHED here");
+    }
+}
+
 #[test]
 fn mistakes_are_named() {
     for (said, table, expected) in [
@@ -92,6 +146,7 @@ fn mistakes_are_named() {
         ("", "lerning-rate = [1]", "f.toml: [search]: unknown key `lerning-rate`; did you mean"),
         ("", "model = ['a', 'b']", "f.toml: [search] model: it is the same in all trials of a study"),
         ("", "seed = [1, 2]", "f.toml: [search] seed: it is the same in all trials"),
+        ("", "train-share = [0.5, 1.0]", "f.toml: [search] train-share: it is the same in all trials"),
         ("", "lr = 1e-4", "f.toml: [search] lr: 0.0001 is one value; write a list of values, or { low = .., high"),
         ("", "lr = { low = 1e-4 }", "f.toml: [search] lr: `high` is missing"),
         (

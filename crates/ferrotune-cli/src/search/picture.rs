@@ -1,6 +1,6 @@
 //! The picture of a search: value over trials and over each parameter, one SVG file without anything from elsewhere. It must not know files.
 
-use super::table::{Mark, Point, by_parameter, by_trial, state};
+use super::table::{Mark, Point, by_parameter, by_trial, ends, state};
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::search::space::{Domain, Space, shown};
 use ferrotune_train::search::study::Trial;
@@ -18,12 +18,8 @@ pub fn svg(space: &Space, trials: &[Trial], best: Option<usize>, metric: MetricN
     let last = trials.len().saturating_sub(1).to_string();
     let mut panels = vec![("trial".to_string(), vec!["0".to_string(), last], by_trial(trials, best))];
     for parameter in space.parameters() {
-        let ends = match &parameter.domain {
-            Domain::Choice(values) => values.iter().map(ToString::to_string).collect(),
-            domain => domain.grid(2).iter().map(ToString::to_string).collect(),
-        };
         let log = if parameter.domain.is_log() { " (log)" } else { "" };
-        panels.push((format!("{}{log}", parameter.name), ends, by_parameter(trials, best, parameter)));
+        panels.push((format!("{}{log}", parameter.name), ends(parameter), by_parameter(trials, best, parameter)));
     }
     let values = panels[0].2.iter().map(|point| point.y);
     let (low, high) = (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max));

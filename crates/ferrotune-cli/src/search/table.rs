@@ -4,6 +4,7 @@ use crate::report::metric;
 use ferrotune_train::metrics::{MetricName, wilson};
 use ferrotune_train::search::space::{Domain, Parameter, Space};
 use ferrotune_train::search::study::{Origin, State, Trial};
+use ferrotune_train::tasks::Unit;
 use std::fmt::Write;
 
 /// The trials in this order, a line each.
@@ -126,6 +127,11 @@ pub fn by_parameter(trials: &[Trial], best: Option<usize>, parameter: &Parameter
     })
 }
 
+/// What stands at the axis of a parameter: the ends of a range, or all choices.
+pub fn ends(parameter: &Parameter) -> Vec<String> {
+    parameter.domain.grid(2).iter().map(ToString::to_string).collect()
+}
+
 /// Columns and rows of a picture in text.
 const WIDTH: usize = 60;
 const HEIGHT: usize = 10;
@@ -170,9 +176,11 @@ fn sign(mark: Mark) -> char {
 pub const SIGNS: &str = ". pruned at the first rung, : at a later one, o done, * the best";
 
 /// How far chance reaches on so many validation rows: what share of other rows the best trial may get right, and how many of the trials that came to
-/// their end lie inside that. None of metrics that are no share of rows.
-pub fn chance(trials: &[Trial], best: usize, name: MetricName, rows: u64) -> Option<String> {
-    let value = trials[best].standing.finished.filter(|_| name == MetricName::Accuracy)?;
+/// their end lie inside that. None of metrics that are no share of rows, and of words: those of a row are right or wrong together, so that their number
+/// says too much.
+pub fn chance(trials: &[Trial], best: usize, name: MetricName, unit: Unit, rows: u64) -> Option<String> {
+    let is_of_rows = name == MetricName::Accuracy && unit == Unit::Row;
+    let value = trials[best].standing.finished.filter(|_| is_of_rows)?;
     let around = wilson((value * rows as f64).round() as u64, rows)?;
     let others = trials.iter().enumerate().filter(|&(n, _)| n != best);
     let others: Vec<f64> = others.filter_map(|(_, trial)| trial.standing.finished).collect();
@@ -234,11 +242,12 @@ mod tests {
     fn chance_is_the_interval_of_a_share() {
         let (_, all) = some();
         // 35 of 40 rows: Wilson's interval as scipy gives it.
-        let line = chance(&all, 2, MetricName::Accuracy, 40).unwrap();
+        let line = chance(&all, 2, MetricName::Accuracy, Unit::Row, 40).unwrap();
         expect!["40 validation rows, which chose it: on others 73.9 to 94.5 % are as likely (95 %); inside it: 1 of 1 other trials that came to their end"].assert_eq(&line);
-        assert!(chance(&all, 2, MetricName::Accuracy, 400).unwrap().contains("inside it: 0 of 1"));
-        assert_eq!(chance(&all, 2, MetricName::F1Macro, 40), None);
-        assert_eq!(chance(&all, 0, MetricName::Accuracy, 40), None);
+        assert!(chance(&all, 2, MetricName::Accuracy, Unit::Row, 400).unwrap().contains("inside it: 0 of 1"));
+        assert_eq!(chance(&all, 2, MetricName::F1Macro, Unit::Row, 40), None);
+        assert_eq!(chance(&all, 0, MetricName::Accuracy, Unit::Row, 40), None);
+        assert_eq!(chance(&all, 2, MetricName::Accuracy, Unit::Word, 40), None);
     }
 
     #[test]

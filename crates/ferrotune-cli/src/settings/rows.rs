@@ -47,11 +47,14 @@ pub fn held_out(s: &TrainSettings) -> Result<Option<HeldOut>, Failure> {
     let share = s.validation_share.unwrap_or(VALIDATION_SHARE);
     within(flag, share, (0.0..=0.5).contains(&share), "between 0 (none) and 0.5")?;
     let seed = s.validation_seed.or(s.seed).unwrap_or_default();
+    if share == 0.0 && s.validation_seed.is_some() {
+        return Err(usage("--validation-seed belongs to --validation-share, which holds no rows out; leave it out"));
+    }
     Ok((share > 0.0).then_some(HeldOut { share, seed, flag }))
 }
 
 /// The training rows that are learned from under these settings.
-pub(super) fn part_of_rows(s: &TrainSettings) -> Result<Option<PartOfRows>, Failure> {
+pub fn part_of_rows(s: &TrainSettings) -> Result<Option<PartOfRows>, Failure> {
     if s.learning_curve.is_some() {
         for (flag, said) in [("train-share", s.train_share.is_some()), ("seeds", s.seeds.is_some())] {
             if said {

@@ -1,6 +1,6 @@
-//! Order, batches, and the ragged gather.
+//! Order, and the ragged gather.
 
-use crate::{Batch, Encoded, balanced, batches, coins, resampled, shuffled};
+use crate::{Batch, Encoded, balanced, coins, resampled, shuffled};
 
 fn check(rows: usize, seed: u64, epoch: u64, expected: &[usize]) {
     assert_eq!(shuffled(rows, seed, epoch), expected, "rows {rows}, seed {seed}, epoch {epoch}");
@@ -90,15 +90,6 @@ fn resampling_draws_with_replacement_and_without_preference() {
 }
 
 #[test]
-fn batches_cover_the_order() {
-    let order = shuffled(10, 0, 0);
-    let cut: Vec<&[usize]> = batches(&order, 4).collect();
-    assert_eq!(cut.iter().map(|batch| batch.len()).collect::<Vec<_>>(), [4, 4, 2]);
-    assert_eq!(cut.concat(), order);
-    assert_eq!(batches(&[], 4).count(), 0);
-}
-
-#[test]
 fn gather_is_ragged() {
     let encoded = Encoded {
         ids: vec![10, 11, 20, 30, 31, 32],
@@ -110,7 +101,7 @@ fn gather_is_ragged() {
         words: None,
     };
     assert_eq!((encoded.len(), encoded.tokens(), encoded.row(2)), (3, 6, (&[30, 31, 32][..], &[0, 1, 1][..])));
-    let batch = Batch::gather(&encoded, &[5, 6, 7], &[2, 0]);
+    let batch = Batch::gather(&encoded, &[2, 0]);
     assert_eq!(
         batch,
         Batch {
@@ -118,11 +109,9 @@ fn gather_is_ragged() {
             type_ids: vec![0, 1, 1, 0, 1],
             positions: vec![0, 1, 2, 0, 1],
             offsets: vec![0, 3, 5],
-            labels: vec![7, 5],
             rows: vec![2, 0],
             scored: vec![],
         }
     );
     assert_eq!((batch.len(), batch.tokens()), (2, 5));
-    assert!(Batch::gather(&encoded, &[], &[1]).labels.is_empty());
 }

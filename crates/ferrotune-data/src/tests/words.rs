@@ -192,7 +192,7 @@ fn long_rows_are_read_in_windows() {
             }
         }
         let order: Vec<usize> = (0..encoded.len()).rev().collect();
-        let batch = Batch::gather(&encoded, &[], &order);
+        let batch = Batch::gather(&encoded, &order);
         let scored: Vec<u32> = batch.scored.iter().map(|&token| batch.ids[token as usize]).collect();
         let expected = order.iter().flat_map(|&s| cut.of(s).0.iter().map(move |&p| (s, p)));
         assert_eq!(scored, expected.map(|(s, p)| encoded.row(s).0[p as usize]).collect::<Vec<_>>());

@@ -1,7 +1,8 @@
 //! How far figures of a classifier could be from what they are, had other rows of the same kind been drawn: bootstrap intervals. Must not
 //! know probabilities or files.
 
-use super::{Classified, Confusion};
+use super::Classified;
+use super::tally::Tally;
 use ferrotune_data::resampled;
 use serde::{Deserialize, Serialize};
 
@@ -30,11 +31,11 @@ pub struct Intervals {
     pub resamples: usize,
     /// What the draws depend on besides the number of rows.
     pub seed: u64,
-    /// Of [`Confusion::accuracy`].
+    /// Of [`Confusion::accuracy`](super::Confusion::accuracy).
     pub accuracy: Interval,
-    /// Of [`Confusion::f1_macro`].
+    /// Of [`Confusion::f1_macro`](super::Confusion::f1_macro).
     pub f1_macro: Interval,
-    /// Of [`Confusion::matthews`].
+    /// Of [`Confusion::matthews`](super::Confusion::matthews).
     pub mcc: Interval,
 }
 
@@ -47,12 +48,12 @@ impl Intervals {
             return None;
         }
         let mut figures: [Vec<f64>; 3] = Default::default();
+        let empty = Tally::new(classified.names.len());
+        let mut tally = empty.clone();
         for number in 0..RESAMPLES as u64 {
-            let mut confusion = Confusion::new(classified.names.len());
-            for row in resampled(said.len(), seed, number) {
-                confusion.add(said[row].0, said[row].1);
-            }
-            let drawn = [confusion.accuracy(), confusion.f1_macro(), confusion.matthews()];
+            tally.set(&empty);
+            resampled(said.len(), seed, number).for_each(|row| tally.add(said[row].0, said[row].1));
+            let drawn = [tally.accuracy(), tally.f1_macro(), tally.matthews()];
             figures.iter_mut().zip(drawn).for_each(|(all, figure)| all.push(figure));
         }
         let [accuracy, f1_macro, mcc] = figures.map(percentiles);

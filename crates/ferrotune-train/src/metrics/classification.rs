@@ -1,6 +1,7 @@
 //! Metrics of one class a row, from a confusion matrix, defined as scikit-learn defines them. Must not know models, batches or
 //! files: it counts pairs of class numbers.
 
+use super::tally::Tally;
 use super::{MetricName, Summary, nan_if_null, ratio};
 use serde::{Deserialize, Serialize};
 
@@ -81,9 +82,14 @@ impl Confusion {
         (0..self.classes).map(|class| self.correct(class)).sum()
     }
 
+    fn tally(&self) -> Tally {
+        let of = |count: fn(&Confusion, usize) -> u64| (0..self.classes).map(|class| count(self, class)).collect();
+        Tally { support: of(Confusion::support), predicted: of(Confusion::predicted), correct: of(Confusion::correct) }
+    }
+
     /// Share of rows predicted right; 0 without rows.
     pub fn accuracy(&self) -> f64 {
-        ratio(self.all_correct(), self.rows())
+        self.tally().accuracy()
     }
 
     /// Precision, recall, F1 and support of class number `class`, under the name `name`
@@ -103,15 +109,7 @@ impl Confusion {
     /// `f1_score(average="macro", zero_division=0)` with its default label set, the union of both. A class of the model that
     /// occurs in neither does not count. 0 without rows.
     pub fn f1_macro(&self) -> f64 {
-        let mut sum = 0.0;
-        let mut present = 0;
-        for class in 0..self.classes {
-            if self.support(class) + self.predicted(class) > 0 {
-                sum += self.class_metrics(class, "").f1;
-                present += 1;
-            }
-        }
-        if present == 0 { 0.0 } else { sum / f64::from(present) }
+        self.tally().f1_macro()
     }
 
     /// Matthews correlation for any number of classes (Gorodkin 2004, R_K; scikit-learn's `matthews_corrcoef`):
@@ -119,21 +117,7 @@ impl Confusion {
     /// predictions of class `k`. Lies in -1..=1; 0 when the denominator is 0, that is when all labels or all predictions are
     /// one class.
     pub fn matthews(&self) -> f64 {
-        // Whole numbers up to rows^2: exact in 128 bits, so that a zero denominator is truly zero.
-        let rows = i128::from(self.rows());
-        let (mut both, mut labels, mut predictions) = (0_i128, 0_i128, 0_i128);
-        for class in 0..self.classes {
-            let (support, predicted) = (i128::from(self.support(class)), i128::from(self.predicted(class)));
-            both += support * predicted;
-            labels += support * support;
-            predictions += predicted * predicted;
-        }
-        let covariance = i128::from(self.all_correct()) * rows - both;
-        let (label_variance, prediction_variance) = (rows * rows - labels, rows * rows - predictions);
-        if label_variance == 0 || prediction_variance == 0 {
-            return 0.0;
-        }
-        covariance as f64 / ((label_variance as f64).sqrt() * (prediction_variance as f64).sqrt())
+        self.tally().matthews()
     }
 
     /// Everything about one evaluation. `names` has one name a class, in the order of the class numbers.

@@ -20,6 +20,9 @@ pub struct RegressionReport {
     pub mae: f64,
     /// Rows evaluated.
     pub rows: u64,
+    /// Whether all predictions are the same number. Not in JSON, and false when read back.
+    #[serde(skip)]
+    pub constant: bool,
 }
 
 impl RegressionReport {
@@ -38,6 +41,7 @@ impl RegressionReport {
             mse: mean(|e| e * e),
             mae: mean(f64::abs),
             rows: targets.len() as u64,
+            constant: is_constant(predicted),
         }
     }
 
@@ -55,14 +59,17 @@ impl RegressionReport {
 
 /// Pearson's r; NaN where one side does not vary, as in `scipy.stats.pearsonr`.
 fn pearson(x: &[f64], y: &[f64]) -> f64 {
-    let constant = |x: &[f64]| x.iter().all(|&value| value == x[0]);
-    if x.is_empty() || constant(x) || constant(y) {
+    if x.is_empty() || is_constant(x) || is_constant(y) {
         return f64::NAN;
     }
     // Means first: sums of squares of large numbers would lose their differences.
     let (x, y) = (centred(x), centred(y));
     let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
     (dot(&x, &y) / (dot(&x, &x).sqrt() * dot(&y, &y).sqrt())).clamp(-1.0, 1.0)
+}
+
+fn is_constant(x: &[f64]) -> bool {
+    x.iter().all(|&value| value == x[0])
 }
 
 fn centred(x: &[f64]) -> Vec<f64> {

@@ -1,14 +1,14 @@
-//! [`Tally`]: what accuracy and macro F1 need of a confusion matrix, in three numbers a class, for those who count thousands of times. Must not
-//! know how its rows are drawn.
+//! [`Tally`]: what accuracy, macro F1 and Matthews correlation need of a confusion matrix, in three numbers a class, for those who count thousands
+//! of times. Must not know how its rows are drawn.
 
 use super::ratio;
 
 /// Counts of each class.
 #[derive(Clone)]
 pub(super) struct Tally {
-    support: Vec<u64>,
-    predicted: Vec<u64>,
-    correct: Vec<u64>,
+    pub(super) support: Vec<u64>,
+    pub(super) predicted: Vec<u64>,
+    pub(super) correct: Vec<u64>,
 }
 
 impl Tally {
@@ -36,9 +36,13 @@ impl Tally {
         self.correct.iter().sum()
     }
 
+    fn rows(&self) -> u64 {
+        self.support.iter().sum()
+    }
+
     /// As [`super::Confusion::accuracy`].
     pub(super) fn accuracy(&self) -> f64 {
-        ratio(self.right(), self.support.iter().sum())
+        ratio(self.right(), self.rows())
     }
 
     /// As [`super::Confusion::f1_macro`].
@@ -51,6 +55,25 @@ impl Tally {
             }
         }
         if present == 0 { 0.0 } else { sum / f64::from(present) }
+    }
+
+    /// As [`super::Confusion::matthews`].
+    pub(super) fn matthews(&self) -> f64 {
+        // Whole numbers up to rows^2: exact in 128 bits, so that a zero denominator is truly zero.
+        let rows = i128::from(self.rows());
+        let (mut both, mut labels, mut predictions) = (0_i128, 0_i128, 0_i128);
+        for (&support, &predicted) in self.support.iter().zip(&self.predicted) {
+            let (support, predicted) = (i128::from(support), i128::from(predicted));
+            both += support * predicted;
+            labels += support * support;
+            predictions += predicted * predicted;
+        }
+        let covariance = i128::from(self.right()) * rows - both;
+        let (label_variance, prediction_variance) = (rows * rows - labels, rows * rows - predictions);
+        if label_variance == 0 || prediction_variance == 0 {
+            return 0.0;
+        }
+        covariance as f64 / ((label_variance as f64).sqrt() * (prediction_variance as f64).sqrt())
     }
 }
 
@@ -71,6 +94,7 @@ mod tests {
                 tally.add(label, said);
                 confusion.add(label, said);
                 assert_eq!((tally.accuracy(), tally.f1_macro()), (confusion.accuracy(), confusion.f1_macro()));
+                assert_eq!(tally.matthews(), confusion.matthews());
             }
             let mut other = Tally::new(classes);
             other.set(&tally);

@@ -1,5 +1,6 @@
 //! Cached rows in one tensor on the device: a batch gathers its rows there, and nothing passes through the host. Must not know files.
 
+use super::distinct;
 use crate::model::FrozenPrefix;
 use ferrotune_data::{Batch, Encoded};
 use ferrotune_tensor::{Backend, Params, Pool, Tape, Tensor};
@@ -41,13 +42,13 @@ impl<B: Backend> OnDevice<B> {
         encoded: &Encoded,
         rows: &[usize],
     ) -> Tensor<B> {
-        let missing: Vec<usize> = rows.iter().copied().filter(|&row| !self.is_there[row]).collect();
+        let missing = distinct(rows.iter().copied().filter(|&row| !self.is_there[row]));
         if !missing.is_empty() {
             let places = self.positions(&missing);
             let mut tape = Tape::inference(backend, params, pool);
-            let computed = prefix.hidden(&mut tape, &Batch::gather(encoded, &[], &missing));
+            let computed = prefix.hidden(&mut tape, &Batch::gather(encoded, &missing));
             let values = tape.get(computed).data;
-            // What is added to are zeros.
+            // What is added to are zeros, and each row is added once.
             backend.gather_rows_backward(Some((self.all.data_mut(), 1.0)), values, &places, self.width);
             missing.iter().for_each(|&row| self.is_there[row] = true);
         }

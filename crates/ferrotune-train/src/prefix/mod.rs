@@ -130,30 +130,40 @@ impl<B: Backend> PrefixCache<B> {
             return Ok(Hidden::There(device.hidden(backend, prefix, params, pool, encoded, rows)));
         }
         let mut hidden = vec![0.0; rows.iter().map(|&row| self.lengths[row]).sum()];
-        let (mut missing, mut places) = (Vec::new(), Vec::new());
+        let mut missing = Vec::new();
         let mut at = 0;
         for &row in rows {
             let place = at..at + self.lengths[row];
             at = place.end;
             if !self.read(row, &mut hidden[place.clone()])? {
-                missing.push(row);
-                places.push(place);
+                missing.push((row, place));
             }
         }
         if missing.is_empty() {
             return Ok(Hidden::Here(hidden));
         }
+        let anew = distinct(missing.iter().map(|(row, _)| *row));
         let mut tape = Tape::inference(backend, params, pool);
-        let computed = prefix.hidden(&mut tape, &Batch::gather(encoded, &[], &missing));
+        let computed = prefix.hidden(&mut tape, &Batch::gather(encoded, &anew));
         let mut computed = &tape.download(computed)[..];
-        for (row, place) in missing.into_iter().zip(places) {
-            let (values, rest) = computed.split_at(place.len());
+        for row in anew {
+            let (values, rest) = computed.split_at(self.lengths[row]);
             self.write(row, values)?;
-            hidden[place].copy_from_slice(values);
+            for (_, place) in missing.iter().filter(|(of, _)| *of == row) {
+                hidden[place.clone()].copy_from_slice(values);
+            }
             computed = rest;
         }
         Ok(Hidden::Here(hidden))
     }
+}
+
+/// Each of the rows once: a pass of balanced classes may hold one several times.
+fn distinct(rows: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut rows: Vec<usize> = rows.collect();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
 }
 
 /// What the frozen prefix gave for some rows.

@@ -1,6 +1,8 @@
 //! Rows come back as they were written or not at all.
 
 use super::*;
+use ferrotune_tensor::Layout;
+use std::cell::Cell;
 use std::io::{Seek, SeekFrom, Write};
 
 const LENGTHS: [usize; 4] = [3, 1, 5, 2];
@@ -73,4 +75,65 @@ fn zeros_are_not_taken_for_a_row() {
     }
     cache.write(7, &[0.0; 4]).unwrap();
     assert!(cache.read(7, &mut out).unwrap());
+}
+
+/// Gives each token its id and the half of it, and counts the tokens that it was asked for.
+struct Halves(Cell<usize>);
+
+impl FrozenPrefix<Cpu> for Halves {
+    fn width(&self) -> usize {
+        2
+    }
+
+    fn first_token_only(&self) -> bool {
+        false
+    }
+
+    fn hidden(&self, tape: &mut Tape<'_>, batch: &Batch) -> Var {
+        self.0.set(self.0.get() + batch.tokens());
+        let values: Vec<f32> = batch.ids.iter().flat_map(|&id| [id as f32, 0.5 * id as f32]).collect();
+        tape.constant_from([batch.tokens(), 2], &values)
+    }
+
+    fn logits_from(&self, _: &mut Tape<'_>, hidden: Var, _: &Batch, _: Mode) -> Var {
+        hidden
+    }
+}
+
+/// Balanced classes draw a row several times for one pass. What adds it up must not keep a multiple of it.
+#[test]
+fn a_row_that_comes_twice_in_a_pass_is_computed_once_and_kept_as_it_is() {
+    let encoded = Encoded {
+        ids: vec![3, 5, 7, 9, 11, 13],
+        type_ids: vec![0; 6],
+        offsets: vec![0, 2, 3, 6],
+        truncated: Vec::new(),
+        longest_untruncated: 3,
+        windows: Vec::new(),
+        words: None,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let lengths = lengths::<Cpu>(&Halves(Cell::new(0)), &encoded);
+    let params = Params::zeros(&Cpu, Layout::new());
+    for mut cache in [
+        PrefixCache::in_memory(lengths.clone()),
+        PrefixCache::in_file(folder.path(), "key", lengths.clone()).unwrap(),
+        PrefixCache::on_device(&Cpu, lengths.clone(), 2),
+    ] {
+        let (prefix, mut pool) = (Halves(Cell::new(0)), Pool::new(Cpu));
+        // The second time all is there.
+        for _ in 0..2 {
+            for (rows, ids) in
+                [(&[1, 0, 1][..], &[7, 3, 5, 7][..]), (&[2, 0, 2, 2], &[9, 11, 13, 3, 5, 9, 11, 13, 9, 11, 13])]
+            {
+                let hidden = match cache.hidden(&Cpu, &prefix, &params, &mut pool, &encoded, rows).unwrap() {
+                    Hidden::Here(hidden) => hidden,
+                    Hidden::There(hidden) => Cpu.download(hidden.data()),
+                };
+                let expected: Vec<f32> = ids.iter().flat_map(|&id| [id as f32, 0.5 * id as f32]).collect();
+                assert_eq!(hidden, expected, "{rows:?}");
+            }
+        }
+        assert_eq!(prefix.0.get(), encoded.tokens());
+    }
 }

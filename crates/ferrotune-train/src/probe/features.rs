@@ -38,7 +38,7 @@ pub fn mean_features<B: Backend>(
         let (rows, others) = rest.split_at(1 + more.count());
         rest = others;
         let mut tape = Tape::inference(backend, params, pool);
-        let hidden = prefix.hidden(&mut tape, &Batch::gather(encoded, &[], rows));
+        let hidden = prefix.hidden(&mut tape, &Batch::gather(encoded, rows));
         let hidden = tape.download(hidden);
         let mut at = 0;
         for &row in rows {

@@ -7,7 +7,7 @@ mod tests;
 
 pub use features::mean_features;
 
-use ferrotune_data::{batches, shuffled};
+use ferrotune_data::shuffled;
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_optim::{AdamW, Groups, Optimizer, adamw, clip};
 use ferrotune_tensor::init::Init;
@@ -76,7 +76,7 @@ impl<B: Backend> Probe<B> {
         let steps = epochs as f64 * rows.len().div_ceil(BATCH) as f64;
         for epoch in 1..=epochs {
             let order = shuffled(rows.len(), seed, epoch);
-            for batch in batches(&order, BATCH) {
+            for batch in order.chunks(BATCH) {
                 let batch: Vec<usize> = batch.iter().map(|&place| rows[place]).collect();
                 let targets = batch.iter().map(|&row| labels[row]).collect();
                 grads.clear();

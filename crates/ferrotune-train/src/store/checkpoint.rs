@@ -52,11 +52,6 @@ impl Checkpoint {
         &self.manifest.fingerprint
     }
 
-    /// The names of its files, in alphabetical order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.manifest.files.keys().map(String::as_str)
-    }
-
     /// The bytes of a file, read once and hashed as read. A name that the checkpoint does not have is
     /// [`TrainError::CheckpointDamaged`]: whoever asks expects it there.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, TrainError> {

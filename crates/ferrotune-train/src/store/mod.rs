@@ -7,7 +7,6 @@
 //! After a failed sync the kernel may call lost pages clean (PostgreSQL's "fsyncgate"), so a temporary folder that saw any
 //! error is thrown away and never synced again.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +41,6 @@ pub const CHECKPOINTS: &str = "checkpoints";
 pub struct Store {
     directory: PathBuf,
     keep: usize,
-    pinned: BTreeSet<u64>,
     disk: Box<dyn Disk + Send>,
 }
 
@@ -59,8 +57,8 @@ pub struct Committed {
 
 impl Store {
     /// Opens the store in the folder `checkpoints` of a locked run, makes it if need be, sweeps what a killed process left, and
-    /// tries a write, so that a folder that cannot be written is found before training. `keep` newest checkpoints (at least
-    /// 1) stay beside the pinned ones.
+    /// tries a write, so that a folder that cannot be written is found before training. The `keep` newest checkpoints (at least
+    /// 1) stay.
     pub fn open(run: &RunLock, keep: usize) -> Result<Store, TrainError> {
         Store::open_in(run, CHECKPOINTS, keep)
     }
@@ -72,7 +70,7 @@ impl Store {
 
     fn open_on(run: &Path, folder: &str, keep: usize, disk: Box<dyn Disk + Send>) -> Result<Store, TrainError> {
         assert!(keep >= 1, "Store::open: keep is 0, expected at least 1");
-        let store = Store { directory: run.join(folder), keep, pinned: BTreeSet::new(), disk };
+        let store = Store { directory: run.join(folder), keep, disk };
         let directory = &store.directory;
         match directory.symlink_metadata() {
             Ok(metadata) if metadata.is_symlink() => return Err(TrainError::Symlink { path: directory.clone() }),
@@ -91,17 +89,6 @@ impl Store {
     /// The folder that holds the checkpoints.
     pub fn directory(&self) -> &Path {
         &self.directory
-    }
-
-    /// Keeps the checkpoint of `step`, present or to come, for as long as this store is open or until [`Store::unpin`]. Pins
-    /// are not stored: a resumed run pins again.
-    pub fn pin(&mut self, step: u64) {
-        self.pinned.insert(step);
-    }
-
-    /// Lets rotation have the checkpoint of `step`.
-    pub fn unpin(&mut self, step: u64) {
-        self.pinned.remove(&step);
     }
 
     /// Steps of the committed checkpoints, ascending. They are not checked.
@@ -218,12 +205,11 @@ impl Store {
         Ok(target)
     }
 
-    /// Removes all checkpoints but the `keep` newest and the pinned.
+    /// Removes all checkpoints but the `keep` newest.
     fn rotate(&self) -> Result<(), TrainError> {
         let steps = self.steps()?;
-        let surplus = steps[..steps.len().saturating_sub(self.keep)].iter().filter(|step| !self.pinned.contains(step));
         let mut trash = Vec::new();
-        for &step in surplus {
+        for &step in &steps[..steps.len().saturating_sub(self.keep)] {
             let from = self.directory.join(names::step(step));
             let to = self.directory.join(names::trash(step));
             if to.symlink_metadata().is_ok() {

@@ -17,7 +17,7 @@ pub use binary::Binary;
 pub use masked::MaskedTokens;
 pub use multi_label::MultiLabel;
 pub use regression::Regression;
-pub use scores::{argmax, sigmoid, sigmoid_at, softmax, softmax_at};
+pub use scores::{argmax, cross_entropy, sigmoid, sigmoid_at, softmax, softmax_at};
 pub use single_label::SingleLabel;
 pub use stored::{DEFAULT_SEPARATOR, StoredTaskError, stored};
 pub use tokens::{Tokens, WordTags};
@@ -89,6 +89,12 @@ pub trait Task<B: Backend>: Objective<B> {
     /// # Errors
     /// A row whose label this task does not know or cannot use, with its line.
     fn targets(&self, table: &Table, encoded: &Encoded) -> Result<Targets, DataError>;
+
+    /// Weighs the rows of each class in training so that all classes of these targets count the same, by rows over classes times the rows of the class
+    /// (`class_weight="balanced"` of scikit-learn), and gives the weights; `None` of tasks that have none.
+    fn balance(&mut self, _targets: &Targets) -> Option<&[f32]> {
+        None
+    }
 
     /// Whether it has something of its own to learn from validation rows after training: [`Task::fit`].
     fn fits(&self) -> bool {

@@ -13,6 +13,14 @@ pub fn softmax_at(logits: &[f32], temperature: f64) -> Vec<f64> {
     exp.into_iter().map(|e| e / sum).collect()
 }
 
+/// `−ln` of the probability of a class: the logarithm of the sum of `e^z`, less its own logit. Finite where the probability is too small to be told
+/// from 0.
+pub fn cross_entropy(logits: &[f32], class: usize) -> f64 {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|&z| (f64::from(z) - largest).exp()).sum();
+    sum.ln() - (f64::from(logits[class]) - largest)
+}
+
 /// `1 / (1 + e^−z)`.
 pub fn sigmoid(logit: f32) -> f64 {
     sigmoid_at(logit, 1.0)
@@ -42,6 +50,9 @@ mod tests {
     fn large_logits_and_nan_are_survived() {
         let p = softmax(&[1000.0, 1000.0, -1000.0]);
         assert_eq!((p[0], p[1], p[2]), (0.5, 0.5, 0.0));
+        let ln_2 = std::f64::consts::LN_2;
+        assert_eq!([0, 2].map(|class| cross_entropy(&[1000.0, 1000.0, -1000.0], class)), [ln_2, 2000.0 + ln_2]);
+        assert!(cross_entropy(&[f32::NAN, 1.0], 1).is_nan());
         assert_eq!((argmax(&[f32::NAN, 1.0, 2.0, 2.0]), argmax(&[3.0, 3.0])), (2, 0));
         assert_eq!((sigmoid(0.0), sigmoid(1e4), sigmoid(-1e4)), (0.5, 1.0, 0.0));
     }

@@ -1,8 +1,8 @@
 //! One class for each row: softmax over the classes.
 
 use super::{
-    Answer, Emphasis, Objective, Prediction, Targets, Task, argmax, by_name, class_loss, entropy, probability_columns,
-    shown, softmax, softmax_at,
+    Answer, Emphasis, Objective, Prediction, Targets, Task, argmax, by_name, class_loss, cross_entropy, entropy,
+    probability_columns, shown, softmax_at,
 };
 use crate::calibration::Scored;
 use crate::metrics::{Classified, Confusion, MetricName, Report};
@@ -39,25 +39,19 @@ impl SingleLabel {
         SingleLabel { weights: Some(weights), ..self }
     }
 
-    /// Weights by which all classes of a table count the same: rows over classes times the rows of the class
-    /// (`class_weight="balanced"` of scikit-learn).
-    ///
-    /// # Errors
-    /// As [`encode_labels`].
-    pub fn balanced_weights(&self, table: &Table) -> Result<Vec<f32>, DataError> {
-        let mut counts = vec![0usize; self.labels.len()];
-        let ids = encode_labels(table, &self.labels)?;
-        ids.iter().for_each(|&id| counts[id as usize] += 1);
-        let weight = |&count: &usize| (ids.len() as f64 / (counts.len() * count.max(1)) as f64) as f32;
-        Ok(counts.iter().map(weight).collect())
-    }
-
     /// With the classes of a training table.
     ///
     /// # Errors
     /// A row without a label, or only one class in the whole table.
     pub fn from_table(table: &Table) -> Result<SingleLabel, DataError> {
         Ok(SingleLabel::new(Labels::from_table(table)?))
+    }
+
+    /// The rows of each class.
+    fn counts(&self, targets: &Targets) -> Vec<usize> {
+        let mut counts = vec![0; self.labels.len()];
+        targets.classes().iter().for_each(|&class| counts[class as usize] += 1);
+        counts
     }
 }
 
@@ -80,9 +74,7 @@ impl<B: Backend> Objective<B> for SingleLabel {
     }
 
     fn constant_loss(&self, targets: &Targets) -> Option<f64> {
-        let mut counts = vec![0; self.labels.len()];
-        targets.classes().iter().for_each(|&class| counts[class as usize] += 1);
-        (self.weights.is_none() && self.emphasis == Emphasis::default()).then(|| entropy(&counts))
+        (self.weights.is_none() && self.emphasis == Emphasis::default()).then(|| entropy(&self.counts(targets)))
     }
 
     fn report(&self, logits: &[f32], targets: &Targets) -> Report {
@@ -90,7 +82,7 @@ impl<B: Backend> Objective<B> for SingleLabel {
         let mut confusion = Confusion::new(names.len());
         let mut loss = 0.0;
         for (row, &class) in logits.chunks(names.len()).zip(targets.classes()) {
-            loss -= softmax(row)[class as usize].ln();
+            loss += cross_entropy(row, class as usize);
             confusion.add(class as usize, argmax(row));
         }
         Report::Classification(confusion.report(loss / targets.rows() as f64, names))
@@ -116,6 +108,13 @@ impl<B: Backend> Task<B> for SingleLabel {
 
     fn targets(&self, table: &Table, _encoded: &Encoded) -> Result<Targets, DataError> {
         Ok(Targets::Classes(encode_labels(table, &self.labels)?))
+    }
+
+    fn balance(&mut self, targets: &Targets) -> Option<&[f32]> {
+        let counts = self.counts(targets);
+        let weight = |&count: &usize| (targets.rows() as f64 / (counts.len() * count.max(1)) as f64) as f32;
+        self.weights = Some(counts.iter().map(weight).collect());
+        self.weights.as_deref()
     }
 
     fn columns(&self) -> Vec<String> {

@@ -18,6 +18,11 @@ pub enum StoredTaskError {
     UnknownProblem(String),
     #[error("its task is {name:?} and its problem_type {problem:?}; they do not go together")]
     Contradiction { name: String, problem: String },
+    #[error(
+        "its problem_type is single_label_classification with one label, {0:?}, which says the same of every row; if its output is a number, write \
+         regression there, and if it is the logit of a yes, multi_label_classification"
+    )]
+    OneClass(String),
     #[error("its notes on the task {name:?} are damaged: {what}")]
     Damaged { name: String, what: String },
     #[error("its task is {name:?}, and its model scores {}", scored(.unit))]
@@ -44,7 +49,10 @@ pub fn stored<B: Backend>(
     labels: Vec<String>,
     notes: Option<(&str, &Map<String, Value>)>,
 ) -> Result<Box<dyn Task<B>>, StoredTaskError> {
-    let problem = problem_type.unwrap_or("single_label_classification");
+    // One output without a word about it is a number, as for transformers in training.
+    let one_number = notes.is_none() && unit == Unit::Row && labels.len() == 1;
+    let usual = if one_number { "regression" } else { "single_label_classification" };
+    let problem = problem_type.unwrap_or(usual);
     let name = match (notes, problem) {
         (Some((name, _)), _) => name,
         (None, _) if unit == Unit::Word => "tokens",
@@ -57,6 +65,7 @@ pub fn stored<B: Backend>(
     let note = |key: &str| notes.and_then(|(_, own)| own.get(key));
     let one = |labels: Vec<String>| <[String; 1]>::try_from(labels).map_err(|_| damaged("it has not one output"));
     let task: Box<dyn Task<B>> = match name {
+        "classification" if labels.len() == 1 => return Err(StoredTaskError::OneClass(labels[0].clone())),
         "classification" => Box::new(SingleLabel::new(Labels::from_names(labels)?)),
         "regression" => {
             let [output] = one(labels)?;
@@ -161,6 +170,8 @@ mod tests {
         assert_eq!(of(None, &["a", "b"], None), Ok("classification"));
         assert_eq!(of(Some("multi_label_classification"), &["a", "b"], None), Ok("multi-label"));
         assert_eq!(of(Some("regression"), &["LABEL_0"], None), Ok("regression"));
+        assert_eq!(of(None, &["LABEL_0"], None), Ok("regression"));
+        assert_eq!(of(Some("multi_label_classification"), &["toxic"], None), Ok("multi-label"));
         let words = |labels: &[&str], own: Option<(&str, &Map<String, Value>)>| {
             let task = stored::<Cpu>(Unit::Word, None, names(labels), own);
             task.map(|task| task.name()).map_err(|error| error.to_string())
@@ -171,6 +182,12 @@ mod tests {
         assert_eq!(contradicting, "its task is \"classification\", and its model scores words");
         for (problem, labels, own, says) in [
             (None, &["O", "B-x"][..], Some("tokens"), "its task is \"tokens\", and its model scores rows"),
+            (
+                Some("single_label_classification"),
+                &["LABEL_0"],
+                None,
+                "its problem_type is single_label_classification with one label, \"LABEL_0\", which says the same",
+            ),
             (Some("ranking"), &["a"], None, "its problem_type is \"ranking\", which"),
             (Some("regression"), &["a", "b"], None, "its notes on the task \"regression\" are damaged: it has not one"),
             (Some("regression"), &["a"], Some("binary"), "its notes on the task \"binary\" are damaged: no `negative`"),

@@ -1,6 +1,8 @@
 //! A tag for each word, and the entities that tags spell: softmax over the tags, on the first token of each word.
 
-use super::{Answer, Emphasis, Objective, Prediction, Targets, Task, Unit, argmax, class_loss, entropy, softmax};
+use super::{
+    Answer, Emphasis, Objective, Prediction, Targets, Task, Unit, argmax, class_loss, cross_entropy, entropy, softmax,
+};
 use crate::metrics::{EntityCounts, MetricName, Report, entities};
 use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, Tag, Words, encode_tags};
 use ferrotune_tensor::{Backend, Tape, Var};
@@ -98,7 +100,7 @@ impl<B: Backend> Objective<B> for Tokens {
         for (sequence, &row) in words.rows.iter().enumerate() {
             for (&word, scores) in words.of(sequence).1.iter().zip(&mut scores) {
                 said[row][word as usize] = self.tag(argmax(scores) as u32);
-                loss -= softmax(scores)[tags[row][word as usize] as usize].ln();
+                loss += cross_entropy(scores, tags[row][word as usize] as usize);
             }
         }
         let mut counts = EntityCounts::default();

@@ -5,7 +5,7 @@ use super::Files;
 use crate::audit::rows;
 use crate::exit::{DATA, Failure, usage};
 use crate::staged::Staged;
-use ferrotune_data::{Audit, Place, Records};
+use ferrotune_data::{Audit, DataError, Place, Records, open};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -45,11 +45,11 @@ impl Fix {
         if folder.exists() && !folder.is_dir() {
             return Err(usage(format!("--fix {} is not a folder", folder.display())));
         }
+        // A copy is text, whatever the file was.
         let copy = |(split, path): &(&str, PathBuf)| {
-            let extension = path.extension().map(|extension| extension.to_string_lossy()).unwrap_or_default();
-            folder.join(format!("{split}.{extension}"))
+            Ok::<_, DataError>(folder.join(format!("{split}.{}", open(path, None)?.extension(path))))
         };
-        let fix = Fix { paths: data.iter().map(copy).collect(), log: folder.join(LOG) };
+        let fix = Fix { paths: data.iter().map(copy).collect::<Result<_, _>>()?, log: folder.join(LOG) };
         for path in fix.paths.iter().chain([&fix.log]) {
             // Compared as files and not as names: links and other spellings lead to them too.
             let found = fs::canonicalize(path).ok();

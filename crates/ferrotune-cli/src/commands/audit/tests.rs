@@ -3,8 +3,12 @@
 use super::report;
 use crate::args::{AuditArgs, Switch, TextColumns};
 use crate::exit::{DATA, IO, USAGE};
+use ferrotune_data::{Need, read_table};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -97,6 +101,19 @@ fn copies_keep_their_bytes_and_the_log_says_why() {
     assert!(again.0 == USAGE && again.1.contains("train.csv exists already"), "{again:?}");
     said(&AuditArgs { overwrite: true, fix_near: Switch::On, ..fixing }).unwrap();
     assert!(read("taken-out.csv").contains("train,5,7,near to a row of test,test,2\n"));
+}
+
+#[test]
+fn copies_of_compressed_files_are_text_under_a_name_that_says_so() {
+    let folder = folder(&[("test.csv", TEST)]);
+    let path = folder.path().join("train.csv.gz");
+    let mut file = GzEncoder::new(fs::File::create(&path).unwrap(), Compression::fast());
+    file.write_all(TRAIN.as_bytes()).unwrap();
+    file.finish().unwrap();
+    let out = folder.path().join("clean");
+    let lines = said(&AuditArgs { train: path, fix: Some(out.clone()), ..args(folder.path()) }).unwrap();
+    assert!(lines.contains("train.csv: 5 rows"), "{lines}");
+    assert_eq!(read_table(&out.join("train.csv"), Need::Labels).unwrap().rows.len(), 5);
 }
 
 #[test]

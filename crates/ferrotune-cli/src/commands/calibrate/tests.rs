@@ -43,21 +43,23 @@ fn trained() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("train.csv"), tiny::rows(240, 0)).unwrap();
     fs::write(folder.path().join("more.csv"), tiny::rows(900, 1000)).unwrap();
-    let settings = TrainSettings { epochs: Some(4), ..tiny::settings(folder.path()) };
-    let run = tiny::train(settings).map_err(|failure| failure.message).unwrap();
+    let run = tiny::train(settings(folder.path())).map_err(|failure| failure.message).unwrap();
     (folder, run.join("best"))
+}
+
+fn settings(folder: &Path) -> TrainSettings {
+    TrainSettings { epochs: Some(4), ..tiny::settings(folder) }
 }
 
 fn notes(model: &Path) -> Value {
     serde_json::from_slice(&fs::read(model.join("ferrotune.json")).unwrap()).unwrap()
 }
 
-/// What `predict` writes for more.csv, as records.
-fn predictions(model: &Path, folder: &Path) -> Vec<Vec<String>> {
-    let output = folder.join("out.csv");
+/// Predicts for a file.
+fn predict(model: &Path, input: &Path, output: &Path) -> Result<(), (u8, String)> {
     let args = PredictArgs {
         model: model.display().to_string(),
-        input: folder.join("more.csv").display().to_string(),
+        input: input.display().to_string(),
         output: output.display().to_string(),
         format: None,
         input_format: None,
@@ -67,7 +69,14 @@ fn predictions(model: &Path, folder: &Path) -> Vec<Vec<String>> {
         threads: None,
         device: device_args(),
     };
-    device(args.device.device(), args.device.precision).unwrap().run(&args).map_err(|failure| failure.message).unwrap();
+    let device = device(args.device.device(), args.device.precision).unwrap();
+    device.run(&args).map_err(|failure| (failure.code, failure.message))
+}
+
+/// What `predict` writes for more.csv, as records.
+fn predictions(model: &Path, folder: &Path) -> Vec<Vec<String>> {
+    let output = folder.join("out.csv");
+    predict(model, &folder.join("more.csv"), &output).unwrap();
     let text = fs::read_to_string(output).unwrap();
     text.lines().map(|line| line.split(',').map(str::to_string).collect()).collect()
 }
@@ -129,6 +138,24 @@ fn a_run_is_calibrated_and_the_command_does_it_again() {
     assert_eq!((&json["abstention"]["below"], &json["rows"]), (&0.75.into(), &900.into()));
     assert_eq!(notes(&model)["calibration"]["abstention"], json["abstention"]);
     assert_eq!(json["risk_coverage"]["points"][0]["coverage"], 1.0);
+
+    // A resumed run that comes to the same weights leaves what they were calibrated with; other weights are calibrated anew.
+    let before = notes(&model);
+    tiny::resume(settings(folder.path())).map_err(|failure| failure.message).unwrap();
+    assert_eq!(notes(&model), before);
+    fs::write(model.join("model.safetensors"), "other weights").unwrap();
+    tiny::resume(settings(folder.path())).map_err(|failure| failure.message).unwrap();
+    assert_eq!(notes(&model)["calibration"], of_run);
+}
+
+#[test]
+fn predictions_are_not_predicted_again_into_the_same_columns() {
+    let (folder, model) = trained();
+    predictions(&model, folder.path());
+    let (input, output) = (folder.path().join("out.csv"), folder.path().join("again.csv"));
+    let (code, message) = predict(&model, &input, &output).unwrap_err();
+    assert!(code == DATA && message.contains("out.csv has a column `predicted_label` already"), "{code}: {message}");
+    assert!(!output.exists());
 }
 
 #[test]

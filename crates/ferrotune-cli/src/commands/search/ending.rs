@@ -1,32 +1,28 @@
 //! The end of a search: its table, what mattered, pictures, the best settings as a file for `train`, and a refit of them. It must not know how the
 //! study came about.
 
-use crate::args::SearchArgs;
+use crate::args::{SearchArgs, TrainSettings};
+use crate::commands::start::Start;
 use crate::commands::{seeds, train};
 use crate::exit::{DATA, Failure};
+use crate::fingerprint::with_settings;
 use crate::report::metric;
-use crate::run_folder::{RESULTS, has_checkpoints};
+use crate::run_folder::study::{BEST, BEST_RUN, PICTURE, REFIT};
+use crate::run_folder::{RESULTS, SETTINGS, has_checkpoints, remove_folder};
 use crate::search::base::Base;
 use crate::search::{picture, table};
-use crate::settings::Resolved;
+use crate::settings::{self, Resolved};
+use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::search::drive::{End, Plan, ranked};
 use ferrotune_train::search::importance::importance;
-use ferrotune_train::search::space::{Domain, shown};
+use ferrotune_train::search::space::shown;
 use ferrotune_train::search::study::{State, Study, Trial};
 use ferrotune_train::store::replace_file;
+use ferrotune_train::tasks::Unit;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-
-/// The best settings, inside the folder of a search: `train --config` reads them.
-const BEST: &str = "best.toml";
-/// The picture.
-const PICTURE: &str = "study.svg";
-/// Folder of the runs with the best settings.
-const REFIT: &str = "refit";
-/// What a run with [`BEST`] writes to, unless another folder is named.
-const BEST_RUN: &str = "best";
 
 /// A search that is over.
 pub struct Ended<'a> {
@@ -36,10 +32,14 @@ pub struct Ended<'a> {
     pub plan: &'a Plan,
     /// What all trials had, and the test rows.
     pub base: &'a Base,
+    /// Device and model.
+    pub start: &'a Start,
     /// Why it ended.
     pub end: End,
     /// Rows that decided.
     pub validation_rows: usize,
+    /// What of them was scored.
+    pub unit: Unit,
     /// Its folder.
     pub output: &'a Path,
 }
@@ -49,7 +49,7 @@ pub struct Ended<'a> {
 /// # Errors
 /// No trial came to its end; files that cannot be written; those of a run.
 pub fn run(ended: &Ended<'_>, args: &SearchArgs, stop: &AtomicBool) -> Result<(), Failure> {
-    let Ended { study, plan, base, end, output, validation_rows } = ended;
+    let Ended { study, plan, base, end, output, validation_rows, unit, .. } = ended;
     let (trials, space, name) = (study.trials(), &plan.space, plan.halving.metric);
     let order = ranked(study, &plan.halving);
     let best = order.first().copied().filter(|&n| trials[n].standing.finished.is_some());
@@ -76,10 +76,7 @@ pub fn run(ended: &Ended<'_>, args: &SearchArgs, stop: &AtomicBool) -> Result<()
     let last = trials.len().saturating_sub(1).to_string();
     print!("{}", table::scatter(&format!("{name} by trial"), ["0", &last], &table::by_trial(trials, Some(best))));
     for parameter in space.parameters() {
-        let values: Vec<String> = match &parameter.domain {
-            Domain::Choice(values) => values.iter().map(ToString::to_string).collect(),
-            domain => domain.grid(2).iter().map(ToString::to_string).collect(),
-        };
+        let values = table::ends(parameter);
         let ends = [values[0].as_str(), values[values.len() - 1].as_str()];
         let title = format!("{name} by {}", parameter.name);
         print!("{}", table::scatter(&title, ends, &table::by_parameter(trials, Some(best), parameter)));
@@ -102,7 +99,7 @@ pub fn run(ended: &Ended<'_>, args: &SearchArgs, stop: &AtomicBool) -> Result<()
     replace_file(&path(RESULTS), format!("{results:#}\n").as_bytes())?;
     println!();
     println!("best       trial {best}: {}, {}", value(name, &trials[best]), shown(&trials[best].settings));
-    if let Some(chance) = table::chance(trials, best, name, *validation_rows as u64) {
+    if let Some(chance) = table::chance(trials, best, name, *unit, *validation_rows as u64) {
         println!("chance     {chance}");
     }
     println!("as said    {}", as_said(name, &trials[0], best == 0));
@@ -112,23 +109,56 @@ pub fn run(ended: &Ended<'_>, args: &SearchArgs, stop: &AtomicBool) -> Result<()
     println!("results    {}", path(RESULTS).display());
     match args.refit_seeds {
         None => Ok(()),
-        Some(count) => refit(of_best(base, ended, best, path(REFIT))?, count, args, stop),
+        Some(count) => refit(of_best(base, ended, best, path(REFIT))?, count, ended.start, args, stop),
     }
 }
 
-/// Trains the best settings from so many seeds. What a killed refit left is gone on with.
-fn refit(mut resolved: Resolved, count: u64, args: &SearchArgs, stop: &AtomicBool) -> Result<(), Failure> {
+/// Trains the best settings from so many seeds. A refit that was killed is gone on with, unless another trial is the best by now.
+fn refit(
+    mut resolved: Resolved,
+    count: u64,
+    start: &Start,
+    args: &SearchArgs,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
     println!("\nrefit      the best settings from {count} {}", if count == 1 { "seed" } else { "seeds" });
     let folder = resolved.output.clone();
-    let resume = args.earlier.resume;
+    let resume = args.earlier.resume && goes_on(&resolved, count, start)?;
+    if args.earlier.resume && !resume && folder.exists() {
+        println!("refit      {} holds no run of these settings to go on with, and is begun anew", folder.display());
+        remove_folder(&folder)?;
+    }
     // Without --resume the study was new, so what lies here is of an earlier one.
     if count == 1 {
-        let resume = resume && has_checkpoints(&folder);
         return train::one(resolved, resume, !resume, stop).map(drop);
     }
     resolved.settings.seeds = Some(count);
-    let resume = resume && (0..count).any(|n| has_checkpoints(&folder.join(format!("seed-{n}"))));
     seeds::run(&resolved, count, resume, !resume, stop)
+}
+
+/// Whether a run of the refit has a checkpoint, and all that have one were begun with these settings.
+fn goes_on(resolved: &Resolved, count: u64, start: &Start) -> Result<bool, Failure> {
+    let mut fitted = resolved.clone();
+    start.clone().fitted(&mut fitted)?;
+    let mut runs = match count {
+        1 => vec![fitted],
+        _ => (0..count).map(|n| seeds::of_seed(&fitted, n)).collect(),
+    };
+    runs.retain(|run| has_checkpoints(&run.output));
+    Ok(!runs.is_empty() && runs.iter().all(was_begun_so))
+}
+
+/// Whether the settings in the folder of the run are those of the run, but for what a resume may change.
+fn was_begun_so(run: &Resolved) -> bool {
+    let file = run.output.join(SETTINGS);
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let Ok(before) = settings::parse(&text, &file.display().to_string()) else { return false };
+    let fixed = |settings: &TrainSettings| {
+        let run = Resolved { settings: settings.clone(), ..run.clone() };
+        // All else that is read is the same, or the study would not have gone on.
+        (with_settings(&Fingerprint::default(), &run, &[]), run.settings.test)
+    };
+    fixed(&before) == fixed(&run.settings)
 }
 
 /// The settings of the best trial, with the test rows.

@@ -10,24 +10,27 @@ use super::use_threads;
 use crate::args::{EarlierRun, OnDegenerate, PruningName, SamplerName, SearchArgs};
 use crate::data::Data;
 use crate::device::{Machine, Work};
-use crate::exit::{Failure, io, usage};
+use crate::exit::{Failure, usage};
 use crate::prefix::Shelf;
 use crate::recipes::Recipe;
+use crate::run_folder::{Kind, PREFIX_CACHE, claim, remove_folder, study};
 use crate::search::base::Base;
 use crate::search::parse;
 use crate::search::rungs::Rungs;
-use crate::settings::said_and_searched;
+use crate::settings::{Resolved, said_and_searched};
 use crate::sums::Sums;
 use crate::{fingerprint, inputs, task};
+use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::lock::RunLock;
+use ferrotune_train::metrics::MetricName;
 use ferrotune_train::search::drive::{Plan, drive};
 use ferrotune_train::search::halving::Halving;
 use ferrotune_train::search::sampler::Method;
-use ferrotune_train::search::space::Space;
+use ferrotune_train::search::space::{Settings, Space};
 use ferrotune_train::search::study::{Header, STUDY, Study};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use worker::{PREFIX, Trials, cut};
+use worker::{Trials, cut};
 
 /// Trials, where neither their number nor minutes were said.
 const TRIALS: u64 = 20;
@@ -99,7 +102,6 @@ impl Work for Search<'_> {
 
 fn search_on<B: Machine>(backend: &B, search: Search<'_>) -> Result<(), Failure> {
     let Search { args, mut base, space, start, stop } = search;
-    let earlier = &args.earlier;
     // Test rows are not looked at, not even to be counted: they are for the best settings alone.
     let test = base.said.test.take();
     let mut alone = base.alone()?;
@@ -110,11 +112,65 @@ fn search_on<B: Machine>(backend: &B, search: Search<'_>) -> Result<(), Failure>
     for line in &data.audit {
         eprintln!("warning: {line}");
     }
-    let validation_rows = data.rows().get("validation").copied().unwrap_or_default();
+    let (validation_rows, unit) = (data.rows().get("validation").copied().unwrap_or_default(), data.task.unit());
     let metric = task::metric(data.task.name(), data.task.metrics(), alone.settings.metric)?;
     (base.said.task, base.said.metric) = (Some(data.task_name), Some(metric));
     (alone.settings.task, alone.settings.metric) = (Some(data.task_name), Some(metric));
 
+    let (plan, rungs) = plan(&args, space, baseline, &alone, metric, data.train.rows())?;
+    say_plan(&plan, &rungs);
+
+    let output = alone.output.clone();
+    let contents = fingerprint::contents(&Sums::of(&alone, &start.model.folder)?, &backend.processor());
+    let header = Header::new(plan.space.clone(), metric, identity(&contents, &alone, &plan, &rungs));
+    let (_lock, mut study) = open(&output, header, &args.earlier)?;
+    let mut worker = Trials {
+        backend,
+        start: &start,
+        base: &base,
+        space: &plan.space,
+        rungs,
+        metric,
+        contents: &contents,
+        stop,
+        folder: &output,
+        data: vec![(cut(&alone), data)],
+        shelf: Shelf::new(output.join(PREFIX_CACHE)),
+    };
+    let end = drive(&mut study, &plan, &mut worker)?;
+    drop(worker);
+    if base.said.prefix_cache_dir.is_none() {
+        remove_folder(&output.join(PREFIX_CACHE))?;
+    }
+    base.said.test = test;
+    ending::run(
+        &ending::Ended {
+            study: &study,
+            plan: &plan,
+            base: &base,
+            start: &start,
+            end,
+            validation_rows,
+            unit,
+            output: &output,
+        },
+        &args,
+        stop,
+    )
+}
+
+/// How the search goes, and where its trials stop; `rows` is what a trial learns from.
+///
+/// # Errors
+/// Flags that do not belong together, a grid that is too large, a first rung behind the end of every trial.
+fn plan(
+    args: &SearchArgs,
+    space: Space,
+    baseline: Settings,
+    alone: &Resolved,
+    metric: MetricName,
+    rows: usize,
+) -> Result<(Plan, Rungs), Failure> {
     let method = match args.sampler.unwrap_or(SamplerName::Tpe) {
         SamplerName::Tpe => Method::Tpe,
         SamplerName::Random => Method::Random,
@@ -126,7 +182,7 @@ fn search_on<B: Machine>(backend: &B, search: Search<'_>) -> Result<(), Failure>
     };
     let reduction = args.reduction.unwrap_or(REDUCTION);
     let rungs = match args.pruning.unwrap_or(PruningName::Halving) {
-        PruningName::Halving => Rungs::new(args.first_rung, reduction, &space, &alone, data.train.rows())?,
+        PruningName::Halving => Rungs::new(args.first_rung, reduction, &space, alone, rows)?,
         PruningName::Off if args.reduction.is_some() || args.first_rung.is_some() => {
             return Err(usage("--reduction and --first-rung belong to --pruning halving; leave them out"));
         }
@@ -139,42 +195,17 @@ fn search_on<B: Machine>(backend: &B, search: Search<'_>) -> Result<(), Failure>
     let halving = Halving { reduction, rungs: rungs.count, metric };
     let seed = alone.numbers.seed;
     let seconds = args.minutes.map(|minutes| 60.0 * minutes);
-    let plan = Plan { space, method, seed, halving, trials, seconds, baseline };
-    say_plan(&plan, &rungs);
+    Ok((Plan { space, method, seed, halving, trials, seconds, baseline }, rungs))
+}
 
-    let output = alone.output.clone();
-    let contents = fingerprint::contents(&Sums::of(&alone, &start.model.folder)?, &backend.processor());
+/// What must be the same for a study to go on.
+fn identity(contents: &Fingerprint, alone: &Resolved, plan: &Plan, rungs: &Rungs) -> Fingerprint {
     let searched: Vec<&str> = plan.space.parameters().iter().map(|parameter| parameter.name.as_str()).collect();
-    let mut identity = fingerprint::with_settings(&contents, &alone, &searched);
-    identity.fix("sampler", method);
-    identity.fix("reduction", reduction);
+    let mut identity = fingerprint::with_settings(contents, alone, &searched);
+    identity.fix("sampler", plan.method);
+    identity.fix("reduction", plan.halving.reduction);
     identity.fix("rungs", rungs.identity());
-    let header = Header::new(plan.space.clone(), metric, identity);
-    let (_lock, mut study) = open(&output, header, earlier)?;
-    let mut worker = Trials {
-        backend,
-        start: &start,
-        base: &base,
-        space: &plan.space,
-        rungs,
-        metric,
-        contents: &contents,
-        stop,
-        folder: &output,
-        data: vec![(cut(&alone), data)],
-        shelf: Shelf::new(output.join(PREFIX)),
-    };
-    let end = drive(&mut study, &plan, &mut worker)?;
-    drop(worker);
-    if base.said.prefix_cache_dir.is_none() {
-        remove_prefix(&output)?;
-    }
-    base.said.test = test;
-    ending::run(
-        &ending::Ended { study: &study, plan: &plan, base: &base, end, validation_rows, output: &output },
-        &args,
-        stop,
-    )
+    identity
 }
 
 /// What will be done, before it begins.
@@ -197,43 +228,17 @@ fn say_plan(plan: &Plan, rungs: &Rungs) {
 
 /// Locks the folder and opens its study.
 fn open(output: &Path, header: Header, earlier: &EarlierRun) -> Result<(RunLock, Study), Failure> {
-    let shown = output.display();
-    let is_there = output.join(STUDY).exists();
-    if earlier.resume && !is_there {
-        return Err(usage(format!("--resume: {shown} holds no study; start it without --resume")));
+    if earlier.resume && !output.join(STUDY).exists() {
+        return Err(usage(format!("--resume: {} holds no study; start it without --resume", output.display())));
     }
-    if is_there && !earlier.resume && !earlier.overwrite {
-        return Err(usage(format!(
-            "{shown} holds an earlier study: say --resume to go on with it, --overwrite to replace it, or name another --output"
-        )));
+    let lock = claim(output, Kind::Study, earlier.resume, earlier.overwrite)?;
+    if earlier.resume {
+        let study = Study::resume(output, &header)?;
+        eprintln!("resumed    {} trials are known, {:.0} seconds of training", study.trials().len(), study.seconds());
+        return Ok((lock, study));
     }
-    std::fs::create_dir_all(output).map_err(io(format!("cannot make {shown}")))?;
-    let lock = RunLock::acquire(output)?;
-    let study = match earlier.resume {
-        true => {
-            let study = Study::resume(output, &header)?;
-            eprintln!(
-                "resumed    {} trials are known, {:.0} seconds of training",
-                study.trials().len(),
-                study.seconds()
-            );
-            study
-        }
-        false => {
-            worker::clear(output)?;
-            Study::create(output, header)?
-        }
-    };
-    Ok((lock, study))
-}
-
-/// What was kept for trials only.
-fn remove_prefix(output: &Path) -> Result<(), Failure> {
-    let path = output.join(PREFIX);
-    match std::fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(io(format!("cannot remove {}", path.display()))(error))
-        }
-        _ => Ok(()),
-    }
+    // Where somebody removed the study file alone, a new trial would go on from the checkpoint of an old one.
+    remove_folder(&output.join(study::TRIALS))?;
+    remove_folder(&output.join(PREFIX_CACHE))?;
+    Ok((lock, Study::create(output, header)?))
 }

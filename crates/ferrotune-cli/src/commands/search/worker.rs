@@ -5,9 +5,10 @@ use crate::commands::attempt::{Course, Ready, Rows};
 use crate::commands::start::Start;
 use crate::data::{Data, Labelled};
 use crate::device::Machine;
-use crate::exit::{Failure, NOT_A_NUMBER, USAGE, io};
+use crate::exit::{Failure, NOT_A_NUMBER, USAGE};
 use crate::model::head_kind;
 use crate::prefix::Shelf;
+use crate::run_folder::study::TRIALS;
 use crate::run_folder::{RunFolder, clear_checkpoints, has_checkpoints};
 use crate::search::base::Base;
 use crate::search::rungs::Rungs;
@@ -27,11 +28,6 @@ use ferrotune_train::trainer::Outcome;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// Folder of the trials, inside that of the search.
-pub const TRIALS: &str = "trials";
-/// Folder of what frozen layers give, where it is too large for memory.
-pub const PREFIX: &str = "prefix-cache";
 
 /// Settings that change what is learned, and not the rows.
 const OF_TASK: [&str; 5] = ["loss", "focal-gamma", "huber-delta", "label-smoothing", "class-weights"];
@@ -104,7 +100,11 @@ impl<B: Machine> Trials<'_, B> {
         // The labels are the same, the loss may be another.
         let varies = self.space.parameters().iter().any(|parameter| OF_TASK.contains(&parameter.name.as_str()));
         let own: Option<Box<dyn Task<B>>> = match varies {
-            true => Some(Labelled::read(&resolved.settings, &resolved.train)?.task),
+            true => {
+                let mut own = Labelled::read(&resolved.settings, &resolved.train)?.task;
+                task::balance(&resolved.settings, own.as_mut(), &data.train.row_targets());
+                Some(own)
+            }
             false => None,
         };
         let objective = own.as_deref().unwrap_or(data.task.as_ref());
@@ -115,7 +115,7 @@ impl<B: Machine> Trials<'_, B> {
         let kind = head_kind(objective.unit());
         let head = Head::For { labels: objective.labels(), kind, seed: resolved.numbers.seed };
         let loaded = pretrained::load_with_adapters(self.backend, &start.model.folder, head, resolved.lora.as_ref())?;
-        let ready = Ready::of(self.backend, &resolved, &start, loaded)?;
+        let ready = Ready::of(self.backend, &resolved, &start, loaded, data.train.rows())?;
         let resume = has_checkpoints(&resolved.output);
         // What was killed before its first checkpoint has nothing to go on from.
         let mut folder = RunFolder::open(&resolved.output, resume, !resume)?;
@@ -181,21 +181,4 @@ impl<B: Machine> Worker for Trials<'_, B> {
         eprintln!("{}", table::line(*trial, known, self.metric, *seconds, &shown(&known.settings)));
         Ok(())
     }
-}
-
-/// Removes what trials of an earlier study left.
-///
-/// # Errors
-/// The system refuses.
-pub fn clear(folder: &Path) -> Result<(), Failure> {
-    for name in [TRIALS, PREFIX] {
-        let path = folder.join(name);
-        match std::fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(io(format!("cannot remove {}", path.display()))(error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

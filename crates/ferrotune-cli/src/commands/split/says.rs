@@ -72,7 +72,7 @@ pub fn findings(
     }
     if groups.repeated > 0 {
         said.push(format!(
-            "{} with the text of an earlier one (but for case and blanks) kept beside it",
+            "{} with the text of an earlier one (but for case, blanks and punctuation) kept beside it",
             groups.repeated
         ));
     }

@@ -3,8 +3,8 @@
 use crate::html::heat;
 use crate::html::plots::{reliability, scatter};
 use crate::html::table::{Cell, table};
-use crate::html::{number, percent};
-use crate::run_files::RunFiles;
+use crate::html::{grouped, number, percent};
+use crate::run_files::{RunFiles, Temperature};
 use ferrotune_train::metrics::{ClassMetrics, ClassRanking, Report};
 use maud::{Markup, html};
 
@@ -67,6 +67,26 @@ pub fn per_class(run: &RunFiles) -> Option<Markup> {
     Some(table(&caption, &headings, &rows, true))
 }
 
+/// The temperature of the probabilities, and whether it was fitted on the rows that it is shown for.
+fn temperature(run: &RunFiles, split: &str) -> Option<String> {
+    Some(match run.results.calibration.as_ref()? {
+        Temperature::Missing { why } => format!("No temperature was fitted: {why}."),
+        Temperature::Fitted { temperature, standard_error, rows } => {
+            let error = standard_error.map(|error| format!(" ± {error:.3}")).unwrap_or_default();
+            let own = match split {
+                "validation" => {
+                    ". These are the rows that are measured here, so that on others the error is likely larger than shown: name --test for a figure that can be told others."
+                }
+                _ => ", and measured here on others.",
+            };
+            format!(
+                "The logits are divided by the temperature {temperature:.3}{error}, which was fitted on the {} validation rows{own}",
+                grouped(*rows)
+            )
+        }
+    })
+}
+
 /// The reliability of probabilities.
 pub fn calibration(run: &RunFiles) -> Option<Markup> {
     let measured = run.evaluation.as_ref()?.measured.as_ref()?;
@@ -92,6 +112,7 @@ pub fn calibration(run: &RunFiles) -> Option<Markup> {
     Some(html! {
         p { "Expected calibration error " strong { (number(Some(error))) } " over " (detail.reliability.len()) " bins of the " (measured.split)
             " rows; Brier score " (number(detail.brier)) "." }
+        @if let Some(said) = temperature(run, &measured.split) { p.note { (said) } }
         p.note { "The predictions have a mean probability of " (percent(confidence)) " and " (percent(accuracy)) " of them are right: "
             @if (confidence - accuracy).abs() < 0.005 { "on the whole the model says what it knows." } @else { "on the whole the model is " (verdict) "." } }
         div.beside {

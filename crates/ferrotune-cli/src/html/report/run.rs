@@ -1,11 +1,12 @@
 //! What surrounds the result: advice, audit, time, machine, settings, files.
 
 use crate::args::{PretrainSettings, TrainSettings};
+use crate::evaluation;
 use crate::html::grouped;
 use crate::html::table::{Cell, facts, table};
 use crate::run_files::RunFiles;
 use crate::run_folder::{ADAPTER, BEST, LOG, RESULTS, SETTINGS};
-use crate::{evaluation, settings};
+use crate::settings::{from_table, resolve, resolve_pretraining};
 use maud::{Markup, html};
 
 /// What the curves say.
@@ -78,13 +79,12 @@ pub fn settings(run: &RunFiles) -> Option<Markup> {
     if run.settings.is_empty() {
         return None;
     }
-    let defaults = settings::defaults();
     let keys = [PretrainSettings::keys(), TrainSettings::keys()].concat();
     let known = keys.iter().filter(|key| run.settings.contains_key(*key));
     let others = run.settings.keys().filter(|key| !keys.contains(key));
     let row = |key: &String| {
         let value = &run.settings[key];
-        let said = if defaults.get(key) == Some(value) { "default" } else { "" };
+        let said = if is_default(&run.settings, key) { "default" } else { "" };
         let shown = value.as_str().map_or_else(|| value.to_string(), str::to_string);
         vec![Cell::Text(key.clone()), Cell::Text(shown), Cell::Text(said.to_string())]
     };
@@ -93,6 +93,27 @@ pub fn settings(run: &RunFiles) -> Option<Markup> {
         "As resolved: flags over the settings file over a recipe over defaults. {SETTINGS} of the run has the same."
     );
     Some(table(&caption, &["setting", "value", ""], &rows, false))
+}
+
+/// Whether a setting has the value that it has where it is not said and all others are: some defaults depend on the optimizer or the schedule.
+fn is_default(settings: &toml::Table, key: &str) -> bool {
+    let mut others = settings.clone();
+    // Its default is the task's, and the run wrote it down where it could not have been said.
+    others.remove("metric");
+    let value = others.remove(key);
+    value.is_some() && resolved(others).is_some_and(|resolved| resolved.get(key) == value.as_ref())
+}
+
+/// Settings with all defaults of the command that they belong to; nothing if it refuses them.
+fn resolved(said: toml::Table) -> Option<toml::Table> {
+    let own_keys = PretrainSettings::keys();
+    let (own, shared): (toml::Table, toml::Table) = said.into_iter().partition(|(key, _)| own_keys.contains(key));
+    let shared: TrainSettings = from_table(shared, SETTINGS).ok()?;
+    if own.is_empty() {
+        let run = resolve(shared, TrainSettings::default()).ok()?;
+        return toml::Table::try_from(run.settings).ok();
+    }
+    Some(resolve_pretraining(from_table(own, SETTINGS).ok()?, shared, None).ok()?.table)
 }
 
 /// What lies in the folder.

@@ -1,5 +1,6 @@
 //! What a run came to, in a few numbers. It must not know how they were measured.
 
+use crate::confidence::percent;
 use crate::html::table::{Cell, table};
 use crate::html::{grouped, interval, title, value};
 use crate::report::word;
@@ -123,12 +124,12 @@ fn notes(run: &RunFiles) -> Vec<String> {
     }
     let held_out = run.settings.get("validation-share").and_then(toml::Value::as_float).filter(|share| *share > 0.0);
     if let Some(share) = held_out {
-        notes.push(format!("The validation rows are {} % of the training file, held out.", 100.0 * share));
+        notes.push(format!("The validation rows are {} % of the training file, held out.", percent(share)));
     }
     // `pretrain` has no test rows.
     if results.test.is_none() && results.validation.is_some() && !results.epochs.is_empty() {
         notes.push(
-            "The validation rows chose the epoch, so that on other rows the model is a little worse than shown: name --test for a figure that can be told others."
+            "The validation rows chose the weights, so that on other rows the model is a little worse than shown: name --test for a figure that can be told others."
                 .to_string(),
         );
     }

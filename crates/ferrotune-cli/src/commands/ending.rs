@@ -1,0 +1,215 @@
+//! The end of a run: the trained model is measured, and saved with all that is written beside it. It must not know how the model was trained.
+
+use super::on_pool;
+use super::results::{Reports, advice, finish, results};
+use super::start::Start;
+use crate::args::Switch;
+use crate::calibrated::AtEnd;
+use crate::card::Card;
+use crate::data::Data;
+use crate::device::Machine;
+use crate::evaluation::{Environment, Evaluation, Measured, Model};
+use crate::exit::Failure;
+use crate::model::BertClassifier;
+use crate::notes::Notes;
+use crate::run_folder::{ADAPTER, BEST, RunFolder};
+use crate::settings::Resolved;
+use crate::sums::Sums;
+use crate::{fingerprint, hub, manifest, task};
+use ferrotune_bert::pretrained::{self, Pretrained};
+use ferrotune_bert::{EncoderConfig, lora};
+use ferrotune_tensor::{Backend, Pool};
+use ferrotune_train::evaluate::logits_within;
+use ferrotune_train::fingerprint::Fingerprint;
+use ferrotune_train::metrics::{Classified, Summary};
+use ferrotune_train::model::Split;
+use ferrotune_train::trainer::Outcome;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// A run whose training is over.
+pub(super) struct Trained<'a, B: Backend> {
+    pub backend: &'a B,
+    /// What was asked for, with the seed of the attempt that counts.
+    pub resolved: Resolved,
+    /// What it began from.
+    pub start: Start,
+    /// Its rows.
+    pub data: Data<B>,
+    /// The model, with the weights that count.
+    pub loaded: Pretrained<B>,
+    /// What training came to.
+    pub outcome: Outcome,
+    pub folder: RunFolder,
+    /// What was read.
+    pub sums: Sums,
+    pub fingerprint: Fingerprint,
+    /// Whether it went on from a checkpoint.
+    pub resumed: bool,
+}
+
+/// What a run came to.
+pub(super) struct Finished {
+    folder: PathBuf,
+    seed: u64,
+    /// The rows that were measured, if any were: test, else validation.
+    pub split: Option<&'static str>,
+    /// Their metrics.
+    pub summary: Option<Summary>,
+    /// What was said of each of them, where they have one class each.
+    pub said: Option<Classified>,
+    /// Training rows that were learned from.
+    pub train_rows: usize,
+}
+
+impl Finished {
+    /// For `results.json` of a series.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({ "folder": self.folder, "seed": self.seed, "split": self.split, "metrics": self.summary })
+    }
+}
+
+impl<B: Machine> Trained<'_, B> {
+    /// Measures, saves, writes and says.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn end(mut self) -> Result<Finished, Failure> {
+        self.take_adapters_in()?;
+        let mut pool = Pool::new(self.backend.clone());
+        // What the model says of the rows that are looked at: test rows, else validation rows.
+        let mut looked_at = None;
+        let (mut fitted, mut calibration) = (None, AtEnd::nothing());
+        if let Some(split) = &self.data.validation {
+            let (scores, targets) = (self.scores(split, &mut pool)?, split.row_targets());
+            self.data.task.fit(&scores, &targets);
+            calibration = AtEnd::fit(self.data.task.as_mut(), &scores, &targets);
+            fitted = self.data.task.fits().then(|| self.data.task.report(&scores, &targets));
+            looked_at = Some(("validation", split, scores));
+        }
+        let notes = self.save(&calibration)?;
+        let Trained { backend, resolved, start, data, loaded, outcome, folder, .. } = &self;
+        let task = data.task.as_ref();
+        let mut test = None;
+        if let Some(split) = &data.test {
+            let (scores, targets) = (self.scores(split, &mut pool)?, split.row_targets());
+            test = Some(task.report(&scores, &targets));
+            calibration.test = calibration.on(task, &scores, &targets);
+            looked_at = Some(("test", split, scores));
+        }
+        let said = looked_at.as_ref().and_then(|(_, split, scores)| task.classified(scores, &split.row_targets()));
+        let beside = data.baselines.as_ref().zip(said.as_ref()).map(|(baselines, said)| baselines.beside(said));
+        let reports = Reports {
+            validation: outcome.validation.as_ref(),
+            fitted,
+            test,
+            calibration,
+            baselines: beside.unwrap_or_default(),
+            advice: advice(resolved, data, outcome),
+        };
+        let measured =
+            looked_at.map(|(name, split, scores)| Measured::of(name, task, &scores, &split.row_targets(), &data.shown));
+        folder.write_evaluation(&Evaluation {
+            task: task.name().to_string(),
+            model: Model {
+                model_type: loaded.config.family.model_type.to_string(),
+                layers: loaded.config.num_hidden_layers,
+                hidden_size: loaded.config.hidden_size,
+                parameters: loaded.params.layout().parameter_count(),
+            },
+            rows: data.rows(),
+            data: fingerprint::data(&self.fingerprint),
+            environment: Environment::here(
+                resolved.device.to_string(),
+                backend.processor(),
+                task::shown(backend.precision()),
+            ),
+            audit: data.audit.clone(),
+            measured,
+        })?;
+        folder.write_results(&results(resolved, folder.restarts(), data, outcome, &reports))?;
+        let from_hub = start.model.source != hub::Source::Folder;
+        let card = Card {
+            run: resolved,
+            base: from_hub.then_some(resolved.model.as_str()),
+            model_type: start.config.family.model_type,
+            task: task.name(),
+            labels: task.labels(),
+            rows: data.train_rows,
+            held_out: data.held_out,
+            validation: reports.validation,
+            test: reports.test.as_ref(),
+            calibrated: notes.calibration.is_some(),
+        };
+        card.write(&self.best())?;
+        manifest::write(resolved, &self.sums, &backend.processor(), folder, self.resumed)?;
+        finish(outcome, &reports, folder.path());
+        if let Some(budget) = &resolved.budget {
+            println!("{}", budget.line());
+        }
+        if resolved.settings.report == Some(Switch::On) {
+            println!("report     {}", super::report::write(folder.path())?.display());
+        }
+        let measured = [("test", reports.test.as_ref()), ("validation", reports.validation)];
+        let measured = measured.into_iter().find_map(|(split, report)| Some((split, report?.summary())));
+        let (split, summary) = measured.unzip();
+        Ok(Finished {
+            folder: resolved.output.clone(),
+            seed: resolved.numbers.seed,
+            split,
+            summary,
+            said,
+            train_rows: data.train_rows,
+        })
+    }
+
+    /// Where the model lies in the end.
+    fn best(&self) -> PathBuf {
+        self.folder.path().join(BEST)
+    }
+
+    /// Saves the adapters, if there are any, and adds them to the weights that they stand beside.
+    fn take_adapters_in(&mut self) -> Result<(), Failure> {
+        let Some(spec) = &self.resolved.lora else { return Ok(()) };
+        let Pretrained { config, model, params, report, .. } = &mut self.loaded;
+        self.folder.clear_adapter()?;
+        let adapter = self.folder.path().join(ADAPTER);
+        lora::save(self.backend, &adapter, params, config, model.kind(), spec, report, &self.resolved.model)?;
+        lora::merge(self.backend, params, spec);
+        Ok(())
+    }
+
+    /// The logits of some rows.
+    fn scores(&self, split: &Split, pool: &mut Pool<B>) -> Result<Vec<f32>, Failure> {
+        let Pretrained { config, model, params, .. } = &self.loaded;
+        let classifier = BertClassifier { model, config, frozen_layers: None };
+        let limit = self.resolved.numbers.evaluation_limit();
+        Ok(on_pool(|| logits_within(self.backend, &classifier, params, pool, &split.encoded, None, limit))?)
+    }
+
+    /// Writes the model folder. What `ferrotune calibrate` wrote there belongs to the weights that lay there: where a resumed run comes to the
+    /// same, it stays.
+    fn save(&self, calibration: &AtEnd) -> Result<Notes, Failure> {
+        let Pretrained { config, model, params, .. } = &self.loaded;
+        let (task, best) = (self.data.task.as_ref(), self.best());
+        let earlier = match self.resumed {
+            true => manifest::weights(self.folder.path()).ok().zip(Notes::read(&best)?.calibration),
+            false => None,
+        };
+        let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
+        let model_folder: &Path = &self.start.model.folder;
+        let labels = task.labels();
+        pretrained::save(self.backend, &best, &saved_config, model.kind(), labels, params, Some(model_folder), true)?;
+        let mut notes = Notes::of(self.resolved.max_length, self.resolved.long_texts, task);
+        notes.calibration = calibration.note();
+        if let Some((weights, earlier)) = earlier {
+            let same = manifest::weights(self.folder.path())? == weights;
+            if same && notes.calibration != Some(earlier) {
+                eprintln!("kept       the calibration that these weights had: {}", earlier.text());
+                notes.calibration = Some(earlier);
+            }
+        }
+        notes.write(&best)?;
+        Ok(notes)
+    }
+}
