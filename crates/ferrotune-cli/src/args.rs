@@ -103,11 +103,22 @@ impl Cli {
         };
         let hide = |arg: Arg| if applies(&arg) { arg } else { arg.hide(true) };
         let rate = "Peak learning rate. Small encoders want more than large ones [default: 1e-4]";
+        let metric = "What the held-out texts choose the best epoch by: loss, perplexity, or accuracy of the hidden tokens [default: loss]";
         let command = Cli::command()
-            .mut_subcommand("pretrain", |pretrain| pretrain.mut_args(hide).mut_arg("lr", |arg| arg.help(rate)))
+            .mut_subcommand("pretrain", |pretrain| {
+                pretrain
+                    .mut_args(hide)
+                    .mut_arg("lr", |arg| arg.help(rate))
+                    .mut_arg("text_column", |arg| arg.help("Column of the texts, of a table [default: text]"))
+                    .mut_arg("metric", |arg| arg.help(metric).hide_possible_values(true))
+            })
             .mut_subcommand("search", |search| {
                 let alone = |arg: Arg| {
-                    if matches!(arg.get_long(), Some("seeds" | "on-degenerate")) { arg.hide(true) } else { arg }
+                    if matches!(arg.get_long(), Some("seeds" | "on-degenerate" | "budget" | "learning-curve")) {
+                        arg.hide(true)
+                    } else {
+                        arg
+                    }
                 };
                 search.mut_args(alone)
             });
@@ -171,8 +182,8 @@ pub struct TextColumns {
 /// `ferrotune evaluate`.
 #[derive(Args)]
 pub struct EvaluateArgs {
-    /// Fine-tuned model folder.
-    #[arg(long, value_name = "DIR")]
+    /// Fine-tuned model: a folder, or a hub id.
+    #[arg(long, value_name = "DIR|ID")]
     pub model: String,
     /// Labelled rows: .csv, .tsv, .jsonl (also .gz or .zst) or .parquet; of a folder its test files, else its validation files.
     #[arg(long, value_name = "FILE|DIR")]
@@ -206,8 +217,8 @@ pub struct EvaluateArgs {
 /// `ferrotune predict`.
 #[derive(Args)]
 pub struct PredictArgs {
-    /// Fine-tuned model folder.
-    #[arg(long, value_name = "DIR")]
+    /// Fine-tuned model: a folder, or a hub id.
+    #[arg(long, value_name = "DIR|ID")]
     pub model: String,
     /// Rows with a text column (of a model of words JSON Lines with tokens), or - for standard input.
     #[arg(long, value_name = "FILE|-")]

@@ -76,7 +76,7 @@ impl Entry {
 
     /// Training rows a second.
     pub fn speed(&self) -> Option<Figure> {
-        self.mean(|run| Some(run.results.train.samples_per_second))
+        self.mean(|run| run.results.train.samples_per_second)
     }
 
     /// Seconds in training steps.

@@ -62,6 +62,8 @@ pub struct Data<B: Backend> {
     pub task: Box<dyn Task<B>>,
     /// Its name among the settings.
     pub task_name: TaskName,
+    /// Whether its rows are pairs of texts.
+    pub pair: bool,
     /// Rows that are learned from.
     pub train: Split,
     /// How many texts they are.
@@ -137,8 +139,8 @@ impl<B: Backend> Data<B> {
         };
         let apart = |part: Option<(_, Split, Table)>| part.map(|(_, split, table)| (split, table)).unzip();
         let ((validation, held), (test, tested)) = (apart(validation), apart(test));
-        let (train, shown) = (train.0, tested.or(held).map(|table| table.rows).unwrap_or_default());
-        Ok(Data { task, task_name, train, train_rows, validation, held_out, test, shown, audit, baselines })
+        let (pair, train, shown) = (train.1.pair, train.0, tested.or(held).map(|table| table.rows).unwrap_or_default());
+        Ok(Data { task, task_name, pair, train, train_rows, validation, held_out, test, shown, audit, baselines })
     }
 
     /// The number of texts of each part.

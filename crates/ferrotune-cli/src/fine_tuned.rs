@@ -4,7 +4,7 @@ use crate::args::LongTextsName;
 use crate::commands::{max_length, on_pool};
 use crate::data::check_vocabulary;
 use crate::device::Machine;
-use crate::exit::Failure;
+use crate::exit::{DATA, Failure};
 use crate::model::BertClassifier;
 use crate::notes::Notes;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
@@ -12,6 +12,7 @@ use ferrotune_data::{Encoded, Tokenizer};
 use ferrotune_tensor::Pool;
 use ferrotune_train::evaluate::logits;
 use ferrotune_train::tasks::Task;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 /// A model, and what its folder remembers.
@@ -60,6 +61,23 @@ impl<B: Machine> FineTuned<B> {
         let tokenizer = Tokenizer::from_folder(&self.folder, limit)?.with_long_texts(long_texts.into());
         check_vocabulary(&tokenizer, config, &self.folder)?;
         Ok(Cutter { tokenizer, limit, long_texts })
+    }
+
+    /// Whether rows are pairs of texts if and only if those were that it learned from.
+    ///
+    /// # Errors
+    /// They are not: a text that is missing, or one that would be left out.
+    pub fn check_pair(&self, pair: bool, file: impl Display) -> Result<(), Failure> {
+        let (own, other, flags) = match self.notes.pair {
+            Some(own) if own == pair => return Ok(()),
+            Some(true) => {
+                ("pairs of texts", "single texts", "name both columns with --text-column and --text-b-column")
+            }
+            Some(false) => ("single texts", "pairs of texts", "name the one column with --text-column"),
+            None => return Ok(()),
+        };
+        let message = format!("{} was trained on {own}, and {file} has {other}: {flags}", self.folder.display());
+        Err(Failure { message, code: DATA })
     }
 
     /// Its logits, `(rows, labels)` or `(scored words, labels)`.

@@ -2,7 +2,8 @@
 
 use crate::exit::{DATA, Failure};
 use crate::settings::HeldOut;
-use ferrotune_data::{Need, SplitError, Table, hold_out};
+use ferrotune_data::{Need, SplitError, Table, hold_out, wording};
+use std::collections::HashSet;
 
 /// Fewer rows than this say little: the standard error of an accuracy of 95 % over 30 rows is 4 points.
 const FEW: usize = 30;
@@ -39,6 +40,11 @@ fn failure(error: SplitError, table: &Table, flag: &str) -> Failure {
     let file = table.path.display();
     let instead = format!("name --validation, or learn from all with --{flag} 0");
     let message = match error {
+        SplitError::EmptyPart { rows, .. } if different(table) < rows => format!(
+            "{file}: its {rows} rows have only {} different texts, too few to hold some out, since rows with the same text stay together; see \
+             whether --text-column names the right column, or {instead}",
+            different(table)
+        ),
         SplitError::EmptyPart { rows, .. } => {
             format!(
                 "{file}: {rows} {} too few to hold some out; {instead}",
@@ -51,6 +57,11 @@ fn failure(error: SplitError, table: &Table, flag: &str) -> Failure {
         }
     };
     Failure { message, code: DATA }
+}
+
+/// Texts that are different but for case, blanks and punctuation; those that are blank count as one.
+fn different(table: &Table) -> usize {
+    table.rows.iter().map(wording).collect::<HashSet<_>>().len()
 }
 
 #[cfg(test)]
@@ -76,7 +87,9 @@ mod tests {
         let taken = take(&mut four, Need::TextOnly, asked).map_err(|f| f.message).unwrap();
         assert_eq!((taken.rows.len(), four.rows.len()), (1, 3));
         assert!(!four.rows.contains(&taken.rows[0]));
+        let two = ["x", "y"].repeat(30);
         for (texts, says) in [
+            (&two[..], "t.csv: its 60 rows have only 2 different texts, too few to hold some out"),
             (
                 &["a"][..],
                 "t.csv: 1 row is too few to hold some out; name --validation, or learn from all with --held-out 0",

@@ -1,6 +1,10 @@
 //! The binary `ferrotune`: parses, runs a command, and ends with one line and an exit code. Only this crate prints and exits.
 #![forbid(unsafe_code)]
 
+// First, because its macros are known only to what comes after it.
+#[macro_use]
+mod output;
+
 mod args;
 mod audit;
 mod auto;
@@ -45,11 +49,12 @@ mod tuning;
 mod voice;
 
 use args::{Cli, Command};
-use exit::Failure;
+use exit::{Failure, usage};
+use ferrotune_kernels::isa;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run() {
+    match run().and_then(|()| output::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {}", failure.message);
@@ -69,7 +74,10 @@ fn run() -> Result<(), Failure> {
 }
 
 fn command() -> Result<(), Failure> {
-    match Cli::read().command {
+    let command = Cli::read().command;
+    // Before anything is done: kernels panic where they are to use what is not there.
+    isa::chosen().map_err(usage)?;
+    match command {
         Command::Train(args) => commands::train::run(*args),
         Command::Search(args) => commands::search::run(*args),
         Command::Pretrain(args) => commands::pretrain::run(*args),

@@ -22,6 +22,9 @@ pub struct Notes {
     pub max_length: Option<usize>,
     /// What training read of longer texts; their first tokens, where nothing is said.
     pub long_texts: Option<LongTextsName>,
+    /// Whether its rows were pairs of texts; models of other tools and of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<bool>,
     /// The task; models of other tools have none.
     pub task: Option<TaskNotes>,
     /// The temperature of its probabilities, and when it abstains.
@@ -44,9 +47,15 @@ impl Notes {
     }
 
     /// The notes of a run.
-    pub fn of<B: Backend>(max_length: usize, long_texts: LongTextsName, task: &dyn Task<B>) -> Notes {
+    pub fn of<B: Backend>(max_length: usize, long_texts: LongTextsName, pair: bool, task: &dyn Task<B>) -> Notes {
         let task = TaskNotes { name: task.name().to_string(), own: task.notes() };
-        Notes { max_length: Some(max_length), long_texts: Some(long_texts), task: Some(task), calibration: None }
+        Notes {
+            max_length: Some(max_length),
+            long_texts: Some(long_texts),
+            pair: Some(pair),
+            task: Some(task),
+            calibration: None,
+        }
     }
 
     /// Writes them into a model folder: a reader has the old notes or the new ones.
@@ -66,7 +75,7 @@ impl Notes {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Notes { max_length: None, long_texts: None, task: None, calibration: None });
+                return Ok(Notes { max_length: None, long_texts: None, pair: None, task: None, calibration: None });
             }
             Err(error) => return Err(io(path.display())(error)),
         };

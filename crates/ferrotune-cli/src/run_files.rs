@@ -126,9 +126,9 @@ pub struct Advice {
 #[derive(Deserialize)]
 pub struct Speed {
     /// Rows a second in training steps.
-    pub samples_per_second: f64,
+    pub samples_per_second: Option<f64>,
     /// Tokens a second in training steps.
-    pub tokens_per_second: f64,
+    pub tokens_per_second: Option<f64>,
     /// Optimizer steps.
     pub steps: u64,
     /// Seconds in training steps.

@@ -90,6 +90,13 @@ impl RunFolder {
             return Err(usage(format!("--resume: {} holds no run; start it without --resume", path.display())));
         }
         Kind::Run.check(path, resume, overwrite)?;
+        let settings = path.join(SETTINGS);
+        if !Kind::Run.is_in(path) && settings.exists() {
+            return Err(usage(format!(
+                "{} is there, no run wrote it, and a run writes its own settings under this name: name another --output, or move the file away",
+                settings.display()
+            )));
+        }
         Ok(restarts)
     }
 
@@ -225,6 +232,10 @@ fn lock(path: &Path, overwrite: bool) -> Result<RunLock, Failure> {
 fn clear(path: &Path) -> Result<(), Failure> {
     if Kind::Study.is_in(path) {
         study::clear(path)?;
+    }
+    // Where no run is, a person wrote it.
+    if Kind::Run.is_in(path) {
+        remove_file(&path.join(SETTINGS))?;
     }
     for name in [RESULTS, MANIFEST, LOG, evaluation::FILE, REPORT, BUDGET] {
         remove_file(&path.join(name))?;

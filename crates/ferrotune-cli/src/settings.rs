@@ -7,6 +7,8 @@ use crate::args::{
 };
 use crate::budget::Budget;
 use crate::exit::{Failure, usage};
+use crate::run_folder::RESTARTS;
+use crate::voice::say;
 use ferrotune_bert::lora::LoraSpec;
 use ferrotune_data::{Columns, Need};
 use ferrotune_optim::Penalty;
@@ -19,6 +21,7 @@ mod file;
 mod methods;
 mod pretrain;
 mod rows;
+mod written;
 
 pub use file::{check_keys, from_table};
 use file::{parse_table, parse_with_search, read_text};
@@ -26,6 +29,7 @@ use methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
 pub use pretrain::{Pretraining, resolve_pretraining};
 use rows::VALIDATION_SHARE;
 pub use rows::{HeldOut, PartOfRows, held_out, part_of_rows};
+use written::check_written;
 
 /// The settings file that is read if it exists and no other is named.
 pub const DEFAULT_FILE: &str = "ferrotune.toml";
@@ -93,7 +97,7 @@ impl Resolved {
 /// What was said: flags, over the settings file.
 ///
 /// # Errors
-/// An unknown key (with the nearest known one) or a malformed file: exit code 2.
+/// An unknown key (with the nearest known one), a malformed file, or a flag whose value no settings file can hold: exit code 2.
 pub fn said(typed: TrainSettings, config: Option<&Path>) -> Result<TrainSettings, Failure> {
     Ok(said_and_searched(typed, config)?.0)
 }
@@ -109,8 +113,15 @@ pub fn said_and_searched(
     typed: TrainSettings,
     config: Option<&Path>,
 ) -> Result<(TrainSettings, Option<(toml::Table, String)>), Failure> {
-    let path = config.or(Path::new(DEFAULT_FILE).is_file().then_some(Path::new(DEFAULT_FILE)));
-    let Some(path) = path else { return Ok((typed, None)) };
+    check_written(&typed)?;
+    let path = match config {
+        Some(path) => path,
+        None if Path::new(DEFAULT_FILE).is_file() => {
+            say!("settings   {DEFAULT_FILE}");
+            Path::new(DEFAULT_FILE)
+        }
+        None => return Ok((typed, None)),
+    };
     let name = path.display().to_string();
     let (file, search) = parse_with_search(&read_text(path)?, &name)?;
     Ok((merge(typed, file), search.map(|table| (table, name))))
@@ -121,6 +132,8 @@ pub fn said_and_searched(
 /// # Errors
 /// A missing or impossible value: exit code 2.
 pub fn resolve(said: TrainSettings, recipe: TrainSettings) -> Result<Resolved, Failure> {
+    // Not all that comes here was said by flags of `train`.
+    check_written(&said)?;
     check(with_defaults(merge(said, recipe)))
 }
 
@@ -190,6 +203,15 @@ fn within<T: Copy + std::fmt::Display>(flag: &str, value: T, allowed: bool, rule
     if allowed { Ok(value) } else { Err(usage(format!("--{flag} is {value}; it must be {rule}"))) }
 }
 
+/// Whether so many seeds can be counted up from the first: a run's own seed is written with its settings.
+///
+/// # Errors
+/// A first seed that is too large: exit code 2, before the first of them is trained.
+pub fn check_seeds(first: u64, count: u64) -> Result<(), Failure> {
+    let highest = i64::MAX as u64 - count.saturating_sub(1);
+    within("seed", first, first <= highest, &format!("at most {highest}, so that later seeds can follow it")).map(drop)
+}
+
 fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     let needed =
         |flag: &str, what: &str| usage(format!("--{flag} is missing: name {what} (or set `{flag}` in {DEFAULT_FILE})"));
@@ -242,6 +264,8 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
             ));
         }
     }
+    let restarts = if s.on_degenerate == Some(OnDegenerate::Restart) { RESTARTS } else { 0 };
+    check_seeds(s.seed.unwrap_or_default(), s.seeds.unwrap_or(1 + restarts))?;
     let part = part_of_rows(&s)?;
     let held_out = held_out(&s)?;
     let validated = s.validation.is_some() || held_out.is_some();
@@ -447,6 +471,12 @@ mod tests {
             ("validation = 'v'\nvalidation-seed = 1", "--validation-seed belongs to --validation-share"),
             ("prefix-cache = 'off'\nprefix-cache-dir = 'd'", "--prefix-cache-dir names a folder"),
             ("lr = 'fast'", "f.toml: invalid type"),
+            (
+                "balanced-sampling = true",
+                "f.toml: `balanced-sampling` is true; write \"on\" or \"off\", with quotation marks",
+            ),
+            ("report = false", "f.toml: `report` is false; write \"on\" or \"off\""),
+            ("lr = true", "f.toml: invalid type"),
             ("lr = ", "f.toml is not valid TOML"),
         ] {
             let message = error(text);

@@ -160,6 +160,11 @@ pub fn thaw<B: Backend>(
     let epoch_of = |name: &str| parts::unfreezing_epoch(Part::of(name), config.num_hidden_layers, layers_an_epoch);
     let trained = params.trainable_ids().map(|id| epoch_of(&params.layout().entry(id).name));
     let last = trained.max().unwrap_or(0) + 1;
+    if last == 1 {
+        return Err(usage(
+            "--gradual-unfreezing has nothing to unfreeze: all that --freeze leaves moves from the first epoch; leave one of them out",
+        ));
+    }
     let (epoch_steps, steps) = resolved.numbers.steps(rows);
     let epochs = steps.div_ceil(epoch_steps);
     if last > epochs {

@@ -1,4 +1,4 @@
-//! What a run says of itself on standard error: `say!` is `eprintln!`, unless a search is training one trial of many, or a budget times a few steps. It must not know what is said.
+//! What a run says of itself on standard error: `say!` is `eprintln!` (of `output.rs`), unless a search is training one trial of many, or a budget times a few steps. It must not know what is said.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

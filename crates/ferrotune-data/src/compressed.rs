@@ -32,6 +32,8 @@ pub(crate) enum Refusal {
     Inflated { what: &'static str },
     /// It is something that is not read.
     Foreign { what: &'static str },
+    /// The format is read, and what this file makes use of in it is not.
+    NotRead { detail: String },
 }
 
 impl fmt::Display for Refusal {
@@ -40,6 +42,7 @@ impl fmt::Display for Refusal {
             Refusal::Damaged { what, detail } => write!(formatter, "damaged {what} data: {detail}"),
             Refusal::Inflated { what } => write!(formatter, "{what} data that become too large"),
             Refusal::Foreign { what } => write!(formatter, "{what} data"),
+            Refusal::NotRead { detail } => formatter.write_str(detail),
         }
     }
 }

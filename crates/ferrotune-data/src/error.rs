@@ -26,8 +26,8 @@ pub enum DataError {
     #[error("{file} is not a regular file: a table cannot be read from a folder or a pipe")]
     NotAFile { file: String },
     #[error(
-        "{file} has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson (with .gz or .zst where it is compressed) or .parquet, or \
-         name its format"
+        "{file} has no extension of a format that is read, which are .csv, .tsv, .jsonl and .ndjson (with .gz or .zst where it is compressed) and \
+         .parquet: rename or convert it"
     )]
     UnknownFormat { file: String },
     #[error("{file} has {bytes} bytes, more than the limit of {limit}: split it")]
@@ -56,6 +56,13 @@ pub enum DataError {
         "{file} has the columns {columns}, which hold neither texts nor numbers nor lists of these, and would be lost: leave them out"
     )]
     ColumnsLeftOut { file: String, columns: String },
+    #[error(
+        "column {} of {file} has the type {kind}, which is not read: write it as texts, whole or real numbers, booleans, or lists of these",
+        quoted(.column)
+    )]
+    UnreadType { file: String, column: String, kind: &'static str },
+    #[error("{file} is Parquet of a kind that is not read: {detail}")]
+    NotRead { file: String, detail: String },
     #[error("{file} is no Parquet file, though its name says so: rename it, or fetch it again")]
     NotParquet { file: String },
     #[error("{file} is empty: it needs a header (or JSON objects) and at least one row")]
@@ -92,8 +99,24 @@ pub enum DataError {
     FieldCount { file: String, line: u64, got: usize, expected: usize },
     #[error("duplicate column {} in {file}: give each column its own name", quoted(.column))]
     DuplicateColumn { file: String, column: String },
-    #[error("no column {} in {file}: rename the right one of its columns {columns}{}", quoted(.column), did_you_mean(.nearest))]
-    MissingColumn { file: String, column: String, columns: String, nearest: Option<String> },
+    #[error("no column {} in {file}: rename the right one of its columns {columns}{flag}{}", quoted(.column), did_you_mean(.nearest))]
+    MissingColumn { file: String, column: String, columns: String, flag: &'static str, nearest: Option<String> },
+    #[error(
+        "the first object of {file} has no keys: every object needs those of the columns; remove it, or give it some"
+    )]
+    EmptyObject { file: String },
+    #[error("{file} begins with a line sep=…, which is for spreadsheets alone: remove this line")]
+    SeparatorLine { file: String },
+    #[error(
+        "{file} seems to be separated by {found}, for it has a column {}: a .csv file is read by commas, a .tsv file by tabs; {advice}",
+        quoted(.column)
+    )]
+    OtherDelimiter { file: String, column: String, found: &'static str, advice: &'static str },
+    #[error(
+        "{file} has \"text\" and \"text_b\" and no \"text_a\": name a pair with --text-column text --text-b-column text_b, or text alone with \
+         --text-column text; or rename or remove one"
+    )]
+    HalfPair { file: String },
     #[error("{file} has both \"text\" and \"text_a\", \"text_b\": name the columns to read, or rename one")]
     AmbiguousColumns { file: String },
     #[error("empty label in {file}, line {line}: give the row a label or delete it")]
@@ -197,6 +220,7 @@ impl DataError {
         match source.downcast::<Refusal>() {
             Ok(Refusal::Damaged { what, detail }) => DataError::Damaged { file, line, what, detail },
             Ok(Refusal::Inflated { what }) => DataError::Inflated { file, line, what },
+            Ok(Refusal::NotRead { detail }) => DataError::NotRead { file, detail },
             Ok(Refusal::Foreign { what }) => DataError::Foreign { file, what },
             Err(source) => DataError::Io { file, source },
         }

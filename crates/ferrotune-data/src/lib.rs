@@ -55,8 +55,9 @@ mod words;
 mod tests;
 
 pub use audit::{
-    Audit, AuditRows, AuditSettings, Conflict, Finding, Lengths, Likeness, LookAlike, Match, Oddity, Overlap, Place,
-    SIMILAR, SplitAudit, TokenLengths, audit, normalised, repaired, rows_at, wording,
+    Audit, AuditRows, AuditSettings, Conflict, Finding, LabelLists, Lengths, Likeness, LookAlike, Match, MissingWord,
+    Oddity, Overlap, Place, SIMILAR, SameNumber, SplitAudit, TokenLengths, audit, normalised, repaired, rows_at,
+    wording,
 };
 pub use batch::{Batch, Encoded};
 pub use columns::Columns;
@@ -67,7 +68,7 @@ pub use labels::{Labels, encode_labels};
 pub use lines::{MAX_FIELD_BYTES, MAX_RECORD_BYTES};
 pub use long_texts::LongTexts;
 pub use masking::{Hidden, MASKED_SHARE, Masking};
-pub use open::{Opened, open, unpacked};
+pub use open::{LeftOut, Opened, open, unpacked};
 pub use order::{balanced, coins, resampled, shuffled};
 pub use reader::{RowReader, stream, stream_with};
 pub use records::Records;

@@ -1,7 +1,7 @@
 //! Data files and streams as text: what is compressed is unpacked, and Parquet becomes JSON Lines. It knows nothing of rows.
 
 use crate::compressed::{PARQUET, Stream, decompressed};
-use crate::{DataError, Format, MAX_FILE_BYTES, parquet};
+use crate::{Columns, DataError, Format, MAX_FILE_BYTES, Need, RowReader, parquet, stream_with};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,16 @@ pub struct Opened {
     /// Its format: `format` of [`open`], or the one of the name; [`Format::JsonLines`] of a Parquet file.
     pub format: Format,
     /// Columns of a Parquet file that hold something other than texts, numbers, booleans, and lists of these, and are not read.
-    pub left_out: Vec<String>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A column that is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub column: String,
+    /// What it holds.
+    pub kind: &'static str,
 }
 
 /// Opens a data file; `format` overrides the extension. Whether it is compressed, or Parquet, is seen from its first bytes.
@@ -61,6 +70,20 @@ pub(crate) fn without_compression(path: &Path) -> PathBuf {
 }
 
 impl Opened {
+    /// The rows of what messages call `name`.
+    ///
+    /// # Errors
+    /// As [`stream_with`]; a column that is needed, and that is left out.
+    pub fn rows(
+        self,
+        name: &str,
+        columns: Option<&Columns>,
+        need: Need,
+    ) -> Result<RowReader<Box<dyn BufRead + Send>>, DataError> {
+        let Opened { reader, format, left_out } = self;
+        stream_with(reader, name, format, columns, need).map_err(|error| with_types(error, &left_out))
+    }
+
     /// The extension for a file with these rows as text: that of the name, if it is one of the format, without what says that it is compressed.
     pub fn extension(&self, path: &Path) -> String {
         let plain = without_compression(path);
@@ -68,6 +91,19 @@ impl Opened {
         let fits =
             !has_extension(&plain, "parquet") && Format::from_path(&plain).is_ok_and(|format| format == self.format);
         own.filter(|_| fits).unwrap_or_else(|| self.format.extension().to_owned())
+    }
+}
+
+/// That a column is missing is said as that it was left out, where it was. A column of labels stands for that of another task: without it the rows
+/// look as if they were to be learned otherwise.
+fn with_types(error: DataError, left_out: &[LeftOut]) -> DataError {
+    const LABELS: [&str; 4] = ["label", "labels", "score", "tags"];
+    let DataError::MissingColumn { file, column, .. } = &error else { return error };
+    let is_label = |name: &String| LABELS.contains(&name.as_str());
+    let is_meant = |left: &&LeftOut| left.column == *column || is_label(column) && is_label(&left.column);
+    match left_out.iter().find(is_meant) {
+        Some(left) => DataError::UnreadType { file: file.clone(), column: left.column.clone(), kind: left.kind },
+        None => error,
     }
 }
 

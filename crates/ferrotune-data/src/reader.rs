@@ -53,7 +53,7 @@ pub fn stream_with<R: BufRead>(
     if need.words() && format != Format::JsonLines {
         return Err(DataError::WordsNeedJson { file });
     }
-    let columns = Columns::locate(name, &headers, columns, need)?;
+    let columns = Columns::locate(name, &headers, format, columns, need)?;
     let index = |name: &String| headers.iter().position(|header| header == name);
     let source = match records {
         Records::JsonLines(objects, first) => {

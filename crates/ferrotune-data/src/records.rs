@@ -3,7 +3,7 @@
 
 use crate::columns::place_of;
 use crate::names::listed;
-use crate::{Columns, DataError, Need, Opened, Table, open, stream_with};
+use crate::{Columns, DataError, Need, Opened, Source, Table, stream_with};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -28,10 +28,24 @@ impl Records {
     /// # Errors
     /// As [`read_table_with`](crate::read_table_with); no column `kept`; a Parquet file with columns that JSON Lines cannot hold.
     pub fn read(path: &Path, columns: Option<&Columns>, need: Need, kept: Option<&str>) -> Result<Records, DataError> {
-        let file = path.display().to_string();
-        let Opened { reader, format, left_out } = open(path, None)?;
+        Records::of(&Source::file(path), columns, need, kept)
+    }
+
+    /// The same of all files of a part.
+    ///
+    /// # Errors
+    /// As [`Records::read`].
+    pub fn of(
+        source: &Source,
+        columns: Option<&Columns>,
+        need: Need,
+        kept: Option<&str>,
+    ) -> Result<Records, DataError> {
+        let (path, file) = (&source.name, source.name.display().to_string());
+        let Opened { reader, format, left_out } = source.open()?;
         if !left_out.is_empty() {
-            return Err(DataError::ColumnsLeftOut { file, columns: listed(left_out.iter().map(String::as_str)) });
+            let columns = listed(left_out.iter().map(|left| left.column.as_str()));
+            return Err(DataError::ColumnsLeftOut { file, columns });
         }
         let (mut reader, mut bytes) = (reader, Vec::new());
         if let Err(source) = reader.read_to_end(&mut bytes) {

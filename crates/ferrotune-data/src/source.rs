@@ -65,7 +65,7 @@ impl Source {
     /// No such file; several that are not shards of one data set.
     pub fn find(path: &Path, part: Part) -> Result<Source, DataError> {
         if !path.is_dir() {
-            return Ok(Source { name: path.to_owned(), files: vec![path.to_owned()] });
+            return Ok(Source::file(path));
         }
         let folder = || path.display().to_string();
         let own = entries(path)?;
@@ -108,6 +108,11 @@ impl Source {
         }
     }
 
+    /// The file `path`.
+    pub fn file(path: &Path) -> Source {
+        Source { name: path.to_owned(), files: vec![path.to_owned()] }
+    }
+
     /// The rows; their lines are counted through all files.
     ///
     /// # Errors
@@ -139,8 +144,24 @@ impl Source {
         stream_headers(opened.reader, &self.name.display().to_string(), opened.format)
     }
 
+    /// The columns that are read where these are `wanted`.
+    ///
+    /// # Errors
+    /// As [`Source::read`], of the header alone.
+    pub fn columns(&self, wanted: Option<&Columns>, need: Need) -> Result<Columns, DataError> {
+        Ok(self.open()?.rows(&self.name.display().to_string(), wanted, need)?.columns().clone())
+    }
+
+    /// The extension for one file with these rows as text.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn extension(&self) -> Result<String, DataError> {
+        Ok(self.open()?.extension(&self.files[0]))
+    }
+
     /// All files as one stream.
-    fn open(&self) -> Result<Opened, DataError> {
+    pub(crate) fn open(&self) -> Result<Opened, DataError> {
         let (first, more) = self.files.split_first().expect("a source has a file");
         let mut all = open(first, None)?;
         for file in more {
@@ -149,6 +170,8 @@ impl Source {
                 return Err(DataError::NotParquet { file: file.display().to_string() });
             }
             all.reader = Box::new(all.reader.chain(next.reader));
+            let known = all.left_out.clone();
+            all.left_out.extend(next.left_out.into_iter().filter(|left| !known.contains(left)));
         }
         Ok(all)
     }

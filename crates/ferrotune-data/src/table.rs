@@ -4,7 +4,7 @@
 use crate::columns::place_of;
 use crate::open::{Opened, has_extension, open, without_compression};
 use crate::reader::stream_headers;
-use crate::{Columns, DataError, stream_with};
+use crate::{Columns, DataError};
 use std::path::{Path, PathBuf};
 
 /// A data file may have at most this many bytes, and so may what it holds in compressed form: 4 GiB. Larger ones would not fit the 32-bit token offsets either.
@@ -173,7 +173,7 @@ pub(crate) fn read_keeping(
     kept: &[String],
 ) -> Result<(Table, Vec<Vec<String>>), DataError> {
     let file = path.display().to_string();
-    let mut reader = stream_with(opened.reader, &file, opened.format, columns, need)?;
+    let mut reader = opened.rows(&file, columns, need)?;
     let places = kept.iter().map(|name| place_of(&file, reader.headers(), name)).collect::<Result<Vec<_>, _>>()?;
     let (mut rows, mut fields) = (Vec::new(), vec![Vec::new(); kept.len()]);
     while let Some(row) = reader.next() {

@@ -5,6 +5,7 @@
 //! of the function that it is inlined into. `dispatch!` writes those outer functions. Where sums must stay in registers, a body asks its
 //! lane for a vector of intrinsics (`vector`); the matmul has its own.
 
+use std::env::VarError;
 use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
@@ -104,17 +105,27 @@ pub fn best() -> Isa {
     available().next().unwrap_or(Isa::Portable)
 }
 
-/// The set that kernels use: [`best`], unless the environment variable `FERROTUNE_ISA` names another. Read once.
+/// The set that is asked for: [`best`], unless the environment variable `FERROTUNE_ISA` names another. For a program that ends with a message where
+/// [`current`] panics.
+///
+/// # Errors
+/// `FERROTUNE_ISA` names an unknown set or one that this machine lacks; the message says which sets it has.
+pub fn chosen() -> Result<Isa, String> {
+    match std::env::var(VARIABLE) {
+        Ok(name) => parse(&name),
+        Err(VarError::NotPresent) => Ok(best()),
+        Err(VarError::NotUnicode(name)) => parse(&name.to_string_lossy()),
+    }
+}
+
+/// The set that kernels use: [`chosen`], read once.
 ///
 /// # Panics
 /// If `FERROTUNE_ISA` names an unknown set or one that this machine lacks: running another one instead would make the
 /// test or the timing that asked for it a lie.
 pub fn current() -> Isa {
     static CURRENT: OnceLock<Isa> = OnceLock::new();
-    *CURRENT.get_or_init(|| match std::env::var(VARIABLE) {
-        Ok(name) => parse(&name).unwrap_or_else(|message| panic!("{message}")),
-        Err(_) => best(),
-    })
+    *CURRENT.get_or_init(|| chosen().unwrap_or_else(|message| panic!("{message}")))
 }
 
 fn parse(name: &str) -> Result<Isa, String> {

@@ -26,7 +26,7 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// A committed checkpoint is incomplete or its bytes changed.
-    #[error("checkpoint file {} is damaged: {what}; resume from the newest intact checkpoint, or restore this file", path.display())]
+    #[error("checkpoint file {} is damaged: {what}; restore it from a copy, or begin the run anew with --overwrite", path.display())]
     CheckpointDamaged {
         /// The damaged file.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum TrainError {
         what: String,
     },
     /// A checkpoint is to be read, and there is none.
-    #[error("no checkpoint in {}; start the run without resuming", directory.display())]
+    #[error("no checkpoint in {}: the run ended before it saved one; begin it anew with --overwrite", directory.display())]
     NoCheckpoint {
         /// The folder that was searched.
         directory: PathBuf,
@@ -163,9 +163,17 @@ mod tests {
                 "loss is NaN at step 3 (learning rate 2e-5)",
             ),
             (TrainError::Locked { directory: path.clone(), holder: "process 7".into() }, 7, "process 7"),
-            (TrainError::CheckpointDamaged { path: path.clone(), what: "sha256 differs".into() }, 8, "sha256 differs"),
+            (
+                TrainError::CheckpointDamaged { path: path.clone(), what: "sha256 differs".into() },
+                8,
+                "sha256 differs; restore it from a copy, or begin the run anew with --overwrite",
+            ),
             (TrainError::CheckpointVersion { path: path.clone(), found: 2, supported: 1 }, 8, "version 2"),
-            (TrainError::NoCheckpoint { directory: path.clone() }, 8, "no checkpoint in run/checkpoints"),
+            (
+                TrainError::NoCheckpoint { directory: path.clone() },
+                8,
+                "no checkpoint in run/checkpoints: the run ended before it saved one; begin it anew with --overwrite",
+            ),
             (TrainError::CheckpointAhead { directory: path, step: 3, newest: 9 }, 8, "step 9"),
             (TrainError::ResumeMismatch { differences: vec![difference] }, 8, "seed was \"1\", now absent"),
         ];

@@ -158,9 +158,9 @@ pub enum Event {
         /// Time it took, evaluation included.
         seconds: f64,
         /// Training rows a second, in training steps alone.
-        samples_per_second: f64,
+        samples_per_second: Option<f64>,
         /// Training tokens a second, in training steps alone.
-        tokens_per_second: f64,
+        tokens_per_second: Option<f64>,
     },
 }
 

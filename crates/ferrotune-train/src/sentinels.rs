@@ -132,9 +132,14 @@ impl Sentinels {
         let again = std::mem::replace(&mut self.constant_before, what.is_some());
         let what = what.filter(|_| (again || last) && !self.said_constant)?;
         self.said_constant = true;
+        let classes = match report {
+            Report::Classification(_) => {
+                ", or nearly all rows of one kind (--class-weights auto, --balanced-sampling on)"
+            }
+            _ => "",
+        };
         let message = format!(
-            "{what}: the model does not look at its input. The rate may be too high, the run too short, or nearly all rows of one kind \
-             (--class-weights auto, --balanced-sampling on)"
+            "{what}: the model does not look at its input. The rate may be too high or the run too short{classes}"
         );
         Some(Finding { message, degenerate: true })
     }

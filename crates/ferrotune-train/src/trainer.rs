@@ -147,10 +147,10 @@ pub struct Outcome {
     pub best_epoch: u64,
     /// The report of that epoch on validation.
     pub validation: Option<Report>,
-    /// Rows a second in training steps alone, after the first three.
-    pub samples_per_second: f64,
+    /// Rows a second in training steps alone, after the first three; none if there were no more.
+    pub samples_per_second: Option<f64>,
     /// Tokens a second, likewise.
-    pub tokens_per_second: f64,
+    pub tokens_per_second: Option<f64>,
     /// Seconds in training steps.
     pub seconds: f64,
     /// True if the run was asked to stop before its end.
@@ -461,11 +461,9 @@ impl Speed {
         }
     }
 
-    /// 0 for runs too short to be measured.
-    fn per_second(&self) -> (f64, f64) {
-        if self.seconds == 0.0 {
-            return (0.0, 0.0);
-        }
-        (self.rows as f64 / self.seconds, self.tokens as f64 / self.seconds)
+    /// Rows and tokens; none for runs too short to be measured.
+    fn per_second(&self) -> (Option<f64>, Option<f64>) {
+        let rate = |count: usize| (self.seconds > 0.0).then(|| count as f64 / self.seconds);
+        (rate(self.rows), rate(self.tokens))
     }
 }

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 /// `ferrotune audit`.
 #[derive(Args)]
 pub struct AuditArgs {
-    /// Training rows: .csv, .tsv or .jsonl.
-    #[arg(long, value_name = "FILE")]
+    /// Training rows: .csv, .tsv, .jsonl (also .gz or .zst) or .parquet; of a folder its training files, and its validation files with them.
+    #[arg(long, value_name = "FILE|DIR")]
     pub train: PathBuf,
     /// Validation rows.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE|DIR")]
     pub validation: Option<PathBuf>,
     /// Test rows.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE|DIR")]
     pub test: Option<PathBuf>,
     /// Encoder, folder or hub id: counts tokens, and finds labels of training rows that are likely wrong (tasks with one class a row).
     #[arg(long, value_name = "DIR|ID")]
@@ -22,7 +22,7 @@ pub struct AuditArgs {
     /// Tokens of a row at most, as for train; needs --model [default: 128].
     #[arg(long, value_name = "N", requires = "model")]
     pub max_length: Option<usize>,
-    /// Write cleaned copies of the files to this folder, with a log of what was taken out and why.
+    /// Write a cleaned copy of each part to this folder, with a log of what was taken out and why.
     #[arg(long, value_name = "DIR")]
     pub fix: Option<PathBuf>,
     /// Replace the copies of an earlier --fix, or an earlier --json.

@@ -1,5 +1,6 @@
 //! The findings of an audit in the order in which they matter, each with a sentence, what to do, and its rows. It must not look at rows or print.
 
+use super::names::names;
 use super::{LabelErrors, Suspect, rows};
 use crate::shown::{counted, short};
 use ferrotune_data::{Audit, Likeness, Match, Oddity, Overlap, Place, SplitAudit};
@@ -12,9 +13,9 @@ const UNEVEN: usize = 4;
 /// One row in so many in another language is worth a note; of fewer the guesses are often wrong.
 const FOREIGN: usize = 200;
 /// Names in a message.
-const NAMES: usize = 5;
+pub(super) const NAMES: usize = 5;
 /// Characters of a label in a message.
-const LABEL: usize = 60;
+pub(super) const LABEL: usize = 60;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -59,7 +60,7 @@ pub struct Finding {
 
 /// Collects what is found.
 #[derive(Default)]
-struct Found(Vec<Finding>);
+pub(super) struct Found(Vec<Finding>);
 
 impl Found {
     /// Adds a finding about rows, unless there are none.
@@ -77,7 +78,7 @@ impl Found {
     }
 
     /// Adds a finding about a split or its labels.
-    fn whole(&mut self, severity: Severity, check: &'static str, message: String, advice: &'static str) {
+    pub(super) fn whole(&mut self, severity: Severity, check: &'static str, message: String, advice: &'static str) {
         self.0.push(Finding { check, severity, message, advice, rows: Vec::new(), earlier_rows: Vec::new() });
     }
 }
@@ -93,7 +94,7 @@ pub fn findings(audit: &Audit, one_class: bool, label_errors: Option<&LabelError
     if let Some(errors) = label_errors {
         suspects(errors, &mut found);
     }
-    look_alikes(audit, &mut found);
+    names(audit, &mut found);
     for split in &audit.splits {
         labels(split, one_class, &mut found);
     }
@@ -219,23 +220,6 @@ fn suspects(errors: &LabelErrors, found: &mut Found) {
         "look at them from the top; a probe on the frozen encoder, which had not learned from them, says another label",
         all,
     );
-}
-
-fn look_alikes(audit: &Audit, found: &mut Found) {
-    for pair in &audit.look_alike_labels {
-        let (severity, how) = match pair.same_letters {
-            true => (Severity::Warning, "the same letters"),
-            false => (Severity::Note, "one letter apart"),
-        };
-        let label = |name: &String, count: usize| format!("{:?} ({})", short(name, LABEL), rows(count));
-        let names = [label(&pair.frequent, pair.frequent_rows), label(&pair.rare, pair.rare_rows)].join(" and ");
-        found.whole(
-            severity,
-            "look-alike-labels",
-            format!("two labels look like one: {names}, {how}"),
-            "give both one name if they mean the same",
-        );
-    }
 }
 
 fn labels(split: &SplitAudit, one_class: bool, found: &mut Found) {

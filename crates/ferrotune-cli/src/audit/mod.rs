@@ -2,6 +2,9 @@
 
 mod findings;
 mod labels;
+mod names;
+#[cfg(test)]
+mod tests;
 
 pub use findings::{Finding, Severity, findings};
 pub use labels::{LabelErrors, Suspect, judge};
@@ -31,9 +34,7 @@ pub fn lines(
         .filter(|found| found.severity == Severity::Warning)
         .collect();
     let mut lines: Vec<String> = found.iter().map(line).collect();
-    // The command reads files, and no folders.
-    let in_files = [Some(train), validation, test].into_iter().flatten().all(|table| !table.path.is_dir());
-    if in_files && found.iter().any(|found| !found.rows.is_empty()) {
+    if found.iter().any(|found| !found.rows.is_empty()) {
         lines.push("`ferrotune audit` with the same files shows these rows, and writes cleaned copies".to_string());
     }
     Ok(lines)

@@ -11,16 +11,16 @@ use crate::args::{AuditArgs, Switch, TaskName, TrainSettings};
 use crate::audit::{findings, judge};
 use crate::data::check_vocabulary;
 use crate::exit::{Failure, usage};
-use crate::{settings, task};
+use crate::{inputs, settings, task};
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{AuditRows, AuditSettings, Columns, Need, Tokenizer, audit, headers, read_table_with, rows_at};
+use ferrotune_data::{AuditRows, AuditSettings, Columns, Need, Part, Source, Tokenizer, audit, rows_at};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The files that are looked at.
 struct Files {
     /// Names of splits and where their rows are, the training rows first.
-    paths: Vec<(&'static str, PathBuf)>,
+    splits: Vec<(&'static str, Source)>,
     columns: Option<Columns>,
     /// What a row must have for the audit: less than training needs where the audit counts what is missing.
     need: Need,
@@ -28,8 +28,8 @@ struct Files {
 
 impl Files {
     fn sources(&self) -> Vec<(&'static str, AuditRows<'_>)> {
-        let source = |path| AuditRows::File { path, columns: self.columns.as_ref(), need: self.need };
-        self.paths.iter().map(|(name, path)| (*name, source(path.as_path()))).collect()
+        let rows = |source| AuditRows::Files { source, columns: self.columns.as_ref(), need: self.need };
+        self.splits.iter().map(|(name, source)| (*name, rows(source))).collect()
     }
 }
 
@@ -42,8 +42,8 @@ pub fn run(args: &AuditArgs) -> Result<(), Failure> {
 /// Looks at the files, and hands each line for a person to `say` as soon as it is known.
 fn report(args: &AuditArgs, say: &mut dyn FnMut(String)) -> Result<(), Failure> {
     let (task, files) = files(args)?;
-    let fix = args.fix.as_deref().map(|folder| fix::Fix::check(folder, &files.paths, args.overwrite)).transpose()?;
-    json::check(args.json.as_deref(), &files.paths, args.overwrite)?;
+    let fix = args.fix.as_deref().map(|folder| fix::Fix::check(folder, &files.splits, args.overwrite)).transpose()?;
+    json::check(args.json.as_deref(), &files.splits, args.overwrite)?;
     let model = args.model.as_deref().map(find_model).transpose()?.map(|model| model.folder);
     let tokenizer = model.as_deref().map(|folder| tokenizer(args, folder)).transpose()?;
 
@@ -55,7 +55,7 @@ fn report(args: &AuditArgs, say: &mut dyn FnMut(String)) -> Result<(), Failure> 
     let labels = audit.splits[0].label_counts.len();
     let errors = match (&model, &tokenizer) {
         (Some(folder), Some(tokenizer)) if one_class && labels > 1 => {
-            let table = read_table_with(&args.train, None, files.columns.as_ref(), files.need)?;
+            let table = files.splits[0].1.read(files.columns.as_ref(), files.need)?;
             Some(judge(&table, folder, tokenizer)?)
         }
         _ => None,
@@ -80,51 +80,42 @@ fn report(args: &AuditArgs, say: &mut dyn FnMut(String)) -> Result<(), Failure> 
 
 /// The task by the columns of the training file, as for `train`, and how the files are read.
 fn files(args: &AuditArgs) -> Result<(TaskName, Files), Failure> {
-    let asked = TrainSettings {
+    let mut asked = TrainSettings {
+        train: Some(args.train.clone()),
+        validation: args.validation.clone(),
+        test: args.test.clone(),
         task: args.task,
         label_column: args.label_column.clone(),
         label_separator: args.label_separator,
         ..TrainSettings::default()
     };
-    let (task, _) = task::choose(&asked, &headers(&args.train)?);
+    inputs::choose(&mut asked);
+    let parts = [(Part::Train, &asked.train), (Part::Validation, &asked.validation), (Part::Test, &asked.test)];
+    let splits = parts
+        .into_iter()
+        .filter_map(|(part, path)| Some((part, path.as_ref()?)))
+        .map(|(part, path)| Ok::<_, Failure>((part.name(), Source::find(path, part)?)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let train = &splits[0].1;
+    let (task, _) = task::choose(&asked, &train.headers()?);
     if args.label_separator.is_some() && task != TaskName::MultiLabel {
         return Err(usage("--label-separator belongs to --task multi-label"));
     }
     let needed = task::need(task, &asked);
     let columns = &args.columns;
     let mut columns = settings::columns(&columns.text_column, &columns.text_b_column, &args.label_column, needed);
-    // A row without a label is counted and not refused.
+    // That there is no column of labels at all is a mistake, with the message that training gives; a row without one is counted and not refused.
     let need = match needed {
         Need::Labels => {
-            let label = args.label_column.clone().unwrap_or_else(|| needed.label_columns()[0].to_string());
-            columns = Some(with_label(columns, &args.train, label)?);
+            columns = Some(train.columns(columns.as_ref(), needed)?);
             Need::TextOnly
         }
         _ => needed,
     };
-    let paths = [("train", Some(&args.train)), ("validation", args.validation.as_ref()), ("test", args.test.as_ref())];
-    let paths: Vec<_> = paths.into_iter().filter_map(|(name, path)| Some((name, path?.clone()))).collect();
-    // That there is no column of labels at all is a mistake, with the message that training gives.
-    if let Some(label) = columns.as_ref().and_then(|columns| columns.label.as_ref()) {
-        for (_, path) in &paths {
-            if !headers(path)?.contains(label) {
-                read_table_with(path, None, columns.as_ref(), needed)?;
-            }
-        }
+    for (_, source) in &splits {
+        source.columns(columns.as_ref(), needed)?;
     }
-    Ok((task, Files { paths, columns, need }))
-}
-
-/// The columns with that of the label, which must be there.
-fn with_label(columns: Option<Columns>, train: &Path, label: String) -> Result<Columns, Failure> {
-    // What is not named is inferred, as the reader does; it refuses what is not there.
-    let inferred = || -> Result<Option<Columns>, Failure> { Ok(Columns::infer(&headers(train)?)) };
-    let columns = match columns {
-        Some(columns) => Some(columns),
-        None => inferred()?,
-    };
-    let text = Columns { text: "text".to_string(), text_b: None, label: None };
-    Ok(Columns { label: Some(label), ..columns.unwrap_or(text) })
+    Ok((task, Files { splits, columns, need }))
 }
 
 fn tokenizer(args: &AuditArgs, folder: &Path) -> Result<Tokenizer, Failure> {

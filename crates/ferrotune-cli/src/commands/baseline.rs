@@ -1,10 +1,10 @@
 //! `ferrotune baseline`: what fine-tuning has to beat, in seconds. It reads, holds out and measures the rows that `train` would with the same files.
 
 use super::{find_model, use_threads};
-use crate::args::{BaselineArgs, TrainSettings};
+use crate::args::{BaselineArgs, TaskName, TrainSettings};
 use crate::baselines::{Baselines, Encoder};
-use crate::exit::{Failure, usage};
-use crate::{held_out, inputs, settings};
+use crate::exit::{DATA, Failure, usage};
+use crate::{held_out, inputs, settings, task};
 use ferrotune_data::{Labels, Need, Part, Source, encode_labels};
 use ferrotune_train::baselines::ClassRows;
 use serde_json::json;
@@ -18,6 +18,7 @@ pub fn run(args: &BaselineArgs) -> Result<(), Failure> {
         validation_share: args.validation_share,
         test: args.test.clone(),
         seed: Some(args.seed),
+        label_column: args.label_column.clone(),
         ..TrainSettings::default()
     };
     inputs::choose(&mut asked);
@@ -26,6 +27,7 @@ pub fn run(args: &BaselineArgs) -> Result<(), Failure> {
     let columns = &args.columns;
     let columns = settings::columns(&columns.text_column, &columns.text_b_column, &args.label_column, need);
     let read = |path, part| Source::find(path, part)?.read(columns.as_ref(), need);
+    check_task(&asked, &Source::find(&args.train, Part::Train)?)?;
     let mut train = read(&args.train, Part::Train)?;
     let validation = asked.validation.as_ref().map(|path| read(path, Part::Validation)).transpose()?;
     let test = asked.test.as_ref().map(|path| read(path, Part::Test)).transpose()?;
@@ -52,4 +54,47 @@ pub fn run(args: &BaselineArgs) -> Result<(), Failure> {
         found.lines().iter().for_each(|line| println!("{line}"));
     }
     Ok(())
+}
+
+/// Refuses rows that `train` would learn another task from: they have no column of one class a row.
+fn check_task(asked: &TrainSettings, train: &Source) -> Result<(), Failure> {
+    let (name, why) = task::choose(asked, &train.headers()?);
+    if name == TaskName::Classification {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: baselines are for one class a row, and these rows are for {} ({why}); if a column has one class a row, name it with --label-column",
+        train.name.display(),
+        task::shown(name)
+    );
+    Err(Failure { message, code: DATA })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_other_tasks_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        for (header, label_column, says) in [
+            (
+                "text,labels",
+                None,
+                Some("one class a row, and these rows are for multi-label (the file has the column labels)"),
+            ),
+            ("text,score", None, Some("these rows are for regression")),
+            ("text,labels", Some("labels"), None),
+            ("text,label", None, None),
+            // What is missing is for the reader to say.
+            ("text,lable", None, None),
+        ] {
+            std::fs::write(&path, format!("{header}\na,b\n")).unwrap();
+            let asked = TrainSettings { label_column: label_column.map(str::to_string), ..TrainSettings::default() };
+            let said = check_task(&asked, &Source::file(&path)).err().map(|failure| failure.message);
+            assert_eq!(said.is_some(), says.is_some(), "{header}: {said:?}");
+            assert!(says.is_none_or(|says| said.unwrap().contains(says)), "{header}");
+        }
+    }
 }

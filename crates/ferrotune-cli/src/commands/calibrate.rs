@@ -84,6 +84,7 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
     );
     let source = Source::find(&args.data, Part::Validation)?;
     let table_of_rows = source.read(columns.as_ref(), model.task.need())?;
+    model.check_pair(table_of_rows.pair, args.data.display())?;
     let Cutter { tokenizer, limit, long_texts } = model.cutter(None)?;
     let encoded = tokenizer.encode(&table_of_rows.rows)?;
     if let Some(cut) = cut(&encoded, limit, long_texts) {

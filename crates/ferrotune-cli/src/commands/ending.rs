@@ -75,6 +75,9 @@ impl<B: Machine> Trained<'_, B> {
     /// # Errors
     /// Files that cannot be written.
     pub fn end(mut self) -> Result<Finished, Failure> {
+        if self.resumed {
+            self.folder.write_settings(&self.resolved.settings)?;
+        }
         self.take_adapters_in()?;
         let mut pool = Pool::new(self.backend.clone());
         // What the model says of the rows that are looked at: test rows, else validation rows.
@@ -200,7 +203,7 @@ impl<B: Machine> Trained<'_, B> {
         let model_folder: &Path = &self.start.model.folder;
         let labels = task.labels();
         pretrained::save(self.backend, &best, &saved_config, model.kind(), labels, params, Some(model_folder), true)?;
-        let mut notes = Notes::of(self.resolved.max_length, self.resolved.long_texts, task);
+        let mut notes = Notes::of(self.resolved.max_length, self.resolved.long_texts, self.data.pair, task);
         notes.calibration = calibration.note();
         if let Some((weights, earlier)) = earlier {
             let same = manifest::weights(self.folder.path())? == weights;

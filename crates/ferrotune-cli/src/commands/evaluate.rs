@@ -53,6 +53,7 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     );
     let source = inputs::measured(&args.data)?;
     let (table, fields) = source.read_keeping(columns.as_ref(), model.task.need(), &args.further.slice_by)?;
+    model.check_pair(table.pair, args.data.display())?;
     let Cutter { tokenizer, limit, long_texts } = model.cutter(args.max_length)?;
     let encoded = tokenizer.encode(&table.rows)?;
     let targets = model.task.targets(&table, &encoded)?;

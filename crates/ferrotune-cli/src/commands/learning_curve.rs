@@ -159,6 +159,8 @@ fn says(from_rows: usize, to_rows: usize, from: &Summary, to: &Summary, paired: 
         "it still rises: more rows of this kind would likely help".to_string()
     } else if high < 0.0 {
         "it falls: look at the rows that came last, or train longer".to_string()
+    } else if low == high {
+        format!("no gain: both say the same of all {} rows", paired.rows)
     } else {
         let least = points(high - low) / 2.0;
         format!("no gain beyond chance: one below about {least:.2} points cannot be seen on {} rows", paired.rows)
@@ -261,6 +263,7 @@ mod tests {
             ([60, 40, 20], "from 500 to 1000 training rows: accuracy +10.00 points (95 % "),
             ([60, 40, 20], "it still rises: more rows"),
             ([60, 20, 19], "no gain beyond chance: one below about "),
+            ([60, 20, 20], "no gain: both say the same of all 200 rows"),
             ([20, 20, 40], "it falls"),
         ] {
             let points = [point(250, wrong[0]), point(500, wrong[1]), point(1000, wrong[2])];

@@ -8,13 +8,13 @@ use crate::device::{Machine, Work, device};
 use crate::exit::{DATA, Failure, io, usage};
 use crate::fine_tuned::{Cutter, FineTuned};
 use crate::settings;
-use ferrotune_data::{Format, Need, Opened, Row, stream_with, unpacked};
+use ferrotune_data::{Format, Need, Opened, Row, unpacked};
 use ferrotune_train::evaluate::answers;
 use ferrotune_train::tasks::{Answer, Prediction, Unit};
 use serde_json::Value;
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, BufWriter, ErrorKind, Write, stdin, stdout};
+use std::path::{Path, PathBuf};
 
 /// Rows that are labelled at a time.
 const BLOCK: usize = 256;
@@ -45,10 +45,11 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
     let Cutter { tokenizer, limit, long_texts } = model.cutter(args.max_length)?;
     let abstention = model.notes.calibration.as_ref().and_then(|calibration| calibration.abstention);
 
-    let (reader, name, input_format) = open(args)?;
+    let (opened, name) = open(args)?;
     let need = if model.task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
     let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &None, need);
-    let mut rows = stream_with(reader, &name, input_format, columns.as_ref(), need)?;
+    let mut rows = opened.rows(&name, columns.as_ref(), need)?;
+    model.check_pair(rows.pair(), &name)?;
     let own: Vec<String> = model.task.columns().into_iter().chain(abstention.map(|_| ABSTAINS.to_string())).collect();
     if format == OutputFormat::Csv
         && let Some(column) = own.iter().find(|column| rows.headers().contains(column))
@@ -113,7 +114,7 @@ fn raw_scores(row: &Row, answer: Answer<'_>, outputs: usize) -> Value {
     Value::from(scores)
 }
 
-fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failure> {
+fn open(args: &PredictArgs) -> Result<(Opened, String), Failure> {
     let asked = args.input_format.map(|format| match format {
         InputFormat::Csv => Format::Csv,
         InputFormat::Tsv => Format::Tsv,
@@ -121,17 +122,18 @@ fn open(args: &PredictArgs) -> Result<(Box<dyn BufRead>, String, Format), Failur
     });
     if args.input == "-" {
         let name = "standard input";
-        return Ok((unpacked(BufReader::new(stdin()), name)?, name.to_string(), asked.unwrap_or(Format::Csv)));
+        let (reader, format) = (unpacked(BufReader::new(stdin()), name)?, asked.unwrap_or(Format::Csv));
+        return Ok((Opened { reader, format, left_out: Vec::new() }, name.to_string()));
     }
-    let Opened { reader, format, .. } = ferrotune_data::open(Path::new(&args.input), asked)?;
-    Ok((reader, args.input.clone(), format))
+    Ok((ferrotune_data::open(Path::new(&args.input), asked)?, args.input.clone()))
 }
 
-/// Where predictions go. A file is written aside and takes its name when it is complete.
+/// Where predictions go. A file is written aside and takes its name when it is complete; what is no file, such as a device or a named pipe, takes them as
+/// they come.
 struct Output {
     writer: Box<dyn Write>,
     format: OutputFormat,
-    staged: Option<(tempfile::TempPath, String)>,
+    staged: Option<(tempfile::TempPath, PathBuf)>,
 }
 
 impl Output {
@@ -139,13 +141,28 @@ impl Output {
         if path == "-" {
             return Ok(Output { writer: Box::new(BufWriter::new(stdout())), format, staged: None });
         }
-        let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let cannot = || io(format!("cannot write {path}"));
+        let earlier = match fs::metadata(path) {
+            Ok(earlier) => Some(earlier),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(cannot()(error)),
+        };
+        if earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
+            let file = OpenOptions::new().write(true).open(path).map_err(cannot())?;
+            return Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: None });
+        }
+        let place = behind_links(path);
+        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let staged = tempfile::Builder::new()
             .prefix(".ferrotune-")
             .make_in(folder, |aside| File::create_new(aside))
             .map_err(io(format!("cannot write in {}", folder.display())))?;
         let (file, aside) = staged.into_parts();
-        Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: Some((aside, path.to_string())) })
+        if let Some(earlier) = earlier {
+            // Who may read the file that is there may read the new one, and nobody else.
+            file.set_permissions(earlier.permissions()).map_err(cannot())?;
+        }
+        Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: Some((aside, place)) })
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
@@ -171,11 +188,21 @@ impl Output {
 
     fn finish(mut self) -> Result<(), Failure> {
         self.writer.flush().map_err(io("cannot write predictions"))?;
-        if let Some((aside, path)) = self.staged {
-            aside.persist(&path).map_err(|error| io(format!("cannot write {path}"))(error.error))?;
+        if let Some((aside, place)) = self.staged {
+            aside.persist(&place).map_err(|error| io(format!("cannot write {}", place.display()))(error.error))?;
         }
         Ok(())
     }
+}
+
+/// Where the file of a path lies, or is to lie: behind symbolic links, of which the last may lead to what is not there yet. They lead in no circle, or
+/// nothing could have been learned of the path.
+fn behind_links(path: &str) -> PathBuf {
+    let mut place = PathBuf::from(path);
+    while let Ok(next) = fs::read_link(&place) {
+        place = place.parent().unwrap_or(Path::new("")).join(next);
+    }
+    place
 }
 
 /// One line of CSV: fields that need it are quoted, quotes in them doubled.
@@ -195,5 +222,49 @@ mod tests {
     fn csv_fields_are_quoted_where_they_must_be() {
         let fields = ["plain", "a,b", "say \"hi\"", "two\nlines", ""].map(str::to_string);
         assert_eq!(csv_line(&fields), "plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",");
+    }
+
+    /// The line that is written, and beside it nothing that was staged.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_there_stays_what_it_is() {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |name: &str, line: &str| {
+            let mut output = Output::new(at(name).to_str().unwrap(), OutputFormat::Jsonl).unwrap();
+            output.line(line).unwrap();
+            output.finish().unwrap();
+        };
+        let is_link = |name: &str| at(name).symlink_metadata().unwrap().is_symlink();
+
+        fs::write(at("private"), "before\n").unwrap();
+        fs::set_permissions(at("private"), fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("private", at("link")).unwrap();
+        symlink("link", at("link-to-it")).unwrap();
+        symlink("later", at("ahead")).unwrap();
+        for (name, file, mode) in
+            [("private", "private", Some(0o600)), ("link-to-it", "private", Some(0o600)), ("ahead", "later", None)]
+        {
+            write(name, name);
+            assert_eq!(fs::read_to_string(at(file)).unwrap(), format!("{name}\n"));
+            let got = at(file).metadata().unwrap().permissions().mode() & 0o777;
+            assert!(mode.is_none_or(|mode| mode == got), "{name}: {got:o}");
+        }
+        assert!(is_link("link") && is_link("link-to-it") && is_link("ahead") && !is_link("private"));
+
+        assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        let pipe = at("pipe");
+        let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
+        write("pipe", "through");
+        assert!(at("pipe").symlink_metadata().unwrap().file_type().is_fifo(), "it was replaced");
+        assert_eq!(reader.join().unwrap(), "through\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6, "something is left beside them");
+
+        symlink("circle", at("circle")).unwrap();
+        for name in ["circle", "."] {
+            let refused = Output::new(at(name).to_str().unwrap(), OutputFormat::Jsonl).map(drop).unwrap_err();
+            assert!(refused.code == crate::exit::IO && refused.message.contains("cannot write "), "{refused:?}");
+        }
     }
 }

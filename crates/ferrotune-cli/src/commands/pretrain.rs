@@ -67,7 +67,10 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
     }
 
     let mut folder = RunFolder::open(&resolved.output, earlier.resume, earlier.overwrite)?;
-    folder.write_settings(&asked.table)?;
+    // A resume that is refused leaves the settings as they were.
+    if !earlier.resume {
+        folder.write_settings(&asked.table)?;
+    }
     let rows = Rows {
         train: &texts.train,
         validation: texts.held_out.as_ref(),
@@ -81,6 +84,7 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
     let (loaded, outcome) = ready.train(resolved, backend, &rows, &mut folder, &course, None)?;
     let Pretrained { config, params, .. } = &loaded;
     pretrained::save_vocabulary(backend, &folder.path().join(BEST), config, params, model_folder, true)?;
+    folder.write_settings(&asked.table)?;
     folder.write_results(&results(&asked, &outcome))?;
     finish(&outcome, folder.path());
     Ok(())

@@ -6,7 +6,7 @@ use crate::args::{ReplayArgs, TrainSettings};
 use crate::device::{Machine, Work, device};
 use crate::exit::{Failure, IO, OTHER_RUN, UNEQUAL, usage};
 use crate::manifest::{self, Manifest};
-use crate::run_folder::{BEST, MANIFEST};
+use crate::run_folder::{BEST, Kind, MANIFEST};
 use crate::settings::{Resolved, parse, resolve};
 use crate::shown::counted;
 use crate::sums::{FileSum, Sums};
@@ -32,8 +32,11 @@ fn replay(args: &ReplayArgs, stop: &AtomicBool, say: &mut dyn FnMut(String)) -> 
     let file = if args.manifest.is_dir() { args.manifest.join(MANIFEST) } else { args.manifest.clone() };
     let manifest = Manifest::read(&file)?;
     let resolved = as_settled(&manifest, &file, args)?;
+    if !args.check {
+        check_free(&resolved.output, args.overwrite)?;
+    }
     let model = find_model(&resolved.model)?.folder;
-    let differing = differing(&manifest, &Sums::of(&resolved, &model)?);
+    let differing = differing(&manifest, &Sums::of(&resolved, &model)?, &model);
     if !differing.is_empty() {
         differing.iter().for_each(|line| say(format!("differs    {line}")));
         let (count, are) = (differing.len(), if differing.len() == 1 { "is another" } else { "are others" });
@@ -135,8 +138,20 @@ fn count(manifest: &Manifest) -> usize {
     manifest.data.iter().map(|part| part.files.len()).sum()
 }
 
-/// The files that are not those of the manifest, one line each.
-fn differing(manifest: &Manifest, here: &Sums) -> Vec<String> {
+/// Whether a run may be written into the folder. What `train` says of an earlier run is not all for here: no replay is gone on with.
+fn check_free(output: &Path, overwrite: bool) -> Result<(), Failure> {
+    if overwrite || !Kind::Run.is_in(output) {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "{} holds an earlier run: say --overwrite to replace it, or name another --output",
+        output.display()
+    )))
+}
+
+/// The files that are not those of the manifest, one line each; `model` is the folder that was read here.
+fn differing(manifest: &Manifest, here: &Sums, model: &Path) -> Vec<String> {
+    let folder = model.display().to_string();
     let mut lines = Vec::new();
     for then in &manifest.data {
         let Some(now) = here.data.iter().find(|now| now.part == then.part) else { continue };
@@ -145,10 +160,10 @@ fn differing(manifest: &Manifest, here: &Sums) -> Vec<String> {
     }
     for file in &manifest.model.files {
         let now: Vec<FileSum> = here.model.iter().filter(|now| now.name == file.name).cloned().collect();
-        compare(&mut lines, "model", &manifest.model.name, std::slice::from_ref(file), &now);
+        compare(&mut lines, "model", &folder, std::slice::from_ref(file), &now);
     }
     for more in here.model.iter().filter(|now| !manifest.model.files.iter().any(|then| then.name == now.name)) {
-        lines.push(format!("model: {} is here, and was not there then", more.name));
+        lines.push(format!("model: {} in {folder} was not there then", more.name));
     }
     lines
 }

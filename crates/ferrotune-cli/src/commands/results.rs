@@ -84,11 +84,8 @@ pub(super) fn speed(outcome: &Outcome) -> Value {
 
 /// The same for a person, with the memory that it took.
 pub(super) fn say_speed(outcome: &Outcome) {
-    if outcome.samples_per_second > 0.0 {
-        println!(
-            "speed: {:.1} rows/s, {:.0} tokens/s in training steps",
-            outcome.samples_per_second, outcome.tokens_per_second
-        );
+    if let (Some(rows), Some(tokens)) = (outcome.samples_per_second, outcome.tokens_per_second) {
+        println!("speed: {rows:.1} rows/s, {tokens:.0} tokens/s in training steps");
     }
     if let Some(mib) = memory::peak_mib() {
         println!("memory: {mib:.0} MiB at the peak");

@@ -109,8 +109,9 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     resolved.numbers.seed = seed.wrapping_add(restarts);
     let mut next = ready(&resolved, &data)?;
     let mut folder = RunFolder::open(&resolved.output, resume, overwrite)?;
-    folder.write_settings(&resolved.settings)?;
+    // A resume that is refused leaves the settings as they were; one that comes to its end writes those that may differ.
     if !resume {
+        folder.write_settings(&resolved.settings)?;
         budget::keep(resolved.budget.as_ref(), &folder)?;
     }
     let rows = Rows {

@@ -19,21 +19,25 @@ pub enum HubError {
     },
     /// The argument looks like a path, but no folder is there.
     #[error("{} {}", folder.display(), if *is_file {
-        "is a file: --model takes the folder that holds config.json"
+        "is a file: --model takes the folder that holds config.json".to_string()
     } else {
-        "does not exist: --model takes a folder or a hub id like org/name"
+        format!("does not exist{above}: --model takes a folder or a hub id like org/name")
     })]
     FolderMissing {
         /// The argument.
         folder: PathBuf,
         /// Whether a file lies there.
         is_file: bool,
+        /// What lies above it, in brackets after a space, if there is anything.
+        above: String,
     },
     /// The folder exists, but it holds no model.
-    #[error("{} holds no config.json, so it is no model folder", folder.display())]
+    #[error("{} holds no config.json, so it is no model folder; {instead}", folder.display())]
     NotAModelFolder {
         /// The folder.
         folder: PathBuf,
+        /// What to name, or what it holds.
+        instead: String,
     },
     /// The hub answers, and it does not know the id.
     #[error("{endpoint} knows no model '{id}', and there is no folder of that name; check the spelling")]

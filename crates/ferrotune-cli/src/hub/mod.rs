@@ -20,6 +20,7 @@ mod error;
 mod manifest;
 mod mirror;
 mod names;
+mod nearby;
 mod parts;
 mod remote;
 mod settings;
@@ -94,6 +95,10 @@ pub fn resolve(
     if let Some(folder) = cache::find(settings, model, known, progress)? {
         return Ok(Resolved { folder, source: Source::Cache });
     }
+    // A path with a mistake in it, where nothing known has this name: the hub is not told about folders of here.
+    if known.is_none() && begins_with_a_folder(model) {
+        return Err(missing(Path::new(model)));
+    }
     if settings.offline {
         return Err(HubError::Offline { id: model.to_owned() });
     }
@@ -134,12 +139,22 @@ fn local_folder(model: &str) -> Result<Option<PathBuf>, HubError> {
     let folder = Path::new(model);
     if folder.is_dir() {
         if !folder.join("config.json").is_file() {
-            return Err(HubError::NotAModelFolder { folder: folder.to_owned() });
+            return Err(HubError::NotAModelFolder { folder: folder.to_owned(), instead: nearby::instead(folder) });
         }
         return Ok(Some(folder.to_owned()));
     }
     if folder.exists() || names::looks_like_a_path(model) {
-        return Err(HubError::FolderMissing { folder: folder.to_owned(), is_file: folder.exists() });
+        return Err(missing(folder));
     }
     Ok(None)
+}
+
+/// That there is no such folder, and what there is.
+fn missing(folder: &Path) -> HubError {
+    HubError::FolderMissing { folder: folder.to_owned(), is_file: folder.exists(), above: nearby::above(folder) }
+}
+
+/// Whether the part before the `/` is a folder here.
+fn begins_with_a_folder(model: &str) -> bool {
+    model.split_once('/').is_some_and(|(first, _)| Path::new(first).is_dir())
 }

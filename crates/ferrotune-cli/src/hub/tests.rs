@@ -299,12 +299,26 @@ fn folders_and_bad_arguments() {
     let folder = bench.root.path().join("model");
     fs::create_dir(&folder).unwrap();
     let resolve_path = |path: &Path| resolve(path.to_str().unwrap(), &bench.settings, &unknown(), &mut |_| ());
-    check_error(&resolve_path(&folder).unwrap_err(), 4, &["config.json"]);
+    check_error(&resolve_path(&folder).unwrap_err(), 4, &["holds no config.json", "; it holds nothing"]);
+    // A run folder: finished, then interrupted.
+    let run = bench.root.path().join("run");
+    fs::create_dir_all(run.join("checkpoints")).unwrap();
+    fs::create_dir(run.join("best")).unwrap();
+    fs::write(run.join("best/config.json"), "{}").unwrap();
+    let best = format!("so it is no model folder; name {}", run.join("best").display());
+    check_error(&resolve_path(&run).unwrap_err(), 4, &[&best]);
+    fs::remove_dir_all(run.join("best")).unwrap();
+    check_error(&resolve_path(&run).unwrap_err(), 4, &["; it holds checkpoints"]);
+    let inside = format!("best does not exist ({} holds checkpoints): --model takes", run.display());
+    check_error(&resolve_path(&run.join("best")).unwrap_err(), 2, &[&inside]);
     let config = folder.join("config.json");
     fs::write(&config, "{}").unwrap();
     assert_eq!(resolve_path(&folder).unwrap(), Resolved { folder: folder.clone(), source: Source::Folder });
     check_error(&resolve_path(&config).unwrap_err(), 2, &["is a file"]);
     check_error(&resolve_path(&folder.join("gone")).unwrap_err(), 2, &["does not exist"]);
+    // Tests run in the folder of the package, so that this begins with a folder; nobody listens at the hub, and it is not asked.
+    let error = resolve("src/best", &bench.settings, &unknown(), &mut |line| panic!("{line}")).unwrap_err();
+    check_error(&error, 2, &["src/best does not exist (src holds args, args.rs, ", " more): --model takes a folder"]);
     for bad in ["", "a b", "org/..", "org/a--b", "a/b/c", "../x"] {
         assert_eq!(resolve(bad, &bench.settings, &unknown(), &mut |_| ()).unwrap_err().exit_code(), 2, "{bad:?}");
     }

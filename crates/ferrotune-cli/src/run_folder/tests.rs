@@ -43,6 +43,10 @@ fn check(before: &[&str], resume: bool, overwrite: bool, expected: Result<(u64, 
 fn a_folder_says_how_often_its_run_began_again() {
     check(&[], false, false, Ok((0, &["checkpoints"])));
     check(&[], true, false, Err("holds no run"));
+    for overwrite in [false, true] {
+        check(&["ferrotune.toml=lr = 1e-4"], false, overwrite, Err("ferrotune.toml is there, no run wrote it"));
+    }
+    check(&["ferrotune.toml=", "metrics.jsonl"], false, true, Ok((0, &["checkpoints"])));
     for used in ["checkpoints/", "checkpoints-restart-2/", "metrics.jsonl"] {
         check(&[used], false, false, Err("holds an earlier run"));
     }

@@ -1,8 +1,9 @@
 //! Settings files: TOML whose keys are the names of flags, no others. It must not know what the settings mean.
 
 use super::SEARCH;
-use crate::args::TrainSettings;
+use crate::args::{PretrainSettings, TrainSettings};
 use crate::exit::{Failure, usage};
+use clap::{Args, Command};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
@@ -36,7 +37,18 @@ pub(super) fn parse_table(text: &str, file: &str, known: &[String]) -> Result<to
         usage(format!("{file} is not valid TOML: {}", e.to_string().trim().replace('\n', " ")))
     })?;
     check_keys(&table, file, known)?;
+    let switch = table.iter().find(|(key, value)| value.is_bool() && is_switch(key));
+    if let Some((key, value)) = switch {
+        return Err(usage(format!("{file}: `{key}` is {value}; write \"on\" or \"off\", with quotation marks")));
+    }
     Ok(table)
+}
+
+/// Whether a setting is on or off, which is what true and false are taken for.
+fn is_switch(key: &str) -> bool {
+    let settings = PretrainSettings::augment_args(TrainSettings::augment_args(Command::new("settings")));
+    let arg = settings.get_arguments().find(|arg| arg.get_long() == Some(key));
+    arg.is_some_and(|arg| arg.get_possible_values().iter().map(|value| value.get_name()).eq(["on", "off"]))
 }
 
 /// Refuses a key that is not known, with the nearest one that is.

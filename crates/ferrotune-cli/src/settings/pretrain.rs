@@ -1,5 +1,6 @@
 //! Settings of `pretrain`: its own, and those of `train` that apply to it, checked by the same rules.
 
+use super::written::{check_path, check_written};
 use super::{HeldOut, Resolved, check, from_table, parse_table, read_text, with_defaults, within};
 use crate::args::{PretrainSettings, SHARED, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
@@ -41,6 +42,8 @@ fn known() -> Vec<String> {
 }
 
 fn check_pretraining(own: PretrainSettings, shared: TrainSettings, file: toml::Table) -> Result<Pretraining, Failure> {
+    check_path("text", &own.text)?;
+    check_written(&shared)?;
     let mut said = file;
     said.extend(toml::Table::try_from(own).expect("settings are a table"));
     said.extend(toml::Table::try_from(shared).expect("settings are a table"));
@@ -131,6 +134,7 @@ mod tests {
             ("text = 't'\npatience = 0", "--patience is 0; it must be"),
             ("text = 't'\nfreeze = 'embeddings, pooler'", "--freeze: masked words do not reach the pooler"),
             ("text = 't'\nlr = 0", "--lr is 0; it must be above 0"),
+            ("text = 't'\nwhole-word-masking = true", "f: `whole-word-masking` is true; write \"on\" or \"off\""),
             ("text = 't'\ncycles = 2", "--cycles belongs to --schedule cosine"),
         ] {
             let message = of(text).map(|_| ()).unwrap_err();

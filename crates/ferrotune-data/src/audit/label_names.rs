@@ -1,5 +1,6 @@
 //! Names of labels that look like one name written twice. It knows nothing of rows.
 
+use super::label_values::number;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,7 @@ pub struct LookAlike {
 }
 
 /// Pairs of names that differ in case, blanks and punctuation alone, or in one letter (more, less, another, or swapped with its neighbour) of at
-/// least four; digits are no letters. The surest first. `counts` are names with their rows.
+/// least four; digits are no letters, and a sign or a point makes another number. The surest first. `counts` are names with their rows.
 pub(crate) fn look_alikes(counts: &BTreeMap<String, usize>) -> Vec<LookAlike> {
     let letters = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let names: Vec<(&String, Vec<char>)> = counts.keys().map(|name| (name, letters(name))).collect();
@@ -35,6 +36,9 @@ pub(crate) fn look_alikes(counts: &BTreeMap<String, usize>) -> Vec<LookAlike> {
         .flat_map(|names| names.iter().enumerate().flat_map(|(n, &a)| names[n + 1..].iter().map(move |&b| (a, b))))
         .collect();
     let look_alike = |(a, b): (usize, usize)| {
+        if number(names[a].0).is_some() && number(names[b].0).is_some() {
+            return None;
+        }
         let same_letters = names[a].1 == names[b].1;
         if !same_letters && !one_letter_apart(&names[a].1, &names[b].1) {
             return None;

@@ -10,7 +10,9 @@ mod classes;
 mod deletions;
 mod exact;
 mod keys;
+mod label_lists;
 mod label_names;
+mod label_values;
 mod languages;
 mod lengths;
 mod minhash;
@@ -22,7 +24,9 @@ mod verify;
 
 pub use characters::{Oddity, repaired};
 pub use keys::{normalised, wording};
+pub use label_lists::LabelLists;
 pub use label_names::LookAlike;
+pub use label_values::{MissingWord, SameNumber};
 pub use lengths::Lengths;
 pub use near::{Likeness, SIMILAR};
 pub use overlaps::{Match, Overlap};
@@ -66,6 +70,12 @@ pub struct Audit {
     pub conflicts: Vec<Conflict>,
     /// Names of labels that may be one label, the surest first.
     pub look_alike_labels: Vec<LookAlike>,
+    /// Names of labels that are several names in one.
+    pub label_lists: Option<LabelLists>,
+    /// Names of labels that are one number.
+    pub same_number_labels: Vec<SameNumber>,
+    /// Names of labels that say that a value is missing.
+    pub missing_word_labels: Vec<MissingWord>,
 }
 
 /// Where a row stands.
@@ -181,8 +191,16 @@ pub fn audit(splits: &[(&'static str, AuditRows<'_>)], settings: AuditSettings<'
     let pairs = keys.pairs(&places.ranges);
     let (near, conflicts) = verify::second_pass(splits, &texts, &places, pairs, conflicts)?;
     let overlaps = overlaps::overlaps(&texts, &places, &near);
+    let names = label_counts(&counts, settings.need);
+    // Types of entities are written by tools, and were read as tags: they are no values of a table.
+    let values = if settings.need == Need::Tags { BTreeMap::new() } else { names.clone() };
+    let lists = label_lists::label_lists(&values);
+    let arrays = lists.as_ref().is_some_and(|lists| lists.separator.is_none());
     Ok(Audit {
-        look_alike_labels: look_alikes(&counts, settings.need),
+        look_alike_labels: label_names::look_alikes(&names),
+        label_lists: lists,
+        same_number_labels: label_values::same_numbers(&values),
+        missing_word_labels: label_values::missing_words(&values, arrays),
         splits: splits::finish(counts),
         overlaps,
         conflicts,
@@ -212,8 +230,8 @@ fn facts(rows: &[Row], first: usize, settings: AuditSettings<'_>) -> Result<Vec<
     facts.into_iter().collect()
 }
 
-/// Over all splits; of tags the types of entities.
-fn look_alikes(counts: &[Counts], need: Need) -> Vec<LookAlike> {
+/// Rows of each name over all splits; of tags words of each type of entity.
+fn label_counts(counts: &[Counts], need: Need) -> BTreeMap<String, usize> {
     let mut all: BTreeMap<String, usize> = BTreeMap::new();
     for (label, count) in counts.iter().flat_map(|counts| &counts.labels) {
         let name = match need {
@@ -222,7 +240,7 @@ fn look_alikes(counts: &[Counts], need: Need) -> Vec<LookAlike> {
         };
         *all.entry(name.to_owned()).or_insert(0) += count;
     }
-    label_names::look_alikes(&all)
+    all
 }
 
 /// The rows at these places, for showing them.

@@ -1,18 +1,16 @@
-//! Where an audit's rows come from: a table in memory, or a file that is read row by row, once for each pass. It knows nothing of checks.
+//! Where an audit's rows come from: a table in memory, or files that are read row by row, once for each pass. It knows nothing of checks.
 
-use crate::open::{Opened, open};
-use crate::{Columns, DataError, Need, Row, Table, stream_with};
-use std::path::Path;
+use crate::{Columns, DataError, Need, Row, Source, Table};
 
 /// The rows of one split.
 #[derive(Clone, Copy)]
 pub enum AuditRows<'a> {
     /// They are in memory.
     Table(&'a Table),
-    /// They are read from a file in the format of its extension, row by row.
-    File {
-        /// The file.
-        path: &'a Path,
+    /// They are read from files in the format of their extension, row by row.
+    Files {
+        /// The files.
+        source: &'a Source,
         /// The columns, if they are not the usual ones.
         columns: Option<&'a Columns>,
         /// What a row must have.
@@ -27,12 +25,12 @@ impl AuditRows<'_> {
         size: usize,
         work: &mut dyn FnMut(&[Row]) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
-        let (path, columns, need) = match *self {
+        let (source, columns, need) = match *self {
             AuditRows::Table(table) => return table.rows.chunks(size).try_for_each(work),
-            AuditRows::File { path, columns, need } => (path, columns, need),
+            AuditRows::Files { source, columns, need } => (source, columns, need),
         };
-        let Opened { reader, format, .. } = open(path, None)?;
-        let mut reader = stream_with(reader, &path.display().to_string(), format, columns, need)?;
+        let file = source.name.display().to_string();
+        let mut reader = source.open()?.rows(&file, columns, need)?;
         let (mut block, mut any) = (Vec::with_capacity(size), false);
         loop {
             let row = reader.next().transpose()?;
@@ -45,7 +43,7 @@ impl AuditRows<'_> {
             }
             match (last, any) {
                 (true, true) => return Ok(()),
-                (true, false) => return Err(DataError::NoRows { file: path.display().to_string() }),
+                (true, false) => return Err(DataError::NoRows { file }),
                 _ => {}
             }
         }

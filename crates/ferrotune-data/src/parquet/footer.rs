@@ -1,11 +1,13 @@
 //! The footer of a Parquet file: checked, then parsed, then reduced to the columns that are read and where they lie. It knows nothing of values.
 
-use super::Trouble;
 use super::class_names::class_names;
 use super::thrift::{Compact, LIST, STRUCT};
-use super::values::Shape;
+use super::values::{Shape, kind};
+use super::{Stop, Trouble};
 use crate::MAX_FILE_BYTES;
-use parquet::basic::Compression;
+use crate::names::quoted;
+use crate::open::LeftOut;
+use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -23,8 +25,8 @@ const MOST_GROUPS: usize = 100_000;
 pub(super) struct Footer {
     /// The columns that are read.
     pub(super) shapes: Vec<Shape>,
-    /// Names of those that are not.
-    pub(super) left_out: Vec<String>,
+    /// Those that are not.
+    pub(super) left_out: Vec<LeftOut>,
     /// Row groups in file order.
     pub(super) groups: Vec<Group>,
 }
@@ -49,7 +51,7 @@ pub(super) struct Chunk {
 
 impl Footer {
     /// Reads the footer of a file of so many bytes.
-    pub(super) fn read(file: &mut File, bytes: u64) -> Result<Footer, Trouble> {
+    pub(super) fn read(file: &mut File, bytes: u64) -> Result<Footer, Stop> {
         let footer = footer_bytes(file, bytes)?;
         check_schema(&footer)?;
         let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(|error| one_line(&error))?;
@@ -138,7 +140,7 @@ fn check_schema(footer: &[u8]) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn reduced(metadata: &ParquetMetaData, bytes: u64) -> Result<Footer, Trouble> {
+fn reduced(metadata: &ParquetMetaData, bytes: u64) -> Result<Footer, Stop> {
     let file = metadata.file_metadata();
     let schema = file.schema_descr();
     let names = class_names(file.key_value_metadata().map_or(&[][..], |pairs| pairs));
@@ -153,25 +155,50 @@ fn reduced(metadata: &ParquetMetaData, bytes: u64) -> Result<Footer, Trouble> {
                 shapes.push(shape);
                 leaves.push(leaf);
             }
-            None => left_out.push(field.name().to_owned()),
+            None => left_out.push(LeftOut { column: field.name().to_owned(), kind: kind(field) }),
         }
     }
     if shapes.is_empty() {
-        return Err("none of its columns holds texts, numbers or lists of these".to_owned());
+        return Err(Stop::NotRead("none of its columns holds texts, numbers or lists of these".to_owned()));
     }
     if metadata.num_row_groups() > MOST_GROUPS {
-        return Err(format!("{} row groups, more than the limit of {MOST_GROUPS}", metadata.num_row_groups()));
+        let groups = metadata.num_row_groups();
+        return Err(format!("{groups} row groups, more than the limit of {MOST_GROUPS}").into());
     }
     let mut groups = Vec::new();
     for group in metadata.row_groups() {
         let rows = u64::try_from(group.num_rows()).map_err(|_| "a negative number of rows".to_owned())?;
-        let of = |&leaf: &usize| {
+        let of = |&leaf: &usize| -> Result<Chunk, Stop> {
             let column = group.columns().get(leaf).ok_or_else(|| "a row group that lacks a column".to_owned())?;
-            chunk(column, rows, bytes)
+            match unread(column) {
+                Some(detail) => Err(Stop::NotRead(detail)),
+                None => Ok(chunk(column, rows, bytes)?),
+            }
         };
         groups.push(Group { rows, chunks: leaves.iter().map(of).collect::<Result<_, _>>()? });
     }
     Ok(Footer { shapes, left_out, groups })
+}
+
+/// How a column is written, if that is not read. Pages say it once more, and are believed where the footer does not say it.
+fn unread(column: &ColumnChunkMetaData) -> Option<String> {
+    let name = quoted(&column.column_path().string());
+    let packed = match column.compression() {
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::ZSTD(_) => None,
+        Compression::BROTLI(_) => Some("Brotli".to_owned()),
+        Compression::LZ4 | Compression::LZ4_RAW => Some("LZ4".to_owned()),
+        other => Some(other.to_string()),
+    };
+    if let Some(packed) = packed {
+        return Some(format!(
+            "column {name} has the compression {packed}; write it with Snappy, gzip, Zstandard or none, which are read"
+        ));
+    }
+    column.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY).then(|| {
+        format!(
+            "column {name} has the encoding DELTA_BYTE_ARRAY; write it as PLAIN, with a dictionary or as DELTA_LENGTH_BYTE_ARRAY, which are read"
+        )
+    })
 }
 
 /// Where a column lies, if that is inside the file.

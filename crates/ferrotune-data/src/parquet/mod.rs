@@ -13,6 +13,7 @@ mod thrift;
 mod values;
 
 use crate::compressed::{Refusal, Stream, is_bomb};
+use crate::open::LeftOut;
 use footer::Footer;
 use pages::Budget;
 use std::fs::File;
@@ -35,11 +36,11 @@ const WAITING: usize = 16;
 /// What is wrong with a file, one line.
 type Trouble = String;
 
-/// The rows of a file of so many bytes, and the names of the columns that are not read.
+/// The rows of a file of so many bytes, and the columns that are not read.
 ///
 /// # Errors
 /// A footer that is damaged or beyond the limits; what is wrong with a row comes when it is read.
-pub(crate) fn open(mut file: File, bytes: u64) -> io::Result<(Stream, Vec<String>)> {
+pub(crate) fn open(mut file: File, bytes: u64) -> io::Result<(Stream, Vec<LeftOut>)> {
     let footer = guarded(|| Footer::read(&mut file, bytes)).map_err(refusal)?;
     let left_out = footer.left_out.clone();
     let (sender, receiver) = sync_channel(WAITING);
@@ -58,6 +59,8 @@ pub(crate) fn open(mut file: File, bytes: u64) -> io::Result<(Stream, Vec<String
 enum Stop {
     /// The file is damaged.
     Trouble(Trouble),
+    /// It makes use of something in the format that is not read.
+    NotRead(Trouble),
     /// Too much comes out of it.
     Inflated,
     /// The reader is gone.
@@ -73,6 +76,7 @@ impl From<Trouble> for Stop {
 fn refusal(stop: Stop) -> io::Error {
     match stop {
         Stop::Inflated => Refusal::Inflated { what: WHAT }.into(),
+        Stop::NotRead(detail) => Refusal::NotRead { detail }.into(),
         Stop::Trouble(detail) => Refusal::Damaged { what: WHAT, detail }.into(),
         Stop::Unwanted => unreachable!("somebody reads"),
     }

@@ -97,6 +97,26 @@ impl Shape {
     }
 }
 
+/// What a column that has no shape holds, for a message.
+pub(super) fn kind(field: &Type) -> &'static str {
+    if !field.is_primitive() {
+        return "struct, map or nested list";
+    }
+    let info = field.get_basic_info();
+    match (info.logical_type_ref(), info.converted_type(), field.get_physical_type()) {
+        (Some(LogicalType::Decimal(_)), ..) | (None, ConvertedType::DECIMAL, _) => "decimal",
+        (Some(LogicalType::Float16), ..) => "float16",
+        (Some(LogicalType::Unknown), ..) => "null",
+        (Some(LogicalType::Date), ..) | (None, ConvertedType::DATE, _) => "date",
+        (Some(LogicalType::Time(_)), ..) | (None, ConvertedType::TIME_MILLIS | ConvertedType::TIME_MICROS, _) => "time",
+        (Some(LogicalType::Timestamp(_)), ..)
+        | (None, ConvertedType::TIMESTAMP_MILLIS | ConvertedType::TIMESTAMP_MICROS, _)
+        | (.., Physical::INT96) => "timestamp",
+        (.., Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY) => "binary",
+        _ => "another type",
+    }
+}
+
 /// The definition level from which a list has an element: a group with one repeated child, which is the element or a group with it alone.
 fn list_element(field: &Type) -> Option<i16> {
     if field.is_primitive() {

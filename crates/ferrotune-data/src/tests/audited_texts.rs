@@ -3,7 +3,7 @@
 use super::auditing::{audited, lines};
 use super::tokenizing::{fixture, load};
 use super::{row, table};
-use crate::{AuditRows, AuditSettings, Lengths, Need, Oddity, Table, audit, repaired};
+use crate::{Audit, AuditRows, AuditSettings, Lengths, Need, Oddity, Table, audit, repaired};
 
 fn texts(texts: &[&str]) -> Table {
     let rows = texts.iter().enumerate().map(|(n, text)| row(text, None, Some("x"), n as u64 + 1)).collect();
@@ -104,4 +104,72 @@ fn names_of_labels_that_look_alike() {
             ("refund", 1, "refunds", false),
         ]
     );
+}
+
+/// What is found of rows with these labels.
+fn labelled(labels: &[&str]) -> Audit {
+    let mut table = texts(labels);
+    table.rows.iter_mut().for_each(|row| row.label = Some(row.text.clone()));
+    audited(&[&table], Need::Labels)
+}
+
+#[test]
+fn names_of_labels_that_are_lists() {
+    for (labels, expected) in [
+        (&["a", "b", "a;b"][..], Some((1, Some(';')))),
+        (&["a", "b; ", "a ; b; "], Some((1, Some(';')))),
+        (&["a,b", "a,c", "b,c"], Some((3, Some(',')))),
+        (&["0", "1", "2", "0,1,2", "1,2"], Some((1, Some(',')))),
+        (&["joy", "love", "joy|love"], Some((1, Some('|')))),
+        (&["['a']", "['a', 'b']", "[]"], Some((3, None))),
+        (&["[\"a\"]", "[\"b\"]"], Some((2, None))),
+        (&["[a, b]", "[c]"], Some((2, None))),
+        (&["Trinidad, Tobago", "Cuba", "Korea, South", "Korea, North"], None),
+        (&["Dakota, North", "Dakota, South", "Carolina, North", "Carolina, South"], None),
+        (&["New York, New York", "New York"], None),
+        (&["Atlanta, Georgia", "Athens, Georgia", "Georgia"], None),
+        (&["1", "1,5", "2", "2,5", "5"], None),
+        (&["[deleted]", "[removed]", "kept"], None),
+        (&["a b", "a", "b"], None),
+        (&[";", "|", ","], None),
+    ] {
+        let found = labelled(labels).label_lists.map(|found| (found.lists, found.separator));
+        assert_eq!(found, expected, "{labels:?}");
+    }
+}
+
+#[test]
+fn names_of_labels_that_are_values() {
+    let numbers = |labels: &[&str]| -> Vec<String> {
+        let names =
+            |names: &[(String, usize)]| names.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ");
+        labelled(labels)
+            .same_number_labels
+            .iter()
+            .map(|same| format!("{}{}", names(&same.names), if same.whole { "" } else { "?" }))
+            .collect()
+    };
+    assert_eq!(numbers(&["0", "0.0", "-0", "1", "1.0", "01", "2"]), ["-0 0 0.0", "01 1 1.0"]);
+    assert_eq!(numbers(&["1.1", "1.10", "-.5", "-0.5"]), ["-.5 -0.5?", "1.1 1.10?"]);
+    let others = ["1", "-1", "10", "1e1", ".", "1.2.0", "1.2", "12345678901234567890", "12345678901234567891"];
+    assert!(numbers(&others).is_empty());
+    // A sign or a point is no blank: these are numbers of their own.
+    assert!(labelled(&["1", "-1", "10", "1.0"]).look_alike_labels.is_empty());
+
+    let missing = |labels: &[&str]| -> Vec<(String, bool)> {
+        labelled(labels).missing_word_labels.into_iter().map(|word| (word.name, word.sure)).collect()
+    };
+    let said = |words: &[(&str, bool)]| words.iter().map(|&(word, sure)| (word.to_owned(), sure)).collect::<Vec<_>>();
+    assert_eq!(missing(&["NaN", "pos"]), said(&[("NaN", true)]));
+    assert_eq!(
+        missing(&["N/A", "null", "None", "na", "x"]),
+        said(&[("N/A", true), ("None", false), ("na", false), ("null", true)])
+    );
+    assert_eq!(
+        missing(&["-", "<NA>", "[]", "(empty)", "x"]),
+        said(&[("(empty)", true), ("-", true), ("<NA>", true), ("[]", true)])
+    );
+    for honest in [&["+", "-"][..], &["empty", "full"], &["[]", "['a']"], &["nan"], &["nancy", "nanny goat", "O"]] {
+        assert!(missing(honest).is_empty(), "{honest:?}");
+    }
 }

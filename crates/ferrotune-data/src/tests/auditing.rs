@@ -2,8 +2,8 @@
 
 use super::table;
 use crate::{
-    Audit, AuditRows, AuditSettings, Columns, DataError, Format, Likeness, Need, Overlap, Place, Table, audit, rows_at,
-    stream_with,
+    Audit, AuditRows, AuditSettings, Columns, DataError, Format, Likeness, Need, Overlap, Place, Source, Table, audit,
+    rows_at, stream_with,
 };
 use std::collections::BTreeSet;
 
@@ -188,7 +188,8 @@ fn a_file_is_audited_as_its_table_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.csv");
     std::fs::write(&path, csv).unwrap();
-    let file = AuditRows::File { path: &path, columns: None, need: Need::Labels };
+    let source = Source::file(&path);
+    let file = AuditRows::Files { source: &source, columns: None, need: Need::Labels };
     let settings = AuditSettings { need: Need::Labels, tokenizer: None, near: true, languages: true };
     let found = audit(&[("train", file)], settings).unwrap();
     assert_eq!(found, audited(&[&table("a", csv)], Need::Labels));

@@ -90,7 +90,7 @@ fn faults() {
         r#"{"text":"a","label_s":["x"]}"#,
         SETS,
         expect![[
-            r#"no column "labels" in f: rename the right one of its columns "text", "label_s"; did you mean "label_s"?"#
+            r#"no column "labels" in f: rename the right one of its columns "text", "label_s", or name it with --label-column; did you mean "label_s"?"#
         ]],
     );
     fault(

@@ -140,25 +140,26 @@ fn shape_faults() {
     csv(
         "Text,label\na,b\n",
         expect![[
-            r#"no column "text" in f: rename the right one of its columns "Text", "label"; did you mean "Text"?"#
+            r#"no column "text" in f: rename the right one of its columns "Text", "label", or name it with --text-column; did you mean "Text"?"#
         ]],
     );
     csv(
         "text,labels\na,b\n",
         expect![[
-            r#"no column "label" in f: rename the right one of its columns "text", "labels"; did you mean "labels"?"#
+            r#"no column "label" in f: rename the right one of its columns "text", "labels", or name it with --label-column; did you mean "labels"?"#
         ]],
     );
-    csv("text\ta\n", expect![[r#"no column "text" in f: rename the right one of its columns "text\ta""#]]);
     csv(
         "text_a,text_c,label\na,b,c\n",
         expect![[
-            r#"no column "text_b" in f: rename the right one of its columns "text_a", "text_c", "label"; did you mean "text_c"?"#
+            r#"no column "text_b" in f: rename the right one of its columns "text_a", "text_c", "label", or name both texts with --text-column and --text-b-column; did you mean "text_c"?"#
         ]],
     );
     csv(
         "text_b,label\na,b\n",
-        expect![[r#"no column "text_a" in f: rename the right one of its columns "text_b", "label""#]],
+        expect![[
+            r#"no column "text_a" in f: rename the right one of its columns "text_b", "label", or name both texts with --text-column and --text-b-column"#
+        ]],
     );
     csv(
         "text,text_a,text_b,label\na,b,c,d\n",
@@ -167,13 +168,73 @@ fn shape_faults() {
     csv(
         "a,b,c,d,e,f,g,h,i,j\n",
         expect![[
-            r#"no column "text" in f: rename the right one of its columns "a", "b", "c", "d", "e", "f", "g", "h" and 2 more"#
+            r#"no column "text" in f: rename the right one of its columns "a", "b", "c", "d", "e", "f", "g", "h" and 2 more, or name it with --text-column"#
         ]],
     );
     csv("text,label\ngood,pos\nbad,  \n", expect!["empty label in f, line 3: give the row a label or delete it"]);
     csv(
         "te\u{1b}[31mxt\u{7},label\na,b\n",
-        expect![[r#"no column "text" in f: rename the right one of its columns "te\u{1b}[31mxt\u{7}", "label""#]],
+        expect![[
+            r#"no column "text" in f: rename the right one of its columns "te\u{1b}[31mxt\u{7}", "label", or name it with --text-column"#
+        ]],
+    );
+}
+
+/// A header that is not what the reader takes it for is named, and not the column that is missing for that reason.
+#[test]
+fn header_faults() {
+    let csv = |text: &str, expected| check(Format::Csv, Need::Labels, text, expected);
+    csv(
+        "text;label\na;b\n",
+        expect![[
+            r#"f seems to be separated by semicolons, for it has a column "text;label": a .csv file is read by commas, a .tsv file by tabs; convert it"#
+        ]],
+    );
+    csv(
+        "text\ta\n",
+        expect![[
+            r#"f seems to be separated by tabs, for it has a column "text\ta": a .csv file is read by commas, a .tsv file by tabs; name it .tsv"#
+        ]],
+    );
+    csv(
+        "id|label|text,more\n",
+        expect![[
+            r#"f seems to be separated by bars, for it has a column "id|label|text": a .csv file is read by commas, a .tsv file by tabs; convert it"#
+        ]],
+    );
+    csv(
+        "what; why,who\n",
+        expect![[
+            r#"no column "text" in f: rename the right one of its columns "what; why", "who", or name it with --text-column"#
+        ]],
+    );
+    for line in ["sep=,", "SEP=;", "sep=\t", "\"sep=,\""] {
+        csv(
+            &format!("{line}\ntext,label\na,b\n"),
+            expect!["f begins with a line sep=…, which is for spreadsheets alone: remove this line"],
+        );
+    }
+    check(
+        Format::Tsv,
+        Need::Labels,
+        "text,label\na,b\n",
+        expect![[
+            r#"f seems to be separated by commas, for it has a column "text,label": a .csv file is read by commas, a .tsv file by tabs; name it .csv"#
+        ]],
+    );
+    check(
+        Format::JsonLines,
+        Need::Labels,
+        "{}\n{\"text\":\"a\",\"label\":\"b\"}\n",
+        expect![
+            "the first object of f has no keys: every object needs those of the columns; remove it, or give it some"
+        ],
+    );
+    csv(
+        "text,text_b,label\na,b,c\n",
+        expect![[
+            r#"f has "text" and "text_b" and no "text_a": name a pair with --text-column text --text-b-column text_b, or text alone with --text-column text; or rename or remove one"#
+        ]],
     );
 }
 
@@ -288,7 +349,9 @@ fn json_faults() {
     );
     json(
         "{\"txt\":\"a\",\"label\":\"b\"}\n",
-        expect![[r#"no column "text" in f: rename the right one of its columns "txt", "label"; did you mean "txt"?"#]],
+        expect![[
+            r#"no column "text" in f: rename the right one of its columns "txt", "label", or name it with --text-column; did you mean "txt"?"#
+        ]],
     );
 }
 
@@ -321,14 +384,14 @@ fn file_faults() {
         "a.txt",
         ErrorKind::Data,
         expect![
-            "DIR/a.txt has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson (with .gz or .zst where it is compressed) or .parquet, or name its format"
+            "DIR/a.txt has no extension of a format that is read, which are .csv, .tsv, .jsonl and .ndjson (with .gz or .zst where it is compressed) and .parquet: rename or convert it"
         ],
     );
     check_file(
         "none",
         ErrorKind::Data,
         expect![
-            "DIR/none has no known file extension: rename it to .csv, .tsv, .jsonl or .ndjson (with .gz or .zst where it is compressed) or .parquet, or name its format"
+            "DIR/none has no extension of a format that is read, which are .csv, .tsv, .jsonl and .ndjson (with .gz or .zst where it is compressed) and .parquet: rename or convert it"
         ],
     );
     check_file("header.csv", ErrorKind::Data, expect!["DIR/header.csv has a header but no rows: add some"]);

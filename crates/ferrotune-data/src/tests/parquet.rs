@@ -1,7 +1,10 @@
 //! Parquet files as pyarrow and `datasets` write them, against what pyarrow reads; and damaged ones, which give an error and nothing worse.
 //! The files, with the script that wrote them, lie in `fixtures/parquet`.
 
-use crate::{DataError, ErrorKind, Format, Need, Part, Records, Source, headers, open, read_table};
+use crate::{
+    Columns, DataError, ErrorKind, Format, LeftOut, Need, Opened, Part, Records, Source, headers, open, read_table,
+    read_table_with,
+};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -55,7 +58,19 @@ fn columns_rows_and_errors_are_those_of_any_table() {
     assert_eq!(words.rows[0].label.as_deref(), Some("O B-place I-place O"));
     assert_eq!(words.rows[0].words.as_ref().unwrap()[1], "New");
     let left_out = open(&fixture("types.parquet"), None).unwrap().left_out;
-    assert_eq!(left_out, ["day", "time", "bytes", "struct", "nested", "none"]);
+    let left_out: Vec<_> = left_out.iter().map(|left| (left.column.as_str(), left.kind)).collect();
+    let nested = "struct, map or nested list";
+    assert_eq!(
+        left_out,
+        [
+            ("day", "date"),
+            ("time", "timestamp"),
+            ("bytes", "binary"),
+            ("struct", nested),
+            ("nested", nested),
+            ("none", "null")
+        ]
+    );
     let error = read_table(&fixture("types.parquet"), Need::TextOnly).unwrap_err().to_string();
     assert!(
         error.starts_with("wrong type of \"text\"") && error.contains("line 2: got null, expected a string"),
@@ -72,6 +87,7 @@ fn columns_rows_and_errors_are_those_of_any_table() {
 
 #[test]
 fn what_is_not_read_is_named() {
+    use super::parquet_bytes::{compressed, page};
     let folder = tempfile::tempdir().unwrap();
     let whole = fs::read(fixture("rows-snappy.parquet")).unwrap();
     let end = whole.len();
@@ -88,8 +104,21 @@ fn what_is_not_read_is_named() {
         ("long.parquet", footer(u32::MAX), "a footer of 4294967295 bytes in a file of"),
         ("none.parquet", footer(0), "damaged Parquet data"),
         ("secret.parquet", with(&|bytes| bytes[end - 1] = b'E'), "it is encrypted"),
-        ("brotli.parquet", fs::read(fixture("refused-brotli.parquet")).unwrap(), "the compression BROTLI"),
-        ("prefixes.parquet", fs::read(fixture("refused-prefixes.parquet")).unwrap(), "the encoding DELTA_BYTE_ARRAY"),
+        (
+            "brotli.parquet",
+            fs::read(fixture("refused-brotli.parquet")).unwrap(),
+            "brotli.parquet is Parquet of a kind that is not read: column \"text\" has the compression Brotli; write it with Snappy, gzip,",
+        ),
+        (
+            "prefixes.parquet",
+            fs::read(fixture("refused-prefixes.parquet")).unwrap(),
+            "is not read: column \"text\" has the encoding DELTA_BYTE_ARRAY; write it as PLAIN, with a dictionary or as",
+        ),
+        (
+            "lz4.parquet",
+            compressed(&page(10, 10, 1), 7),
+            "is not read: column \"text\" has the compression LZ4; write it",
+        ),
     ] {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
@@ -101,6 +130,36 @@ fn what_is_not_read_is_named() {
     let path = folder.path().join("rows.csv");
     fs::write(&path, &whole).unwrap();
     assert_eq!(read_table(&path, Need::Labels).unwrap().rows.len(), 300);
+}
+
+/// A column that is there and not read is not called missing.
+#[test]
+fn types_that_are_not_read_are_named() {
+    let columns =
+        |text: &str, label: &str| Columns { text: text.to_owned(), text_b: None, label: Some(label.to_owned()) };
+    for (columns, says) in [
+        (columns("bytes", "int8"), "column \"bytes\" of"),
+        (
+            columns("text", "day"),
+            "has the type date, which is not read: write it as texts, whole or real numbers, booleans,",
+        ),
+    ] {
+        let error = read_table_with(&fixture("types.parquet"), None, Some(&columns), Need::Labels).unwrap_err();
+        assert!(matches!(error, DataError::UnreadType { .. }) && error.to_string().contains(says), "{error}");
+    }
+    // Without the column of scores the rows look as if they were to have labels.
+    let opened = |column: &str| Opened {
+        reader: Box::new(&b"{\"text\":\"a\"}\n"[..]),
+        format: Format::JsonLines,
+        left_out: vec![LeftOut { column: column.to_owned(), kind: "decimal" }],
+    };
+    let error = |column| opened(column).rows("f", None, Need::Labels).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        error("score").starts_with("column \"score\" of f has the type decimal, which is not read"),
+        "{}",
+        error("score")
+    );
+    assert!(error("price").starts_with("no column \"label\" in f"), "{}", error("price"));
 }
 
 /// A small random generator of its own, so that a failure can be repeated.

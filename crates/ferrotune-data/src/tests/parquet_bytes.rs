@@ -56,14 +56,23 @@ pub(super) fn file(page: &[u8], rows: i64, values: i64) -> Vec<u8> {
     with_schema(page, rows, values, &[group(1), leaf()])
 }
 
-/// The same with this schema.
+/// A file with one row in this page, with this compression.
+pub(super) fn compressed(page: &[u8], compression: i64) -> Vec<u8> {
+    written(page, 1, 1, &[group(1), leaf()], compression)
+}
+
+/// A file with this schema; its page is to be Snappy's.
 pub(super) fn with_schema(page: &[u8], rows: i64, values: i64, schema: &[Vec<u8>]) -> Vec<u8> {
+    written(page, rows, values, schema, 1)
+}
+
+fn written(page: &[u8], rows: i64, values: i64, schema: &[Vec<u8>], compression: i64) -> Vec<u8> {
     let bytes = page.len() as i64;
     let column = [
         int(1, 6),
         field(1, 9, &[0x15, 0]),
         field(1, 9, &[&[0x18, 4], &b"text"[..]].concat()),
-        int(1, 1),
+        int(1, compression),
         long(1, values),
         long(1, bytes),
         long(1, bytes),

@@ -99,7 +99,7 @@ fn faults() {
     fault(
         r#"{"token":["a"],"tags":["O"]}"#,
         expect![[
-            r#"no column "tokens" in f: rename the right one of its columns "token", "tags"; did you mean "token"?"#
+            r#"no column "tokens" in f: rename the right one of its columns "token", "tags", or name it with --text-column; did you mean "token"?"#
         ]],
     );
     fault(

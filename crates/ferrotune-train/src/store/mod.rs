@@ -120,24 +120,29 @@ impl Store {
                     let warnings = self.set_aside(&damaged, step)?;
                     return Ok((Some(checkpoint), warnings));
                 }
-                Err(error @ TrainError::CheckpointDamaged { .. }) => damaged.push((step, error)),
+                Err(TrainError::CheckpointDamaged { path, what }) => damaged.push((step, path, what)),
                 Err(error) => return Err(error),
             }
         }
         match damaged.into_iter().next() {
-            Some((_, error)) => Err(error),
+            Some((_, path, what)) => Err(TrainError::CheckpointDamaged { path, what }),
             None => Ok((None, Vec::new())),
         }
     }
 
-    fn set_aside(&self, damaged: &[(u64, TrainError)], resumed: u64) -> Result<Vec<String>, TrainError> {
+    /// Renames damaged checkpoints, given with the file that is damaged and how. The warnings have no advice: there is nothing to do.
+    fn set_aside(&self, damaged: &[(u64, PathBuf, String)], resumed: u64) -> Result<Vec<String>, TrainError> {
         let mut warnings = Vec::new();
-        for (step, error) in damaged {
+        for (step, path, what) in damaged {
             let from = self.directory.join(names::step(*step));
             let mut copies = (0..).map(|copy| self.directory.join(names::damaged(*step, copy)));
             let to = copies.find(|path| path.symlink_metadata().is_err()).expect("some number is free");
             self.disk.rename(&from, &to).map_err(TrainError::io("set aside", &from))?;
-            warnings.push(format!("step {step} set aside as {}, using step {resumed}: {error}", to.display()));
+            let file = path.file_name().unwrap_or_default().display();
+            warnings.push(format!(
+                "step {step} set aside as {}, using step {resumed}: {file} is damaged: {what}",
+                to.display()
+            ));
         }
         if !damaged.is_empty() {
             self.sync()?;

@@ -173,7 +173,8 @@ fn a_damaged_checkpoint_is_set_aside_only_on_request() {
     assert_eq!(checkpoint.unwrap().step(), 10);
     assert_eq!(warnings.len(), 2);
     assert!(warnings[0].starts_with("step 30 set aside") && warnings[0].contains("using step 10"), "{}", warnings[0]);
-    assert!(warnings[1].contains("model.bin"), "{}", warnings[1]);
+    assert!(warnings[1].contains("using step 10: model.bin is damaged: "), "{}", warnings[1]);
+    assert!(!warnings.concat().contains("--overwrite"), "{warnings:?}");
     assert_eq!(store.steps().unwrap(), [10]);
     // The way is free, and damaged ones are never deleted nor overwritten.
     save(&mut store, 20);

@@ -1,9 +1,27 @@
-//! Settings that do not go together on a model are refused before anything is written.
+//! What is refused before anything is written: settings that do not go together on a model, a resume with others.
 
 use crate::args::{Switch, TrainSettings};
 use crate::commands::tiny;
-use crate::exit::USAGE;
+use crate::exit::{OTHER_RUN, USAGE};
+use serde_json::Value;
 use std::fs;
+
+#[test]
+fn a_resume_that_is_refused_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("train.csv"), tiny::rows(120, 0)).unwrap();
+    let base = || tiny::settings(folder.path());
+    let run = tiny::train(base()).map_err(|failure| failure.message).unwrap();
+    let settings = || fs::read_to_string(run.join("ferrotune.toml")).unwrap();
+    let before = settings();
+    let Err(failure) = tiny::resume(TrainSettings { lr: Some(1e-3), ..base() }) else { panic!("not refused") };
+    assert_eq!((failure.code, settings()), (OTHER_RUN, before.clone()), "{}", failure.message);
+    // What may differ is written once the run is done; of a run that had no step left no speed is known.
+    tiny::resume(TrainSettings { log_every: Some(3), ..base() }).map_err(|failure| failure.message).unwrap();
+    assert_eq!(settings(), before.replace("log-every = 10", "log-every = 3"));
+    let results: Value = serde_json::from_slice(&fs::read(run.join("results.json")).unwrap()).unwrap();
+    assert_eq!(results["train"]["samples_per_second"], Value::Null);
+}
 
 #[test]
 fn what_would_never_move_is_refused() {
@@ -23,6 +41,10 @@ fn what_would_never_move_is_refused() {
         (TrainSettings { reinit_layers: Some(1), freeze: encoder(), ..base() }, "--reinit-layers 1 gives bert."),
         (TrainSettings { reinit_layers: Some(1), lora_rank: Some(2), ..base() }, "--reinit-layers 1 gives bert."),
         (TrainSettings { reinit_layers: Some(1), bitfit: Some(Switch::On), ..base() }, "--reinit-layers 1 gives bert."),
+        (
+            TrainSettings { gradual_unfreezing: Some(1), freeze: encoder(), ..base() },
+            "--gradual-unfreezing has nothing to unfreeze",
+        ),
         (
             TrainSettings { gradual_unfreezing: Some(1), ..base() },
             "with --epochs the run ends in epoch 2: take 4 epochs",

@@ -5,7 +5,7 @@ use super::Files;
 use crate::audit::rows;
 use crate::exit::{DATA, Failure, usage};
 use crate::staged::Staged;
-use ferrotune_data::{Audit, DataError, Place, Records, open};
+use ferrotune_data::{Audit, DataError, Place, Records, Source};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -41,20 +41,20 @@ impl Fix {
     ///
     /// # Errors
     /// Each of these, or the output is no folder.
-    pub fn check(folder: &Path, data: &[(&'static str, PathBuf)], overwrite: bool) -> Result<Fix, Failure> {
+    pub fn check(folder: &Path, data: &[(&'static str, Source)], overwrite: bool) -> Result<Fix, Failure> {
         if folder.exists() && !folder.is_dir() {
             return Err(usage(format!("--fix {} is not a folder", folder.display())));
         }
         // A copy is text, whatever the file was.
-        let copy = |(split, path): &(&str, PathBuf)| {
-            Ok::<_, DataError>(folder.join(format!("{split}.{}", open(path, None)?.extension(path))))
+        let copy = |(split, source): &(&str, Source)| {
+            Ok::<_, DataError>(folder.join(format!("{split}.{}", source.extension()?)))
         };
         let fix = Fix { paths: data.iter().map(copy).collect::<Result<_, _>>()?, log: folder.join(LOG) };
         for path in fix.paths.iter().chain([&fix.log]) {
             // Compared as files and not as names: links and other spellings lead to them too.
             let found = fs::canonicalize(path).ok();
-            let same = |(_, file): &(&str, PathBuf)| found.is_some() && fs::canonicalize(file).ok() == found;
-            if data.iter().any(same) {
+            let same = |file: &PathBuf| found.is_some() && fs::canonicalize(file).ok() == found;
+            if data.iter().flat_map(|(_, source)| &source.files).any(same) {
                 return Err(usage(format!("{} is one of the files to be cleaned; name another --fix", path.display())));
             }
             if path.symlink_metadata().is_ok() && !overwrite {
@@ -74,13 +74,13 @@ impl Fix {
     pub fn write(&self, files: &Files, audit: &Audit, near: bool) -> Result<Vec<String>, Failure> {
         let out = chosen(audit, near);
         let (mut staged, mut said) = (Staged::default(), Vec::new());
-        for ((split, data), copy) in files.paths.iter().zip(&self.paths) {
-            let records = Records::read(data, files.columns.as_ref(), files.need, None)?;
+        for ((split, data), copy) in files.splits.iter().zip(&self.paths) {
+            let records = Records::of(data, files.columns.as_ref(), files.need, None)?;
             let place = |row: usize| Place { split, row, line: records.table.rows[row].line };
             let kept: Vec<usize> =
                 (0..records.table.rows.len()).filter(|&row| !out.0.contains_key(&place(row))).collect();
             if kept.is_empty() {
-                let message = format!("--fix would leave no row of {}; nothing was written", data.display());
+                let message = format!("--fix would leave no row of {}; nothing was written", data.name.display());
                 return Err(Failure { message, code: DATA });
             }
             let mut why: BTreeMap<&str, usize> = BTreeMap::new();

@@ -2,10 +2,10 @@
 
 use crate::audit::{Finding, LabelErrors};
 use crate::exit::{Failure, io, usage};
-use ferrotune_data::{Audit, Place, Row, SplitAudit};
+use ferrotune_data::{Audit, Place, Row, Source, SplitAudit};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Rows of a finding whose texts are written.
 pub const TEXTS: usize = 100;
@@ -14,10 +14,10 @@ pub const TEXTS: usize = 100;
 ///
 /// # Errors
 /// Each of these.
-pub fn check(path: Option<&Path>, data: &[(&str, PathBuf)], overwrite: bool) -> Result<(), Failure> {
+pub fn check(path: Option<&Path>, data: &[(&str, Source)], overwrite: bool) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
     let same = |file: &Path| std::fs::canonicalize(file).ok() == std::fs::canonicalize(path).ok();
-    if path.exists() && data.iter().any(|(_, file)| same(file)) {
+    if path.exists() && data.iter().flat_map(|(_, source)| &source.files).any(|file| same(file)) {
         return Err(usage(format!("--json {} is one of the files that are looked at; name another", path.display())));
     }
     if path.exists() && !overwrite {

@@ -116,6 +116,25 @@ fn copies_of_compressed_files_are_text_under_a_name_that_says_so() {
     assert_eq!(read_table(&out.join("train.csv"), Need::Labels).unwrap().rows.len(), 5);
 }
 
+/// Of a folder the parts that training would read, and one cleaned copy of each.
+#[test]
+fn folders_are_read_by_part() {
+    let folder = folder(&[("train.csv", TRAIN), ("dev.csv", TEST)]);
+    let out = folder.path().join("clean");
+    let train = folder.path().to_owned();
+    let lines = said(&AuditArgs { train, test: None, fix: Some(out.clone()), ..args(folder.path()) }).unwrap();
+    assert!(
+        lines.contains("validation 4 rows") && lines.contains("2 rows of validation also stand in train"),
+        "{lines}"
+    );
+    assert_eq!(fs::read_to_string(out.join("validation.csv")).unwrap(), TEST);
+    assert_eq!(read_table(&out.join("train.csv"), Need::Labels).unwrap().rows.len(), 5);
+    let only =
+        AuditArgs { train: folder.path().to_owned(), test: Some(folder.path().to_owned()), ..args(folder.path()) };
+    let (code, message) = said(&only).unwrap_err();
+    assert!(code == DATA && message.contains("no file for test in"), "{message}");
+}
+
 #[test]
 fn json_has_all_rows() {
     let folder = folder(&[("train.csv", TRAIN), ("test.csv", TEST)]);
@@ -184,12 +203,14 @@ fn mistakes_are_named() {
         ("test.csv", TEST),
         ("one.csv", "text,label\n ,x\n"),
         ("bare.csv", "text\na\n"),
+        ("half.csv", "text,text_b,label\na,b,c\n"),
     ]);
     let at = |name: &str| folder.path().join(name);
     let base = || args(folder.path());
     for (args, code, part) in [
         (AuditArgs { train: at("none.csv"), ..base() }, IO, "none.csv"),
         (AuditArgs { train: at("bare.csv"), ..base() }, DATA, "no column \"label\""),
+        (AuditArgs { train: at("half.csv"), ..base() }, DATA, "--text-b-column text_b"),
         (AuditArgs { label_column: Some("lable".into()), ..base() }, DATA, "did you mean \"label\""),
         (AuditArgs { fix: Some(folder.path().to_owned()), ..base() }, USAGE, "is one of the files to be cleaned"),
         (AuditArgs { fix: Some(at("one.csv")), ..base() }, USAGE, "is not a folder"),

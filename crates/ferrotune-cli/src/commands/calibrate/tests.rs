@@ -186,6 +186,29 @@ fn mistakes_are_named_and_write_nothing() {
     assert!(code == MODEL && message.contains("the temperature is out of range"), "{message}");
 }
 
+#[test]
+fn pairs_and_single_texts_are_told_apart() {
+    let (folder, model) = trained();
+    let rows = tiny::rows(240, 0).replace("text,label", "text_a text_b,label");
+    // The first word of each text is one, what follows the other.
+    let rows: String = rows.lines().map(|line| line.replacen(' ', ",", 1) + "\n").collect();
+    fs::write(folder.path().join("train.csv"), rows).unwrap();
+    let settings = TrainSettings { output: Some(folder.path().join("pairs")), ..settings(folder.path()) };
+    let of_pairs = tiny::train(settings).map_err(|failure| failure.message).unwrap().join("best");
+    let (pairs, single) = (folder.path().join("train.csv"), folder.path().join("more.csv"));
+    let out = folder.path().join("out.csv");
+    for (model, data, part) in [
+        (&model, &pairs, "was trained on single texts, and "),
+        (&of_pairs, &single, "was trained on pairs of texts, and "),
+    ] {
+        let (code, message) = said(&args(model, data.clone())).unwrap_err();
+        assert!(code == DATA && message.contains(part), "{code}: {message}");
+        let (code, message) = predict(model, data, &out).unwrap_err();
+        assert!(code == DATA && message.contains(part) && !out.exists(), "{code}: {message}");
+    }
+    predict(&of_pairs, &pairs, &out).unwrap();
+}
+
 /// Tasks whose rows do not have one class each: labels have a temperature and no abstention, numbers nothing; two classes on one logit have both.
 #[test]
 fn other_tasks() {

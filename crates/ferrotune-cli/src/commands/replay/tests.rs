@@ -65,7 +65,9 @@ fn a_run_comes_again_to_the_byte() {
     assert_eq!(then, now);
     // A folder that holds a run is not written over unasked.
     let (code, message) = said(&args(folder.path())).unwrap_err();
-    assert!(code == 2 && message.contains("holds an earlier run"), "{message}");
+    let advice = "holds an earlier run: say --overwrite to replace it, or name another --output";
+    assert!(code == 2 && message.contains(advice), "{message}");
+    assert!(said(&ReplayArgs { check: true, ..args(folder.path()) }).is_ok(), "what is only compared replaces nothing");
     assert!(said(&ReplayArgs { overwrite: true, ..args(folder.path()) }).unwrap().contains("byte-equal"));
 }
 
@@ -102,8 +104,10 @@ fn what_differs_is_named() {
     let text = said(&elsewhere()).unwrap();
     assert!(!text.contains("differs"), "{text}");
     let other = tiny::encoder().join("../../tiny-tokens/model").display().to_string();
-    let (code, message) = said(&ReplayArgs { model: Some(other), ..elsewhere() }).unwrap_err();
-    assert!(code == OTHER_RUN && message.contains("differs    model: model.safetensors in "), "{message}");
+    let (code, message) = said(&ReplayArgs { model: Some(other.clone()), ..elsewhere() }).unwrap_err();
+    // The folder that was read, and not the one of then.
+    let named = format!("differs    model: model.safetensors in {other}: SHA-256 ");
+    assert!(code == OTHER_RUN && message.contains(&named), "{message}");
     nothing_is_trained();
 
     // Another version and instruction set are said and do not hinder; other weights are an error of their own.

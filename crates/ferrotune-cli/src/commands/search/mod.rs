@@ -17,7 +17,7 @@ use crate::run_folder::{Kind, PREFIX_CACHE, claim, remove_folder, study};
 use crate::search::base::Base;
 use crate::search::parse;
 use crate::search::rungs::Rungs;
-use crate::settings::{Resolved, said_and_searched};
+use crate::settings::{Resolved, check_seeds, said_and_searched};
 use crate::sums::Sums;
 use crate::{fingerprint, inputs, task};
 use ferrotune_train::fingerprint::Fingerprint;
@@ -64,6 +64,7 @@ pub fn run(args: SearchArgs) -> Result<(), Failure> {
     let base = Base::new(said.clone(), with_recipe);
     let space = space.map_or_else(|| parse::usual_space(&said, parse::trains_few(&base)), Ok)?;
     let alone = base.alone()?;
+    check_seeds(alone.numbers.seed, args.refit_seeds.unwrap_or(1))?;
     if alone.settings.validation.is_none() && alone.held_out.is_none() {
         return Err(usage("a search needs validation rows: without them nothing says which settings are better"));
     }

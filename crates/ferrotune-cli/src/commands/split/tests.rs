@@ -220,6 +220,6 @@ fn mistakes_are_named() {
     check("same.csv", &|_| (), DATA, "same.csv, line 2: 30 rows belong together");
     check("many.csv", &|args| args.group_by = Some("user".into()), DATA, "no column \"user\"");
     check("many.csv", &|args| args.label_column = Some("lable".into()), DATA, "did you mean \"label\"?");
-    check("all.txt", &|_| (), DATA, "has no known file extension");
+    check("all.txt", &|_| (), DATA, "all.txt has no extension of a format that is read");
     check("absent.csv", &|_| (), IO, "cannot read");
 }

@@ -36,10 +36,12 @@ pub fn timings(run: &RunFiles) -> Markup {
     let evaluating: f64 = run.evaluations.iter().map(|evaluated| evaluated.seconds).sum();
     let mut rows = vec![
         ("Training", format!("{:.1} s in {} steps", train.seconds, grouped(train.steps))),
-        ("Rows a second", format!("{:.1}", train.samples_per_second)),
-        ("Tokens a second", grouped(train.tokens_per_second.round() as u64)),
         ("Evaluation", format!("{evaluating:.1} s in {} evaluations", run.evaluations.len())),
     ];
+    if let (Some(samples), Some(tokens)) = (train.samples_per_second, train.tokens_per_second) {
+        rows.insert(1, ("Rows a second", format!("{samples:.1}")));
+        rows.insert(2, ("Tokens a second", grouped(tokens.round() as u64)));
+    }
     if let Some(mib) = run.results.peak_memory_mib {
         rows.push(("Peak memory", format!("{mib:.0} MiB")));
     }

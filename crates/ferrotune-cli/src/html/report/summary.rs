@@ -40,8 +40,8 @@ pub fn summary(run: &RunFiles) -> Markup {
                     .filter_map(|part| Some(format!("{} {part}", grouped(*evaluation.rows.get(part)? as u64)))).collect();
                 (tile("Training rows", &grouped(evaluation.rows.get("train").copied().unwrap_or(0) as u64), (!parts.is_empty()).then(|| parts.join(", "))))
             }
-            @if results.train.samples_per_second > 0.0 {
-                (tile("Rows a second", &grouped(results.train.samples_per_second.round() as u64), Some(format!("{:.1} s in {} steps", results.train.seconds, grouped(results.train.steps)))))
+            @if let Some(rows) = results.train.samples_per_second {
+                (tile("Rows a second", &grouped(rows.round() as u64), Some(format!("{:.1} s in {} steps", results.train.seconds, grouped(results.train.steps)))))
             }
             @if let Some(mib) = results.peak_memory_mib { (tile("Peak memory", &format!("{mib:.0} MiB"), None)) }
         }
