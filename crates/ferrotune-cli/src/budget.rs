@@ -113,9 +113,7 @@ pub struct Amounts {
     pub validation: usize,
     /// Test rows.
     pub test: usize,
-    /// Rows that the frozen encoder is asked about for a baseline.
-    pub asked: usize,
-    /// Seconds to read all rows, to audit them, to cut them into tokens and to fit baselines to their words.
+    /// Seconds to read all rows, to audit them, to cut them into tokens and to fit baselines.
     pub reading: f64,
     /// Layers of the encoder.
     pub layers: usize,
@@ -246,9 +244,8 @@ fn seconds(amounts: &Amounts, costs: &Costs, passes: Passes) -> f64 {
     let on_the_way = validation * (costs.first_row + epochs.saturating_sub(1) as f64 * costs.later_row);
     // After training, without the cache of a frozen bottom; and the model is written once more.
     let at_the_end = (validation + test) * costs.first_row + costs.checkpoint;
-    let baseline = amounts.asked as f64 * costs.first_row;
     let checkpoints = epochs + amounts.checkpoint_every.map_or(0, |every| steps / every);
-    amounts.reading + baseline + costs.load + training + on_the_way + checkpoints as f64 * costs.checkpoint + at_the_end
+    amounts.reading + costs.load + training + on_the_way + checkpoints as f64 * costs.checkpoint + at_the_end
 }
 
 /// The costs of a shape that was not measured yet. Backward is twice forward; of a frozen layer there is forward alone, once.

@@ -7,7 +7,7 @@ use crate::exit::{Failure, MODEL};
 use crate::settings::{self, PartOfRows, Resolved};
 use crate::{held_out, task};
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{Columns, Encoded, Need, Part, Row, Source, Table, Tokenizer, subset};
+use ferrotune_data::{Encoded, Need, Part, Row, Source, Table, Tokenizer, Wanted, subset};
 use ferrotune_tensor::Backend;
 use ferrotune_train::baselines::ClassRows;
 use ferrotune_train::model::Split;
@@ -22,7 +22,7 @@ pub struct Labelled<B: Backend> {
     /// Why it is this one.
     why: String,
     need: Need,
-    columns: Option<Columns>,
+    columns: Option<Wanted>,
     /// The rows.
     pub table: Table,
     /// What is learned.
@@ -41,7 +41,7 @@ impl<B: Backend> Labelled<B> {
         let (name, why) = task::choose(s, &source.headers()?);
         task::check(name, s)?;
         let need = task::need(name, s);
-        let columns = settings::columns(&s.text_column, &s.text_b_column, &s.label_column, need);
+        let columns = settings::columns(&s.text_column, &s.text_b_column, &s.label_column);
         let table = source.read(columns.as_ref(), need)?;
         let (task, loss) = task::build(name, s, &table)?;
         Ok(Labelled { name, why, need, columns, table, task, loss })

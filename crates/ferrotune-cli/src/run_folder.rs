@@ -71,11 +71,12 @@ impl RunFolder {
     /// resume; the folder cannot be written.
     pub fn open(path: &Path, resume: bool, overwrite: bool) -> Result<RunFolder, Failure> {
         let restarts = RunFolder::check(path, resume, overwrite)?;
-        let lock = lock(path, overwrite)?;
+        let lock = lock(path)?;
+        if overwrite {
+            clear(path)?;
+        }
         // What a run that was killed while it saved its model left behind; under the lock nobody else saves here.
         clear_interrupted_saves(&path.join(BEST))?;
-        // Known before training and not after it.
-        check_can_save(&path.join(BEST), true)?;
         let restarts = restarts.filter(|_| resume).unwrap_or(0);
         let store = Store::open_in(&lock, &checkpoints(restarts), KEEP)?;
         let folder = RunFolder { path: path.to_path_buf(), store, resume, restarts, lock };
@@ -93,10 +94,12 @@ impl RunFolder {
         let settings = path.join(SETTINGS);
         if !Kind::Run.is_in(path) && settings.exists() {
             return Err(usage(format!(
-                "{} is there, no run wrote it, and a run writes its own settings under this name: name another --output, or move the file away",
+                "{} is there without a run that it belongs to, and a run writes its settings under this name: move the file away, or name another --output",
                 settings.display()
             )));
         }
+        // Known before training and before anything is removed.
+        check_can_save(&path.join(BEST), true)?;
         Ok(restarts)
     }
 
@@ -208,28 +211,25 @@ fn log_of(restarts: u64) -> String {
     format!("metrics-left-{restarts}.jsonl")
 }
 
-/// Opens or makes the folder of a series or a search and locks it.
+/// Opens or makes the folder of a series or a search and locks it. What is to be replaced stays until [`clear`], for which it is early enough when
+/// rows and model have been read.
 ///
 /// # Errors
 /// What [`Kind::check`] refuses; another process works there; the folder cannot be written.
 pub fn claim(path: &Path, kind: Kind, resume: bool, overwrite: bool) -> Result<RunLock, Failure> {
     kind.check(path, resume, overwrite)?;
-    lock(path, overwrite)
+    lock(path)
 }
 
-/// Makes the folder if it is not there, locks it, and clears it if that was said.
-fn lock(path: &Path, overwrite: bool) -> Result<RunLock, Failure> {
+/// Makes the folder if it is not there, and locks it.
+fn lock(path: &Path) -> Result<RunLock, Failure> {
     std::fs::create_dir_all(path).map_err(io(format!("cannot make {}", path.display())))?;
-    let lock = RunLock::acquire(path)?;
-    if overwrite {
-        clear(path)?;
-    }
-    Ok(lock)
+    Ok(RunLock::acquire(path)?)
 }
 
 /// Removes what a run, a series or a search wrote here. A model stays until another takes its place, and the runs of a series have folders of their
 /// own.
-fn clear(path: &Path) -> Result<(), Failure> {
+pub fn clear(path: &Path) -> Result<(), Failure> {
     if Kind::Study.is_in(path) {
         study::clear(path)?;
     }

@@ -10,19 +10,20 @@ use crate::exit::{Failure, usage};
 use crate::run_folder::RESTARTS;
 use crate::voice::say;
 use ferrotune_bert::lora::LoraSpec;
-use ferrotune_data::{Columns, Need};
 use ferrotune_optim::Penalty;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::passes::PassLimit;
 use ferrotune_train::trainer::Settings;
 use std::path::{Path, PathBuf};
 
+mod columns;
 mod file;
 mod methods;
 mod pretrain;
 mod rows;
 mod written;
 
+pub use columns::columns;
 pub use file::{check_keys, from_table};
 use file::{parse_table, parse_with_search, read_text};
 use methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
@@ -123,7 +124,11 @@ pub fn said_and_searched(
         None => return Ok((typed, None)),
     };
     let name = path.display().to_string();
-    let (file, search) = parse_with_search(&read_text(path)?, &name)?;
+    let (mut file, search) = parse_with_search(&read_text(path)?, &name)?;
+    if typed.validation_share == Some(0.0) {
+        // They speak of rows that a flag says are not held out; a flag cannot unsay a key of the file.
+        (file.validation_seed, file.metric) = (None, None);
+    }
     Ok((merge(typed, file), search.map(|table| (table, name))))
 }
 
@@ -344,15 +349,6 @@ fn check(s: TrainSettings) -> Result<Resolved, Failure> {
     })
 }
 
-/// The columns to read, or `None` for the usual ones of what is needed.
-pub fn columns(text: &Option<String>, text_b: &Option<String>, label: &Option<String>, need: Need) -> Option<Columns> {
-    if text.is_none() && label.is_none() {
-        return None;
-    }
-    let text = text.clone().unwrap_or_else(|| need.text_column().to_string());
-    Some(Columns { text, text_b: text_b.clone(), label: label.clone() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,6 +410,16 @@ mod tests {
             // The file of a finished run gives the same run again.
             assert_eq!(of(&toml::to_string(&settings).unwrap()), (expected, settings), "{text}");
         }
+    }
+
+    #[test]
+    fn learning_from_all_rows_passes_over_what_a_file_says_of_those_held_out() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "lr = 1e-4\nmetric = 'mcc'\nvalidation-share = 0.1\nvalidation-seed = 3").unwrap();
+        let typed = TrainSettings { validation_share: Some(0.0), ..base() };
+        let said = said(typed, Some(file.path())).map_err(|f| f.message).unwrap();
+        let run = resolve(said, TrainSettings::default()).map_err(|f| f.message).unwrap();
+        assert_eq!((run.held_out, run.numbers.learning_rate), (None, 1e-4));
     }
 
     #[test]

@@ -162,7 +162,7 @@ pub fn thaw<B: Backend>(
     let last = trained.max().unwrap_or(0) + 1;
     if last == 1 {
         return Err(usage(
-            "--gradual-unfreezing has nothing to unfreeze: all that --freeze leaves moves from the first epoch; leave one of them out",
+            "--gradual-unfreezing has nothing to unfreeze: all that --freeze leaves moves from the first epoch; leave one of them out, or take another --recipe",
         ));
     }
     let (epoch_steps, steps) = resolved.numbers.steps(rows);

@@ -176,8 +176,17 @@ fn a_refit_goes_on_only_with_the_settings_that_it_began_with() {
     assert_eq!(rate(), Some(3e-3));
     // Said again it goes on, and so does a series.
     assert!(!search("--trials 2 --resume --refit-seeds 1").contains(anew));
-    assert!(search("--trials 2 --resume --refit-seeds 2").contains(anew));
-    assert!(!place.path("study/refit/best").exists(), "the model of the single run is gone");
+    // A finished refit of these settings is not removed for another number of seeds.
+    let two = "search --sampler grid --pruning off --metric loss --output study --trials 2 --resume --refit-seeds 2";
+    let refused = place.command(two).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refused.status.code() == Some(2) && said.contains("with another number of seeds or other test rows"),
+        "{said}"
+    );
+    assert!(place.path("study/refit/best").exists());
+    std::fs::remove_dir_all(place.path("study/refit")).unwrap();
+    search("--trials 2 --resume --refit-seeds 2");
     assert!(!search("--trials 2 --resume --refit-seeds 2").contains(anew));
 
     search("--trials 1 --overwrite");

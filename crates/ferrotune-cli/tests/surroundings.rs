@@ -151,6 +151,6 @@ fn a_run_that_was_killed_before_it_saved_anything_can_be_begun_anew() {
     std::fs::create_dir_all(place.path().join("out/checkpoints")).unwrap();
     std::fs::write(place.path().join("out/metrics.jsonl"), "").unwrap();
     let run = |flag: &str| ferrotune(place.path(), &format!("{TRAIN} {flag}")).output().unwrap();
-    check(&run("--resume"), 8, "the run ended before it saved one; begin it anew with --overwrite");
+    check(&run("--resume"), 8, "the run ended before it saved one; begin it anew (--overwrite, for a run of its own)");
     check(&run("--overwrite"), 0, "training ");
 }

@@ -9,7 +9,24 @@ const TEXT_FLAG: &str = ", or name it with --text-column";
 const PAIR_FLAGS: &str = ", or name both texts with --text-column and --text-b-column";
 const LABEL_FLAG: &str = ", or name it with --label-column";
 
-/// The names of the columns to read.
+/// What a person named of the columns to read; of the rest those with the usual names are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The text, the first text of a pair, or the words.
+    pub text: Option<String>,
+    /// The second text of a pair.
+    pub text_b: Option<String>,
+    /// The label, or the tags.
+    pub label: Option<String>,
+}
+
+impl From<Columns> for Wanted {
+    fn from(Columns { text, text_b, label }: Columns) -> Wanted {
+        Wanted { text: Some(text), text_b, label }
+    }
+}
+
+/// The columns that are read of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
     /// The text, the first text of a pair, or the words.
@@ -33,12 +50,13 @@ impl Columns {
         }
     }
 
-    /// The columns to read from a file with these headers: `wanted`, else the usual ones. All of them exist.
+    /// The columns to read from a file with these headers: those that are `wanted`, else the usual ones. All of them exist. A second text counts only beside a
+    /// first that is wanted.
     pub(crate) fn locate(
         file: &str,
         headers: &[String],
         format: Format,
-        wanted: Option<&Columns>,
+        wanted: Option<&Wanted>,
         need: Need,
     ) -> Result<Columns, DataError> {
         let mut names = HashSet::with_capacity(headers.len());
@@ -53,7 +71,8 @@ impl Columns {
             true => Some(Columns { text: need.text_column().to_owned(), text_b: None, label: None }),
             false => Columns::infer(headers),
         };
-        let mut columns = match wanted.cloned().or_else(usual) {
+        let Wanted { text, text_b, label: named } = wanted.cloned().unwrap_or_default();
+        let mut columns = match text.map(|text| Columns { text, text_b, label: None }).or_else(usual) {
             Some(columns) => columns,
             None if has("text") && has("text_a") => return Err(DataError::AmbiguousColumns { file: file.to_owned() }),
             None if has("text") => return Err(DataError::HalfPair { file: file.to_owned() }),
@@ -61,7 +80,6 @@ impl Columns {
             None if has("text_b") => return Err(missing("text_a", PAIR_FLAGS)),
             None => return Err(missing("text", TEXT_FLAG)),
         };
-        let named = wanted.and_then(|wanted| wanted.label.clone());
         let usual = || need.label_columns().iter().find(|name| has(name)).unwrap_or(&need.label_columns()[0]);
         let label = named.unwrap_or_else(|| (*usual()).to_owned());
         columns.label = (!need.no_label() || has(&label)).then_some(label);

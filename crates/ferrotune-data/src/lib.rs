@@ -60,7 +60,7 @@ pub use audit::{
     wording,
 };
 pub use batch::{Batch, Encoded};
-pub use columns::Columns;
+pub use columns::{Columns, Wanted};
 pub use error::{DataError, ErrorKind};
 pub use hold_out::{held_out_rows, hold_out};
 pub use label_sets::{encode_label_sets, label_set};

@@ -1,7 +1,7 @@
 //! Data files and streams as text: what is compressed is unpacked, and Parquet becomes JSON Lines. It knows nothing of rows.
 
 use crate::compressed::{PARQUET, Stream, decompressed};
-use crate::{Columns, DataError, Format, MAX_FILE_BYTES, Need, RowReader, parquet, stream_with};
+use crate::{DataError, Format, MAX_FILE_BYTES, Need, RowReader, Wanted, parquet, stream_with};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl Opened {
     pub fn rows(
         self,
         name: &str,
-        columns: Option<&Columns>,
+        columns: Option<&Wanted>,
         need: Need,
     ) -> Result<RowReader<Box<dyn BufRead + Send>>, DataError> {
         let Opened { reader, format, left_out } = self;
@@ -100,7 +100,9 @@ fn with_types(error: DataError, left_out: &[LeftOut]) -> DataError {
     const LABELS: [&str; 4] = ["label", "labels", "score", "tags"];
     let DataError::MissingColumn { file, column, .. } = &error else { return error };
     let is_label = |name: &String| LABELS.contains(&name.as_str());
-    let is_meant = |left: &&LeftOut| left.column == *column || is_label(column) && is_label(&left.column);
+    // Nested tags are no label unless tags are what is read.
+    let may_be = |name: &String| is_label(name) && name != "tags";
+    let is_meant = |left: &&LeftOut| left.column == *column || is_label(column) && may_be(&left.column);
     match left_out.iter().find(is_meant) {
         Some(left) => DataError::UnreadType { file: file.clone(), column: left.column.clone(), kind: left.kind },
         None => error,

@@ -5,7 +5,7 @@ use crate::delimited::Delimited;
 use crate::json_row;
 use crate::jsonl::{self, JsonLines, Object};
 use crate::lines::Lines;
-use crate::{Columns, DataError, Format, Need, Row};
+use crate::{Columns, DataError, Format, Need, Row, Wanted};
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::ops::Range;
@@ -44,7 +44,7 @@ pub fn stream_with<R: BufRead>(
     reader: R,
     name: &str,
     format: Format,
-    columns: Option<&Columns>,
+    columns: Option<&Wanted>,
     need: Need,
 ) -> Result<RowReader<R>, DataError> {
     let file = name.to_owned();

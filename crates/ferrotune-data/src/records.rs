@@ -3,7 +3,7 @@
 
 use crate::columns::place_of;
 use crate::names::listed;
-use crate::{Columns, DataError, Need, Opened, Source, Table, stream_with};
+use crate::{DataError, Need, Opened, Source, Table, Wanted, stream_with};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -27,7 +27,7 @@ impl Records {
     ///
     /// # Errors
     /// As [`read_table_with`](crate::read_table_with); no column `kept`; a Parquet file with columns that JSON Lines cannot hold.
-    pub fn read(path: &Path, columns: Option<&Columns>, need: Need, kept: Option<&str>) -> Result<Records, DataError> {
+    pub fn read(path: &Path, columns: Option<&Wanted>, need: Need, kept: Option<&str>) -> Result<Records, DataError> {
         Records::of(&Source::file(path), columns, need, kept)
     }
 
@@ -35,12 +35,7 @@ impl Records {
     ///
     /// # Errors
     /// As [`Records::read`].
-    pub fn of(
-        source: &Source,
-        columns: Option<&Columns>,
-        need: Need,
-        kept: Option<&str>,
-    ) -> Result<Records, DataError> {
+    pub fn of(source: &Source, columns: Option<&Wanted>, need: Need, kept: Option<&str>) -> Result<Records, DataError> {
         let (path, file) = (&source.name, source.name.display().to_string());
         let Opened { reader, format, left_out } = source.open()?;
         if !left_out.is_empty() {

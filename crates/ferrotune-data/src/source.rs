@@ -5,7 +5,7 @@ use crate::names::listed;
 use crate::open::{Opened, open, without_compression};
 use crate::reader::stream_headers;
 use crate::table::{read_keeping, read_opened};
-use crate::{Columns, DataError, Format, Need, Table};
+use crate::{Columns, DataError, Format, Need, Table, Wanted};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -117,7 +117,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`read_table_with`](crate::read_table_with).
-    pub fn read(&self, columns: Option<&Columns>, need: Need) -> Result<Table, DataError> {
+    pub fn read(&self, columns: Option<&Wanted>, need: Need) -> Result<Table, DataError> {
         read_opened(self.open()?, &self.name, columns, need)
     }
 
@@ -128,7 +128,7 @@ impl Source {
     /// As [`Source::read`]; no such column.
     pub fn read_keeping(
         &self,
-        columns: Option<&Columns>,
+        columns: Option<&Wanted>,
         need: Need,
         kept: &[String],
     ) -> Result<(Table, Vec<Vec<String>>), DataError> {
@@ -148,7 +148,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`Source::read`], of the header alone.
-    pub fn columns(&self, wanted: Option<&Columns>, need: Need) -> Result<Columns, DataError> {
+    pub fn columns(&self, wanted: Option<&Wanted>, need: Need) -> Result<Columns, DataError> {
         Ok(self.open()?.rows(&self.name.display().to_string(), wanted, need)?.columns().clone())
     }
 

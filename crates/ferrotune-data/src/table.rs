@@ -4,7 +4,7 @@
 use crate::columns::place_of;
 use crate::open::{Opened, has_extension, open, without_compression};
 use crate::reader::stream_headers;
-use crate::{Columns, DataError};
+use crate::{DataError, Wanted};
 use std::path::{Path, PathBuf};
 
 /// A data file may have at most this many bytes, and so may what it holds in compressed form: 4 GiB. Larger ones would not fit the 32-bit token offsets either.
@@ -148,7 +148,7 @@ pub fn read_table(path: &Path, need: Need) -> Result<Table, DataError> {
 pub fn read_table_with(
     path: &Path,
     format: Option<Format>,
-    columns: Option<&Columns>,
+    columns: Option<&Wanted>,
     need: Need,
 ) -> Result<Table, DataError> {
     read_opened(open(path, format)?, path, columns, need)
@@ -158,7 +158,7 @@ pub fn read_table_with(
 pub(crate) fn read_opened(
     opened: Opened,
     path: &Path,
-    columns: Option<&Columns>,
+    columns: Option<&Wanted>,
     need: Need,
 ) -> Result<Table, DataError> {
     Ok(read_keeping(opened, path, columns, need, &[])?.0)
@@ -168,7 +168,7 @@ pub(crate) fn read_opened(
 pub(crate) fn read_keeping(
     opened: Opened,
     path: &Path,
-    columns: Option<&Columns>,
+    columns: Option<&Wanted>,
     need: Need,
     kept: &[String],
 ) -> Result<(Table, Vec<Vec<String>>), DataError> {

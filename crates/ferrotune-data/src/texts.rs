@@ -2,7 +2,7 @@
 
 use crate::lines::{Line, Lines};
 use crate::open::{has_extension, open_text, without_compression};
-use crate::{Columns, DataError, Need, Row, Table, read_table_with};
+use crate::{DataError, Need, Row, Table, Wanted, read_table_with};
 use std::path::Path;
 
 /// Reads texts: of a `.txt` file one from each line that is not blank, else the column `text` (or the one that is named) of a table.
@@ -13,7 +13,7 @@ pub fn read_texts(path: &Path, column: Option<&str>) -> Result<Table, DataError>
     let is_plain = has_extension(&without_compression(path), "txt");
     if !is_plain {
         let column = column.unwrap_or("text").to_owned();
-        let columns = Columns { text: column, text_b: None, label: None };
+        let columns = Wanted { text: Some(column), ..Wanted::default() };
         return read_table_with(path, None, Some(&columns), Need::TextOnly);
     }
     let file = path.display().to_string();

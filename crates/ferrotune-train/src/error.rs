@@ -26,7 +26,7 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// A committed checkpoint is incomplete or its bytes changed.
-    #[error("checkpoint file {} is damaged: {what}; restore it from a copy, or begin the run anew with --overwrite", path.display())]
+    #[error("checkpoint file {} is damaged: {what}; restore it from a copy, or remove this run's folder to begin it anew", path.display())]
     CheckpointDamaged {
         /// The damaged file.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum TrainError {
         what: String,
     },
     /// A checkpoint is to be read, and there is none.
-    #[error("no checkpoint in {}: the run ended before it saved one; begin it anew with --overwrite", directory.display())]
+    #[error("no checkpoint in {}: the run ended before it saved one; begin it anew (--overwrite, for a run of its own)", directory.display())]
     NoCheckpoint {
         /// The folder that was searched.
         directory: PathBuf,
@@ -166,13 +166,13 @@ mod tests {
             (
                 TrainError::CheckpointDamaged { path: path.clone(), what: "sha256 differs".into() },
                 8,
-                "sha256 differs; restore it from a copy, or begin the run anew with --overwrite",
+                "sha256 differs; restore it from a copy, or remove this run's folder to begin it anew",
             ),
             (TrainError::CheckpointVersion { path: path.clone(), found: 2, supported: 1 }, 8, "version 2"),
             (
                 TrainError::NoCheckpoint { directory: path.clone() },
                 8,
-                "no checkpoint in run/checkpoints: the run ended before it saved one; begin it anew with --overwrite",
+                "no checkpoint in run/checkpoints: the run ended before it saved one; begin it anew (--overwrite, for a run of its own)",
             ),
             (TrainError::CheckpointAhead { directory: path, step: 3, newest: 9 }, 8, "step 9"),
             (TrainError::ResumeMismatch { differences: vec![difference] }, 8, "seed was \"1\", now absent"),

@@ -11,9 +11,9 @@ use crate::args::{AuditArgs, Switch, TaskName, TrainSettings};
 use crate::audit::{findings, judge};
 use crate::data::check_vocabulary;
 use crate::exit::{Failure, usage};
-use crate::{inputs, settings, task};
+use crate::{inputs, task};
 use ferrotune_bert::EncoderConfig;
-use ferrotune_data::{AuditRows, AuditSettings, Columns, Need, Part, Source, Tokenizer, audit, rows_at};
+use ferrotune_data::{AuditRows, AuditSettings, Need, Part, Source, Tokenizer, Wanted, audit, rows_at};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use std::path::Path;
 struct Files {
     /// Names of splits and where their rows are, the training rows first.
     splits: Vec<(&'static str, Source)>,
-    columns: Option<Columns>,
+    columns: Option<Wanted>,
     /// What a row must have for the audit: less than training needs where the audit counts what is missing.
     need: Need,
 }
@@ -103,11 +103,11 @@ fn files(args: &AuditArgs) -> Result<(TaskName, Files), Failure> {
     }
     let needed = task::need(task, &asked);
     let columns = &args.columns;
-    let mut columns = settings::columns(&columns.text_column, &columns.text_b_column, &args.label_column, needed);
+    let mut columns = columns.with_label(&args.label_column);
     // That there is no column of labels at all is a mistake, with the message that training gives; a row without one is counted and not refused.
     let need = match needed {
         Need::Labels => {
-            columns = Some(train.columns(columns.as_ref(), needed)?);
+            columns = Some(train.columns(columns.as_ref(), needed)?.into());
             Need::TextOnly
         }
         _ => needed,

@@ -25,7 +25,7 @@ pub fn run(args: &BaselineArgs) -> Result<(), Failure> {
     let held = settings::held_out(&asked)?;
     let need = Need::Labels;
     let columns = &args.columns;
-    let columns = settings::columns(&columns.text_column, &columns.text_b_column, &args.label_column, need);
+    let columns = columns.with_label(&args.label_column);
     let read = |path, part| Source::find(path, part)?.read(columns.as_ref(), need);
     check_task(&asked, &Source::find(&args.train, Part::Train)?)?;
     let mut train = read(&args.train, Part::Train)?;

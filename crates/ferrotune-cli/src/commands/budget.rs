@@ -253,3 +253,24 @@ fn given_up(way: &Way, amounts: &Amounts, as_said: &Resolved, said: &TrainSettin
     }
     given_up
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_gets_the_epochs_that_it_needs() {
+        for (text, layers, expected) in [
+            ("epochs = 20\naverage-best = 19", 6, 19),
+            ("epochs = 8\ngradual-unfreezing = 2", 12, 8),
+            ("epochs = 9\ngradual-unfreezing = 2", 12, 8),
+            ("epochs = 9\ngradual-unfreezing = 2\naverage-best = 3", 2, 3),
+            ("epochs = 5", 12, 0),
+        ] {
+            let said = settings::parse(&format!("model = 'm'\ntrain = 't.csv'\noutput = 'o'\n{text}"), "f");
+            let resolved =
+                said.and_then(|said| resolve(said, TrainSettings::default())).map_err(|f| f.message).unwrap();
+            assert_eq!(fewest_epochs(&resolved, layers), expected, "{text}");
+        }
+    }
+}

@@ -11,7 +11,6 @@ use crate::exit::{DATA, Failure, MODEL, usage};
 use crate::fine_tuned::{Cutter, FineTuned};
 use crate::hub;
 use crate::notes::Notes;
-use crate::settings;
 use ferrotune_data::{Part, Source};
 use ferrotune_train::calibration::{Abstention, NoFit, Ranked};
 use ferrotune_train::model::Split;
@@ -76,12 +75,7 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
             "a model abstains from rows with one class each; the task of this model is {name}: leave out --target-accuracy and --abstain-below"
         )));
     }
-    let columns = settings::columns(
-        &args.columns.text_column,
-        &args.columns.text_b_column,
-        &args.label_column,
-        model.task.need(),
-    );
+    let columns = args.columns.with_label(&args.label_column);
     let source = Source::find(&args.data, Part::Validation)?;
     let table_of_rows = source.read(columns.as_ref(), model.task.need())?;
     model.check_pair(table_of_rows.pair, args.data.display())?;

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 /// A run whose training is over.
 pub(super) struct Trained<'a, B: Backend> {
+    /// Where it was trained.
     pub backend: &'a B,
     /// What was asked for, with the seed of the attempt that counts.
     pub resolved: Resolved,
@@ -40,9 +41,11 @@ pub(super) struct Trained<'a, B: Backend> {
     pub loaded: Pretrained<B>,
     /// What training came to.
     pub outcome: Outcome,
+    /// Where it is written.
     pub folder: RunFolder,
     /// What was read.
     pub sums: Sums,
+    /// What a resume compares.
     pub fingerprint: Fingerprint,
     /// Whether it went on from a checkpoint.
     pub resumed: bool,
@@ -196,7 +199,9 @@ impl<B: Machine> Trained<'_, B> {
         let Pretrained { config, model, params, .. } = &self.loaded;
         let (task, best) = (self.data.task.as_ref(), self.best());
         let earlier = match self.resumed {
-            true => manifest::weights(self.folder.path()).ok().zip(Notes::read(&best)?.calibration),
+            true => manifest::weights(self.folder.path())
+                .ok()
+                .zip(Notes::read(&best).ok().and_then(|notes| notes.calibration)),
             false => None,
         };
         let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };

@@ -9,7 +9,7 @@ use crate::device::{Machine, Work, device};
 use crate::exit::Failure;
 use crate::fine_tuned::{Cutter, FineTuned};
 use crate::further::{self, Evaluated, Further, nearest};
-use crate::{inputs, report, settings};
+use crate::{inputs, report};
 use ferrotune_train::metrics::Report;
 use ferrotune_train::model::Split;
 use serde::Serialize;
@@ -45,12 +45,7 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     let folder = find_model(&args.model)?.folder;
     let mut model = FineTuned::read(backend, folder)?;
     further::check(args, model.task.name())?;
-    let columns = settings::columns(
-        &args.columns.text_column,
-        &args.columns.text_b_column,
-        &args.label_column,
-        model.task.need(),
-    );
+    let columns = args.columns.with_label(&args.label_column);
     let source = inputs::measured(&args.data)?;
     let (table, fields) = source.read_keeping(columns.as_ref(), model.task.need(), &args.further.slice_by)?;
     model.check_pair(table.pair, args.data.display())?;

@@ -6,7 +6,7 @@ use super::train::one_of_series;
 use crate::exit::{Failure, usage};
 use crate::further::p_value;
 use crate::report::metric;
-use crate::run_folder::{Kind, RESULTS, claim, has_checkpoints};
+use crate::run_folder::{Kind, RESULTS, claim, clear, has_checkpoints};
 use crate::settings::{PartOfRows, Resolved};
 use ferrotune_train::metrics::{Classified, Interval, Intervals, MetricName, Paired, Summary, paired};
 use ferrotune_train::store::replace_file;
@@ -73,7 +73,8 @@ pub fn run(
     for (n, &percentage) in percentages.iter().enumerate() {
         println!("{percentage} % of the training rows ({} of {})", n + 1, percentages.len());
         let own = with_part(resolved, percentage, folder(percentage));
-        let finished = one_of_series(own, resume, overwrite, stop)?;
+        let begin = || if n == 0 && overwrite { clear(path) } else { Ok(()) };
+        let finished = one_of_series(own, resume, overwrite, stop, &begin)?;
         points.push(point(percentage, folder(percentage), finished));
         println!();
     }
@@ -160,7 +161,7 @@ fn says(from_rows: usize, to_rows: usize, from: &Summary, to: &Summary, paired: 
     } else if high < 0.0 {
         "it falls: look at the rows that came last, or train longer".to_string()
     } else if low == high {
-        format!("no gain: both say the same of all {} rows", paired.rows)
+        format!("no gain: both are right on the same of all {} rows", paired.rows)
     } else {
         let least = points(high - low) / 2.0;
         format!("no gain beyond chance: one below about {least:.2} points cannot be seen on {} rows", paired.rows)
@@ -263,7 +264,7 @@ mod tests {
             ([60, 40, 20], "from 500 to 1000 training rows: accuracy +10.00 points (95 % "),
             ([60, 40, 20], "it still rises: more rows"),
             ([60, 20, 19], "no gain beyond chance: one below about "),
-            ([60, 20, 20], "no gain: both say the same of all 200 rows"),
+            ([60, 20, 20], "no gain: both are right on the same of all 200 rows"),
             ([20, 20, 40], "it falls"),
         ] {
             let points = [point(250, wrong[0]), point(500, wrong[1]), point(1000, wrong[2])];

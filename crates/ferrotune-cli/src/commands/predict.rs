@@ -7,7 +7,6 @@ use crate::data::kept;
 use crate::device::{Machine, Work, device};
 use crate::exit::{DATA, Failure, io, usage};
 use crate::fine_tuned::{Cutter, FineTuned};
-use crate::settings;
 use ferrotune_data::{Format, Need, Opened, Row, unpacked};
 use ferrotune_train::evaluate::answers;
 use ferrotune_train::tasks::{Answer, Prediction, Unit};
@@ -47,7 +46,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
 
     let (opened, name) = open(args)?;
     let need = if model.task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
-    let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &None, need);
+    let columns = args.columns.with_label(&None);
     let mut rows = opened.rows(&name, columns.as_ref(), need)?;
     model.check_pair(rows.pair(), &name)?;
     let own: Vec<String> = model.task.columns().into_iter().chain(abstention.map(|_| ABSTAINS.to_string())).collect();
@@ -74,7 +73,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
             block.push(row?);
             fields.push(rows.fields().to_vec());
         }
-        if block.is_empty() {
+        if block.is_empty() || writer.gone {
             break;
         }
         let encoded = tokenizer.encode(&block)?;
@@ -134,12 +133,14 @@ struct Output {
     writer: Box<dyn Write>,
     format: OutputFormat,
     staged: Option<(tempfile::TempPath, PathBuf)>,
+    /// Nobody reads it any more.
+    gone: bool,
 }
 
 impl Output {
     fn new(path: &str, format: OutputFormat) -> Result<Output, Failure> {
         if path == "-" {
-            return Ok(Output { writer: Box::new(BufWriter::new(stdout())), format, staged: None });
+            return Ok(Output { writer: Box::new(BufWriter::new(stdout())), format, staged: None, gone: false });
         }
         let cannot = || io(format!("cannot write {path}"));
         let earlier = match fs::metadata(path) {
@@ -147,9 +148,11 @@ impl Output {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(cannot()(error)),
         };
-        if earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
-            let file = OpenOptions::new().write(true).open(path).map_err(cannot())?;
-            return Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: None });
+        // What stands for an open file is that file, and another must not take its place.
+        let is_open = ["/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"].iter().any(|open| path.starts_with(open));
+        if is_open || earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
+            let file = OpenOptions::new().append(true).open(path).map_err(cannot())?;
+            return Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: None, gone: false });
         }
         let place = behind_links(path);
         let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -162,11 +165,23 @@ impl Output {
             // Who may read the file that is there may read the new one, and nobody else.
             file.set_permissions(earlier.permissions()).map_err(cannot())?;
         }
-        Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: Some((aside, place)) })
+        Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: Some((aside, place)), gone: false })
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
-        writeln!(self.writer, "{line}").map_err(io("cannot write predictions"))
+        let written = writeln!(self.writer, "{line}");
+        self.unless_gone(written)
+    }
+
+    /// A reader that went away wants no more of it, and that is no fault.
+    fn unless_gone(&mut self, written: std::io::Result<()>) -> Result<(), Failure> {
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(())
+            }
+            other => other.map_err(io("cannot write predictions")),
+        }
     }
 
     fn header(&mut self, headers: &[String], own: Vec<String>) -> Result<(), Failure> {
@@ -187,7 +202,8 @@ impl Output {
     }
 
     fn finish(mut self) -> Result<(), Failure> {
-        self.writer.flush().map_err(io("cannot write predictions"))?;
+        let written = self.writer.flush();
+        self.unless_gone(written)?;
         if let Some((aside, place)) = self.staged {
             aside.persist(&place).map_err(|error| io(format!("cannot write {}", place.display()))(error.error))?;
         }

@@ -5,7 +5,7 @@ use super::train::one_of_series;
 use crate::comparison::Figure;
 use crate::exit::{Failure, usage};
 use crate::report::{bare, metric};
-use crate::run_folder::{Kind, RESULTS, claim, has_checkpoints};
+use crate::run_folder::{Kind, RESULTS, claim, clear, has_checkpoints};
 use crate::settings::Resolved;
 use ferrotune_train::metrics::{MetricName, Summary};
 use ferrotune_train::store::replace_file;
@@ -38,7 +38,8 @@ pub fn run(resolved: &Resolved, count: u64, resume: bool, overwrite: bool, stop:
     for n in 0..count {
         let own = of_seed(resolved, n);
         println!("seed {} ({} of {count})", own.numbers.seed, n + 1);
-        finished.push(one_of_series(own, resume, overwrite, stop)?);
+        let begin = || if n == 0 && overwrite { clear(path) } else { Ok(()) };
+        finished.push(one_of_series(own, resume, overwrite, stop, &begin)?);
         println!();
     }
     let summaries: Vec<&Summary> = finished.iter().filter_map(|run| run.summary.as_ref()).collect();

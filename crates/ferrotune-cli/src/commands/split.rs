@@ -7,7 +7,7 @@ mod tests;
 
 use crate::args::{SplitArgs, Switch, TrainSettings};
 use crate::exit::{DATA, Failure, usage};
-use crate::{settings, task};
+use crate::task;
 use ferrotune_data::{
     Need, Records, Row, SplitError, Table, headers, joined, normalised, open, part_sizes, split, wording,
 };
@@ -25,7 +25,7 @@ pub fn run(args: &SplitArgs) -> Result<(), Failure> {
     let files = Files::check(args, &plan.files(&extension))?;
 
     let (need, stratified) = choose(args, &headers(&args.data)?)?;
-    let columns = settings::columns(&args.columns.text_column, &args.columns.text_b_column, &args.label_column, need);
+    let columns = args.columns.with_label(&args.label_column);
     let records = Records::read(&args.data, columns.as_ref(), need, args.group_by.as_deref())?;
     let table = &records.table;
     let kept = match args.deduplicate {

@@ -55,19 +55,22 @@ pub(super) fn one(
 ) -> Result<Finished, Failure> {
     let start = Start::of(&mut resolved)?;
     let device = start.device.clone();
-    device.run(One { resolved, start, resume, overwrite, stop })
+    device.run(One { resolved, start, resume, overwrite, stop, begin: &|| Ok(()) })
 }
 
 /// One run of a series in its own folder. With `resume` it goes on from its newest checkpoint; what an interrupted series left without a checkpoint has
-/// nothing to go on from, and begins again.
+/// nothing to go on from, and begins again. `begin` is called when rows and model are read and nothing is written yet.
 pub(super) fn one_of_series(
-    resolved: Resolved,
+    mut resolved: Resolved,
     resume: bool,
     overwrite: bool,
     stop: &AtomicBool,
+    begin: &dyn Fn() -> Result<(), Failure>,
 ) -> Result<Finished, Failure> {
     let goes_on = resume && has_checkpoints(&resolved.output);
-    one(resolved, goes_on, overwrite || resume && !goes_on, stop)
+    let start = Start::of(&mut resolved)?;
+    let device = start.device.clone();
+    device.run(One { resolved, start, resume: goes_on, overwrite: overwrite || resume && !goes_on, stop, begin })
 }
 
 /// A run whose device and model are known.
@@ -77,6 +80,8 @@ struct One<'a> {
     resume: bool,
     overwrite: bool,
     stop: &'a AtomicBool,
+    /// What a series does before its first run writes.
+    begin: &'a dyn Fn() -> Result<(), Failure>,
 }
 
 impl Work for One<'_> {
@@ -88,7 +93,7 @@ impl Work for One<'_> {
 }
 
 fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
-    let One { mut resolved, start, resume, overwrite, stop } = one;
+    let One { mut resolved, start, resume, overwrite, stop, begin } = one;
     let model_folder = &start.model.folder;
     let data = Data::read(&resolved, model_folder, &start.config)?;
     resolved.numbers.metric = task::metric(data.task.name(), data.task.metrics(), resolved.settings.metric)?;
@@ -108,11 +113,12 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let restarts = if resume { restarts_of(&resolved.output).unwrap_or(0) } else { 0 };
     resolved.numbers.seed = seed.wrapping_add(restarts);
     let mut next = ready(&resolved, &data)?;
+    begin()?;
     let mut folder = RunFolder::open(&resolved.output, resume, overwrite)?;
     // A resume that is refused leaves the settings as they were; one that comes to its end writes those that may differ.
     if !resume {
-        folder.write_settings(&resolved.settings)?;
         budget::keep(resolved.budget.as_ref(), &folder)?;
+        folder.write_settings(&resolved.settings)?;
     }
     let rows = Rows {
         train: &data.train,

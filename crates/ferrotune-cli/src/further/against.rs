@@ -5,7 +5,7 @@ use crate::commands::find_model;
 use crate::device::Machine;
 use crate::exit::{DATA, Failure, usage};
 use crate::fine_tuned::{Cutter, FineTuned};
-use ferrotune_data::{Columns, Need, Source, Table};
+use ferrotune_data::{Need, Source, Table, Wanted};
 use ferrotune_train::evaluate::answers;
 use ferrotune_train::metrics::{Compared, LEVEL, Paired, paired};
 use serde::Serialize;
@@ -62,6 +62,7 @@ fn from_model<B: Machine>(backend: &B, other: &str, evaluated: &Evaluated<'_>) -
         let name = model.task.name();
         return Err(usage(format!("--against {other}: its task is {name}, and rows with one class each are compared")));
     }
+    model.check_pair(evaluated.table.pair, evaluated.args.data.display())?;
     let Cutter { tokenizer, .. } = model.cutter(evaluated.args.max_length)?;
     let rows = &evaluated.table.rows;
     let encoded = tokenizer.encode(rows)?;
@@ -73,7 +74,7 @@ fn from_model<B: Machine>(backend: &B, other: &str, evaluated: &Evaluated<'_>) -
 }
 
 /// The names in a file of predictions, whose rows must be these.
-fn from_file(path: &Path, table: &Table, columns: Option<&Columns>) -> Result<Vec<String>, Failure> {
+fn from_file(path: &Path, table: &Table, columns: Option<&Wanted>) -> Result<Vec<String>, Failure> {
     let shown = path.display();
     let source = Source { name: path.to_path_buf(), files: vec![path.to_path_buf()] };
     if !source.headers()?.iter().any(|header| header == PREDICTED) {
@@ -81,7 +82,7 @@ fn from_file(path: &Path, table: &Table, columns: Option<&Columns>) -> Result<Ve
             "--against {shown}: it has no column {PREDICTED}; name a model folder, or a .csv that `ferrotune predict` wrote for the rows of --data"
         )));
     }
-    let columns = columns.map(|columns| Columns { label: None, ..columns.clone() });
+    let columns = columns.map(|columns| Wanted { label: None, ..columns.clone() });
     let (others, mut fields) = source.read_keeping(columns.as_ref(), Need::TextOnly, &[PREDICTED.to_string()])?;
     let other = |message: String| Failure { message: format!("{shown}{message}"), code: DATA };
     let data = table.path.display();

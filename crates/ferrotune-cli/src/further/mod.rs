@@ -13,7 +13,7 @@ use crate::args::EvaluateArgs;
 use crate::device::Machine;
 use crate::exit::{Failure, usage};
 use against::Comparison;
-use ferrotune_data::{Columns, Table, Tokenizer};
+use ferrotune_data::{Table, Tokenizer, Wanted};
 use ferrotune_train::metrics::{Classified, SwappedNames};
 use serde::Serialize;
 use slices::Slicing;
@@ -33,7 +33,7 @@ pub struct Evaluated<'a> {
     /// The rows.
     pub table: &'a Table,
     /// The columns that they were read from, where they were named.
-    pub columns: Option<&'a Columns>,
+    pub columns: Option<&'a Wanted>,
     /// Their fields of each column of `--slice-by`.
     pub fields: &'a [Vec<String>],
     /// What it said of them.

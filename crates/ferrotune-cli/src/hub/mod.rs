@@ -96,7 +96,7 @@ pub fn resolve(
         return Ok(Resolved { folder, source: Source::Cache });
     }
     // A path with a mistake in it, where nothing known has this name: the hub is not told about folders of here.
-    if known.is_none() && begins_with_a_folder(model) {
+    if known.is_none() && begins_with_a_run(model) {
         return Err(missing(Path::new(model)));
     }
     if settings.offline {
@@ -154,7 +154,8 @@ fn missing(folder: &Path) -> HubError {
     HubError::FolderMissing { folder: folder.to_owned(), is_file: folder.exists(), above: nearby::above(folder) }
 }
 
-/// Whether the part before the `/` is a folder here.
-fn begins_with_a_folder(model: &str) -> bool {
-    model.split_once('/').is_some_and(|(first, _)| Path::new(first).is_dir())
+/// Whether the part before the `/` is a folder here that a run wrote; others may well have the name of an organisation.
+fn begins_with_a_run(model: &str) -> bool {
+    let of_runs = ["checkpoints", "metrics.jsonl", "results.json"];
+    model.split_once('/').is_some_and(|(first, _)| of_runs.iter().any(|name| Path::new(first).join(name).exists()))
 }

@@ -316,9 +316,18 @@ fn folders_and_bad_arguments() {
     assert_eq!(resolve_path(&folder).unwrap(), Resolved { folder: folder.clone(), source: Source::Folder });
     check_error(&resolve_path(&config).unwrap_err(), 2, &["is a file"]);
     check_error(&resolve_path(&folder.join("gone")).unwrap_err(), 2, &["does not exist"]);
-    // Tests run in the folder of the package, so that this begins with a folder; nobody listens at the hub, and it is not asked.
-    let error = resolve("src/best", &bench.settings, &unknown(), &mut |line| panic!("{line}")).unwrap_err();
-    check_error(&error, 2, &["src/best does not exist (src holds args, args.rs, ", " more): --model takes a folder"]);
+    // Where a name begins with the folder of a run the hub is not asked, at which nobody listens; with any other folder it may be an organisation.
+    let here = tempfile::Builder::new().prefix("run-").tempdir_in(".").unwrap();
+    fs::write(here.path().join("metrics.jsonl"), "").unwrap();
+    let name = here.path().file_name().unwrap().to_str().unwrap();
+    let error =
+        resolve(&format!("{name}/best"), &bench.settings, &unknown(), &mut |line| panic!("{line}")).unwrap_err();
+    check_error(
+        &error,
+        2,
+        &[&format!("{name}/best does not exist ({name} holds metrics.jsonl): --model takes a folder")],
+    );
+    assert_ne!(resolve("src/best", &bench.settings, &unknown(), &mut |_| ()).unwrap_err().exit_code(), 2);
     for bad in ["", "a b", "org/..", "org/a--b", "a/b/c", "../x"] {
         assert_eq!(resolve(bad, &bench.settings, &unknown(), &mut |_| ()).unwrap_err().exit_code(), 2, "{bad:?}");
     }

@@ -44,8 +44,18 @@ fn a_folder_says_how_often_its_run_began_again() {
     check(&[], false, false, Ok((0, &["checkpoints"])));
     check(&[], true, false, Err("holds no run"));
     for overwrite in [false, true] {
-        check(&["ferrotune.toml=lr = 1e-4"], false, overwrite, Err("ferrotune.toml is there, no run wrote it"));
+        check(
+            &["ferrotune.toml=lr = 1e-4"],
+            false,
+            overwrite,
+            Err("ferrotune.toml is there without a run that it belongs to"),
+        );
     }
+    // A model folder that a person put something into is not replaced, and nothing else is removed before that is known.
+    let kept = folder(&["results.json={}", "best=mine"]);
+    let before = names(kept.path());
+    assert!(RunFolder::open(kept.path(), false, true).is_err());
+    assert_eq!(names(kept.path()), before);
     check(&["ferrotune.toml=", "metrics.jsonl"], false, true, Ok((0, &["checkpoints"])));
     for used in ["checkpoints/", "checkpoints-restart-2/", "metrics.jsonl"] {
         check(&[used], false, false, Err("holds an earlier run"));
@@ -121,7 +131,12 @@ fn overwriting_removes_what_frozen_layers_gave_to_a_run_that_was_interrupted() {
 #[track_caller]
 fn check_claim(kind: Kind, before: &[&str], resume: bool, overwrite: bool, expected: Result<&[&str], &str>) {
     let folder = folder(before);
-    let claimed = claim(folder.path(), kind, resume, overwrite).map(|_| names(folder.path()));
+    let claimed = claim(folder.path(), kind, resume, overwrite).and_then(|_lock| {
+        if overwrite {
+            clear(folder.path())?;
+        }
+        Ok(names(folder.path()))
+    });
     match (claimed, expected) {
         (Ok(left), Ok(expected)) => assert_eq!(left, expected, "{kind}: {before:?}"),
         (Err(failure), Err(says)) => assert!(failure.message.contains(says), "{}", failure.message),

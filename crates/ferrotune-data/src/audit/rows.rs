@@ -1,6 +1,6 @@
 //! Where an audit's rows come from: a table in memory, or files that are read row by row, once for each pass. It knows nothing of checks.
 
-use crate::{Columns, DataError, Need, Row, Source, Table};
+use crate::{DataError, Need, Row, Source, Table, Wanted};
 
 /// The rows of one split.
 #[derive(Clone, Copy)]
@@ -12,7 +12,7 @@ pub enum AuditRows<'a> {
         /// The files.
         source: &'a Source,
         /// The columns, if they are not the usual ones.
-        columns: Option<&'a Columns>,
+        columns: Option<&'a Wanted>,
         /// What a row must have.
         need: Need,
     },

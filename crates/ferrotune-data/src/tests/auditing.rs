@@ -2,7 +2,7 @@
 
 use super::table;
 use crate::{
-    Audit, AuditRows, AuditSettings, Columns, DataError, Format, Likeness, Need, Overlap, Place, Source, Table, audit,
+    Audit, AuditRows, AuditSettings, DataError, Format, Likeness, Need, Overlap, Place, Source, Table, Wanted, audit,
     rows_at, stream_with,
 };
 use std::collections::BTreeSet;
@@ -106,7 +106,7 @@ fn labels_of_other_kinds_are_compared_by_what_they_say() {
         ),
         (scores, Need::Scores, [vec![6, 7]].to_vec(), vec![]),
     ] {
-        let columns = Columns { text: "text".into(), text_b: None, label: Some("labels".into()) };
+        let columns = Wanted { label: Some("labels".into()), ..Wanted::default() };
         let reader = stream_with(csv.as_bytes(), "f", Format::Csv, Some(&columns), need).unwrap();
         let rows = reader.collect::<Result<_, _>>().unwrap();
         let found = audited(&[&Table { path: "f".into(), pair: false, rows }], need);

@@ -2,7 +2,7 @@
 //! The files, with the script that wrote them, lie in `fixtures/parquet`.
 
 use crate::{
-    Columns, DataError, ErrorKind, Format, LeftOut, Need, Opened, Part, Records, Source, headers, open, read_table,
+    DataError, ErrorKind, Format, LeftOut, Need, Opened, Part, Records, Source, Wanted, headers, open, read_table,
     read_table_with,
 };
 use std::fs;
@@ -136,7 +136,7 @@ fn what_is_not_read_is_named() {
 #[test]
 fn types_that_are_not_read_are_named() {
     let columns =
-        |text: &str, label: &str| Columns { text: text.to_owned(), text_b: None, label: Some(label.to_owned()) };
+        |text: &str, label: &str| Wanted { text: Some(text.to_owned()), text_b: None, label: Some(label.to_owned()) };
     for (columns, says) in [
         (columns("bytes", "int8"), "column \"bytes\" of"),
         (

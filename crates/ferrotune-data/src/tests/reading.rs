@@ -1,7 +1,7 @@
 //! Well-formed data: rows, lines and original records; and the differential against the csv crate.
 
 use super::{row, rows_of};
-use crate::{Columns, Format, Need, Row, read_table, read_table_with, stream, stream_with};
+use crate::{Format, Need, Row, Wanted, read_table, read_table_with, stream, stream_with};
 use proptest::prelude::*;
 
 fn check(format: Format, need: Need, text: &str, expected: &[Row]) {
@@ -82,14 +82,26 @@ fn original_records_are_kept() {
 
 #[test]
 fn explicit_columns_and_format() {
-    let columns = |label: Option<&str>| Columns { text: "sentence".into(), text_b: None, label: label.map(Into::into) };
-    let read = |columns: &Columns, need| -> Vec<Row> {
+    let columns =
+        |label: Option<&str>| Wanted { text: Some("sentence".into()), text_b: None, label: label.map(Into::into) };
+    let read = |columns: &Wanted, need| -> Vec<Row> {
         let tsv = "sentence\tclass\ttext\nquick\tgood\tx\n";
         stream_with(tsv.as_bytes(), "f", Format::Tsv, Some(columns), need).unwrap().collect::<Result<_, _>>().unwrap()
     };
     assert_eq!(read(&columns(Some("class")), Need::Labels), [row("quick", None, Some("good"), 2)]);
     assert_eq!(read(&columns(None), Need::TextOnly), [row("quick", None, None, 2)]);
     assert_eq!(read(&columns(Some("absent")), Need::TextOnly), [row("quick", None, None, 2)]);
+
+    // Where the label alone is named, texts are those of the usual names.
+    let class = Wanted { label: Some("class".into()), ..Wanted::default() };
+    let of = |csv: &str| {
+        let reader = stream_with(csv.as_bytes(), "f", Format::Csv, Some(&class), Need::Labels);
+        reader.and_then(|mut rows| rows.next().unwrap()).map_err(|error| error.to_string())
+    };
+    assert_eq!(of("text_a,text_b,class\na,b,c\n"), Ok(row("a", Some("b"), Some("c"), 2)));
+    assert_eq!(of("label,class,text\na,b,c\n"), Ok(row("c", None, Some("b"), 2)));
+    let error = of("text,text_b,class\na,b,c\n").unwrap_err();
+    assert!(error.contains("text_b"), "{error}");
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.txt");

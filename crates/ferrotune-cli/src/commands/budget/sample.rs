@@ -9,12 +9,14 @@ use crate::commands::start::Start;
 use crate::data::Labelled;
 use crate::device::Machine;
 use crate::exit::{Failure, io};
+use crate::hidden_means::hidden_means;
 use crate::model::head_kind;
 use crate::run_folder::RunFolder;
 use crate::settings::{Resolved, resolve};
 use crate::task;
 use ferrotune_bert::pretrained::{self, Head};
-use ferrotune_data::{Part, Source, Tokenizer, held_out_rows, shuffled, subset_rows};
+use ferrotune_data::{Part, Row, Source, Tokenizer, held_out_rows, shuffled, subset_rows};
+use ferrotune_tensor::Cpu;
 use ferrotune_train::baselines::ClassRows;
 use ferrotune_train::events::Event;
 use ferrotune_train::fingerprint::Fingerprint;
@@ -77,16 +79,19 @@ impl<B: Machine> Sample<B> {
         let each = clock.elapsed().as_secs_f64() / texts;
         let preparing = each * (train + held_out + named + test) as f64;
         let measured = if test > 0 { test } else { named + held_out };
-        let (fitting, asked) = match resolved.settings.baselines {
-            Some(BaselinesName::Off) | None => (0.0, 0),
-            _ if measured == 0 => (0.0, 0),
-            Some(BaselinesName::Words) => (baselines(&labelled, &split)? / texts * train as f64, 0),
-            Some(BaselinesName::All) => (baselines(&labelled, &split)? / texts * train as f64, train + measured),
+        let fits = measured > 0 && class_names(labelled.task.as_ref()).is_some();
+        let asked = resolved.settings.baselines.filter(|&asked| fits && asked != BaselinesName::Off);
+        let mut fitting = match asked {
+            Some(_) => baselines(&labelled, &split)? / texts * train as f64,
+            None => 0.0,
         };
         // Long texts may be several rows each.
         let rows_each = split.rows() as f64 / texts;
         let lengths: Vec<usize> = (0..split.rows()).map(|row| split.encoded.row(row).0.len()).collect();
         labelled.table = labelled.table.take_out(&is_timed);
+        if asked == Some(BaselinesName::All) {
+            fitting += asking(&labelled, resolved, start)? * (train + measured) as f64;
+        }
         let of = |rows: usize| (rows as f64 * rows_each).round() as usize;
         let numbers = &resolved.numbers;
         let amounts = Amounts {
@@ -96,7 +101,6 @@ impl<B: Machine> Sample<B> {
             checkpoint_every: numbers.checkpoint_every,
             validation: of(held_out + named),
             test: of(test),
-            asked,
             reading: read + preparing + fitting,
             layers: start.config.num_hidden_layers,
             labels: labelled.task.labels().len(),
@@ -166,6 +170,20 @@ fn baselines<B: Machine>(labelled: &Labelled<B>, split: &Split) -> Result<f64, F
     let rows = || ClassRows::of(&labelled.table.rows, &targets);
     Baselines::of(&names, rows(), ("train", rows()), None)?;
     Ok(clock.elapsed().as_secs_f64())
+}
+
+/// Seconds in which the frozen encoder says what it makes of a row: as for the baseline on the processor, and without what is done once.
+fn asking<B: Machine>(labelled: &Labelled<B>, resolved: &Resolved, start: &Start) -> Result<f64, Failure> {
+    let (folder, rows) = (&start.model.folder, &labelled.table.rows);
+    let tokenizer = Tokenizer::from_folder(folder, resolved.max_length)?;
+    let time = |rows: &[Row]| {
+        let encoded = tokenizer.encode(rows)?;
+        let clock = Instant::now();
+        hidden_means(&Cpu, folder, &tokenizer, &[&encoded])?;
+        Ok::<_, Failure>(clock.elapsed().as_secs_f64())
+    };
+    let once = time(&rows[..1])?;
+    Ok((time(rows)? - once).max(0.0) / rows.len() as f64)
 }
 
 fn encode<B: Machine>(labelled: &Labelled<B>, resolved: &Resolved, start: &Start) -> Result<Split, Failure> {

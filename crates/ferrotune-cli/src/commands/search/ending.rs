@@ -4,7 +4,7 @@
 use crate::args::{SearchArgs, TrainSettings};
 use crate::commands::start::Start;
 use crate::commands::{seeds, train};
-use crate::exit::{DATA, Failure};
+use crate::exit::{DATA, Failure, usage};
 use crate::fingerprint::with_settings;
 use crate::report::metric;
 use crate::run_folder::study::{BEST, BEST_RUN, PICTURE, REFIT};
@@ -125,6 +125,14 @@ fn refit(
     let folder = resolved.output.clone();
     let resume = args.earlier.resume && goes_on(&resolved, count, start)?;
     if args.earlier.resume && !resume && folder.exists() {
+        let first = seeds::of_seed(&fitted(&resolved, start)?, 0).output;
+        if begun_alike(&resolved, &[folder.clone(), first], start)? {
+            return Err(usage(format!(
+                "{} holds a refit of these settings with another number of seeds or other test rows: say --refit-seeds and --test as before, or \
+                 remove the folder",
+                folder.display()
+            )));
+        }
         println!("refit      {} holds no run of these settings to go on with, and is begun anew", folder.display());
         remove_folder(&folder)?;
     }
@@ -138,27 +146,46 @@ fn refit(
 
 /// Whether a run of the refit has a checkpoint, and all that have one were begun with these settings.
 fn goes_on(resolved: &Resolved, count: u64, start: &Start) -> Result<bool, Failure> {
-    let mut fitted = resolved.clone();
-    start.clone().fitted(&mut fitted)?;
+    let fitted = fitted(resolved, start)?;
     let mut runs = match count {
         1 => vec![fitted],
         _ => (0..count).map(|n| seeds::of_seed(&fitted, n)).collect(),
     };
     runs.retain(|run| has_checkpoints(&run.output));
-    Ok(!runs.is_empty() && runs.iter().all(was_begun_so))
+    let so = |run: &Resolved| {
+        settings_in(&run.output).is_some_and(|before| {
+            (fixed(run, &before), &before.test) == (fixed(run, &run.settings), &run.settings.test)
+        })
+    };
+    Ok(!runs.is_empty() && runs.iter().all(so))
 }
 
-/// Whether the settings in the folder of the run are those of the run, but for what a resume may change.
-fn was_begun_so(run: &Resolved) -> bool {
-    let file = run.output.join(SETTINGS);
-    let text = std::fs::read_to_string(&file).unwrap_or_default();
-    let Ok(before) = settings::parse(&text, &file.display().to_string()) else { return false };
-    let fixed = |settings: &TrainSettings| {
-        let run = Resolved { settings: settings.clone(), ..run.clone() };
-        // All else that is read is the same, or the study would not have gone on.
-        (with_settings(&Fingerprint::default(), &run, &[]), run.settings.test)
+/// Whether one of these folders has a checkpoint of the first seed with these settings, whatever the test rows.
+fn begun_alike(resolved: &Resolved, folders: &[PathBuf], start: &Start) -> Result<bool, Failure> {
+    let run = fitted(resolved, start)?;
+    let alike = |folder: &&PathBuf| {
+        has_checkpoints(folder)
+            && settings_in(folder).is_some_and(|before| fixed(&run, &before) == fixed(&run, &run.settings))
     };
-    fixed(&before) == fixed(&run.settings)
+    Ok(folders.iter().find(alike).is_some())
+}
+
+/// The settings as a run has them in the end.
+fn fitted(resolved: &Resolved, start: &Start) -> Result<Resolved, Failure> {
+    let mut fitted = resolved.clone();
+    start.clone().fitted(&mut fitted)?;
+    Ok(fitted)
+}
+
+/// The settings in the folder of a run, if they can be read.
+fn settings_in(run: &Path) -> Option<TrainSettings> {
+    let file = run.join(SETTINGS);
+    settings::parse(&std::fs::read_to_string(&file).ok()?, &file.display().to_string()).ok()
+}
+
+/// What of the settings must be the same for a run to be continued. All else that is read is the same, or the study would not have gone on.
+fn fixed(run: &Resolved, settings: &TrainSettings) -> Fingerprint {
+    with_settings(&Fingerprint::default(), &Resolved { settings: settings.clone(), ..run.clone() }, &[])
 }
 
 /// The settings of the best trial, with the test rows.

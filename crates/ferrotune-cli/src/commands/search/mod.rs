@@ -13,7 +13,7 @@ use crate::device::{Machine, Work};
 use crate::exit::{Failure, usage};
 use crate::prefix::Shelf;
 use crate::recipes::Recipe;
-use crate::run_folder::{Kind, PREFIX_CACHE, claim, remove_folder, study};
+use crate::run_folder::{Kind, PREFIX_CACHE, claim, clear, remove_folder, study};
 use crate::search::base::Base;
 use crate::search::parse;
 use crate::search::rungs::Rungs;
@@ -233,6 +233,9 @@ fn open(output: &Path, header: Header, earlier: &EarlierRun) -> Result<(RunLock,
         return Err(usage(format!("--resume: {} holds no study; start it without --resume", output.display())));
     }
     let lock = claim(output, Kind::Study, earlier.resume, earlier.overwrite)?;
+    if earlier.overwrite {
+        clear(output)?;
+    }
     if earlier.resume {
         let study = Study::resume(output, &header)?;
         eprintln!("resumed    {} trials are known, {:.0} seconds of training", study.trials().len(), study.seconds());
