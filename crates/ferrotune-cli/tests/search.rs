@@ -181,7 +181,8 @@ fn a_refit_goes_on_only_with_the_settings_that_it_began_with() {
     let refused = place.command(two).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(
-        refused.status.code() == Some(2) && said.contains("with another number of seeds or other test rows"),
+        refused.status.code() == Some(2)
+            && said.contains("with one seed instead of several, several instead of one, or other test rows"),
         "{said}"
     );
     assert!(place.path("study/refit/best").exists());

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::io::PipeWriter;
+use std::io::{PipeWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -71,6 +71,36 @@ fn a_reader_that_went_away_ends_no_command() {
     // Without an output that could be written an error is still an error.
     let status = ferrotune(place.path(), "train").stdout(gone()).stderr(gone()).status().unwrap();
     assert_eq!(status.code(), Some(2));
+}
+
+/// What stands for an open file is written to its end, and not replaced; a reader that went away ends `predict`, though its input goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn predictions_go_where_the_output_leads() {
+    let place = place();
+    assert!(ferrotune(place.path(), TRAIN).output().unwrap().status.success());
+    let all = place.path().join("all.csv");
+    std::fs::write(&all, "earlier\n").unwrap();
+    let append = std::fs::OpenOptions::new().append(true).open(&all).unwrap();
+    let predict = "predict --model out/best --threads 1 --input";
+    let arguments = format!("{predict} train.csv --output /dev/stdout");
+    assert!(ferrotune(place.path(), &arguments).stdout(append).status().unwrap().success());
+    let text = std::fs::read_to_string(&all).unwrap();
+    assert!(text.starts_with("earlier\ntext,label,predicted_label,") && text.lines().count() == 62, "{text}");
+
+    let mut child = ferrotune(place.path(), &format!("{predict} - --output -"))
+        .stdin(Stdio::piped())
+        .stdout(gone())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // Many blocks, until nobody reads them: the program is gone, and the pipe with it.
+    let row = "a text,good\n".repeat(1000);
+    let mut blocks = (0..10_000).map(|n| input.write_all(if n == 0 { b"text,label\n" } else { row.as_bytes() }));
+    assert!(blocks.any(|written| written.is_err()), "it reads on");
+    drop(blocks);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(target_os = "linux")]

@@ -65,7 +65,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         writer.header(rows.headers(), own)?;
     }
     let (mut done, mut cut, mut windowed, mut silent) = (0, 0, 0, 0);
-    loop {
+    while !writer.gone {
         let (mut block, mut fields) = (Vec::new(), Vec::new());
         while block.len() < BLOCK
             && let Some(row) = rows.next()
@@ -73,7 +73,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
             block.push(row?);
             fields.push(rows.fields().to_vec());
         }
-        if block.is_empty() || writer.gone {
+        if block.is_empty() {
             break;
         }
         let encoded = tokenizer.encode(&block)?;
@@ -149,7 +149,8 @@ impl Output {
             Err(error) => return Err(cannot()(error)),
         };
         // What stands for an open file is that file, and another must not take its place.
-        let is_open = ["/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"].iter().any(|open| path.starts_with(open));
+        let is_open = ["/dev/stdout", "/dev/stderr", "/dev/fd/"].iter().any(|open| path.starts_with(open))
+            || path.starts_with("/proc/") && path.contains("/fd/");
         if is_open || earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
             let file = OpenOptions::new().append(true).open(path).map_err(cannot())?;
             return Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: None, gone: false });

@@ -113,6 +113,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let restarts = if resume { restarts_of(&resolved.output).unwrap_or(0) } else { 0 };
     resolved.numbers.seed = seed.wrapping_add(restarts);
     let mut next = ready(&resolved, &data)?;
+    RunFolder::check(&resolved.output, resume, overwrite)?;
     begin()?;
     let mut folder = RunFolder::open(&resolved.output, resume, overwrite)?;
     // A resume that is refused leaves the settings as they were; one that comes to its end writes those that may differ.

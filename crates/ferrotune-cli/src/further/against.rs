@@ -62,7 +62,11 @@ fn from_model<B: Machine>(backend: &B, other: &str, evaluated: &Evaluated<'_>) -
         let name = model.task.name();
         return Err(usage(format!("--against {other}: its task is {name}, and rows with one class each are compared")));
     }
-    model.check_pair(evaluated.table.pair, evaluated.args.data.display())?;
+    if model.check_pair(evaluated.table.pair, evaluated.args.data.display()).is_err() {
+        return Err(usage(format!(
+            "--against {other}: of the two models one was trained on pairs of texts and one on single texts; they cannot read the same rows"
+        )));
+    }
     let Cutter { tokenizer, .. } = model.cutter(evaluated.args.max_length)?;
     let rows = &evaluated.table.rows;
     let encoded = tokenizer.encode(rows)?;

@@ -95,7 +95,7 @@ pub fn resolve(
     if let Some(folder) = cache::find(settings, model, known, progress)? {
         return Ok(Resolved { folder, source: Source::Cache });
     }
-    // A path with a mistake in it, where nothing known has this name: the hub is not told about folders of here.
+    // A path with a mistake in it, where nothing known has this name: the hub is not told about the runs of here.
     if known.is_none() && begins_with_a_run(model) {
         return Err(missing(Path::new(model)));
     }
@@ -156,6 +156,6 @@ fn missing(folder: &Path) -> HubError {
 
 /// Whether the part before the `/` is a folder here that a run wrote; others may well have the name of an organisation.
 fn begins_with_a_run(model: &str) -> bool {
-    let of_runs = ["checkpoints", "metrics.jsonl", "results.json"];
+    let of_runs = ["checkpoints", "metrics.jsonl", "results.json", "study.jsonl"];
     model.split_once('/').is_some_and(|(first, _)| of_runs.iter().any(|name| Path::new(first).join(name).exists()))
 }

@@ -12,6 +12,7 @@ use crate::run_folder::{RESULTS, SETTINGS, has_checkpoints, remove_folder};
 use crate::search::base::Base;
 use crate::search::{picture, table};
 use crate::settings::{self, Resolved};
+use ferrotune_data::{Part, Source};
 use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::search::drive::{End, Plan, ranked};
@@ -128,10 +129,13 @@ fn refit(
         let first = seeds::of_seed(&fitted(&resolved, start)?, 0).output;
         if begun_alike(&resolved, &[folder.clone(), first], start)? {
             return Err(usage(format!(
-                "{} holds a refit of these settings with another number of seeds or other test rows: say --refit-seeds and --test as before, or \
+                "{} holds a refit of these settings with one seed instead of several, several instead of one, or other test rows: say --refit-seeds and --test as before, or \
                  remove the folder",
                 folder.display()
             )));
+        }
+        if let Some(test) = &resolved.settings.test {
+            Source::find(test, Part::Test)?.headers()?;
         }
         println!("refit      {} holds no run of these settings to go on with, and is begun anew", folder.display());
         remove_folder(&folder)?;
@@ -163,11 +167,11 @@ fn goes_on(resolved: &Resolved, count: u64, start: &Start) -> Result<bool, Failu
 /// Whether one of these folders has a checkpoint of the first seed with these settings, whatever the test rows.
 fn begun_alike(resolved: &Resolved, folders: &[PathBuf], start: &Start) -> Result<bool, Failure> {
     let run = fitted(resolved, start)?;
-    let alike = |folder: &&PathBuf| {
+    let alike = |folder: &PathBuf| {
         has_checkpoints(folder)
             && settings_in(folder).is_some_and(|before| fixed(&run, &before) == fixed(&run, &run.settings))
     };
-    Ok(folders.iter().find(alike).is_some())
+    Ok(folders.iter().any(alike))
 }
 
 /// The settings as a run has them in the end.
