@@ -15,7 +15,7 @@ pub mod study;
 #[cfg(test)]
 mod tests;
 
-pub use kind::Kind;
+pub use kind::{Kind, rows_folder, seed_folder};
 
 /// Folder of the model, inside the folder of the run.
 pub const BEST: &str = "best";

@@ -198,12 +198,8 @@ impl<B: Machine> Trained<'_, B> {
     fn save(&self, calibration: &AtEnd) -> Result<Notes, Failure> {
         let Pretrained { config, model, params, .. } = &self.loaded;
         let (task, best) = (self.data.task.as_ref(), self.best());
-        let earlier = match self.resumed {
-            true => manifest::weights(self.folder.path())
-                .ok()
-                .zip(Notes::read(&best).ok().and_then(|notes| notes.calibration)),
-            false => None,
-        };
+        let calibrated = Notes::read(&best).ok().and_then(|notes| notes.calibration).filter(|_| self.resumed);
+        let earlier = calibrated.and_then(|earlier| Some((manifest::weights(self.folder.path()).ok()?, earlier)));
         let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
         let model_folder: &Path = &self.start.model.folder;
         let labels = task.labels();

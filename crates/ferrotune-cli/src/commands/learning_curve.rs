@@ -6,7 +6,7 @@ use super::train::one_of_series;
 use crate::exit::{Failure, usage};
 use crate::further::p_value;
 use crate::report::metric;
-use crate::run_folder::{Kind, RESULTS, claim, clear, has_checkpoints};
+use crate::run_folder::{Kind, RESULTS, claim, clear, has_checkpoints, rows_folder};
 use crate::settings::{PartOfRows, Resolved};
 use ferrotune_train::metrics::{Classified, Interval, Intervals, MetricName, Paired, Summary, paired};
 use ferrotune_train::store::replace_file;
@@ -63,7 +63,7 @@ pub fn run(
             "--learning-curve has nothing to measure by: name --test, or let validation rows be held out",
         ));
     }
-    let folder = |percentage: f64| path.join(format!("rows-{percentage}"));
+    let folder = |percentage: f64| rows_folder(path, percentage);
     if resume && !percentages.iter().any(|&percentage| has_checkpoints(&folder(percentage))) {
         let shown = path.display();
         return Err(usage(format!("--resume: {shown} holds no run of --learning-curve; start it without --resume")));

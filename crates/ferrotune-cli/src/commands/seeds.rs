@@ -5,7 +5,7 @@ use super::train::one_of_series;
 use crate::comparison::Figure;
 use crate::exit::{Failure, usage};
 use crate::report::{bare, metric};
-use crate::run_folder::{Kind, RESULTS, claim, clear, has_checkpoints};
+use crate::run_folder::{Kind, RESULTS, claim, clear, has_checkpoints, seed_folder};
 use crate::settings::Resolved;
 use ferrotune_train::metrics::{MetricName, Summary};
 use ferrotune_train::store::replace_file;
@@ -61,7 +61,7 @@ pub fn run(resolved: &Resolved, count: u64, resume: bool, overwrite: bool, stop:
 /// The run of a series with its seed number `n`, from 0, in a folder of its own.
 pub fn of_seed(resolved: &Resolved, n: u64) -> Resolved {
     let mut own = resolved.clone();
-    own.output = resolved.output.join(format!("seed-{n}"));
+    own.output = seed_folder(&resolved.output, n);
     own.numbers.seed = resolved.numbers.seed.wrapping_add(n);
     own.settings.output = Some(own.output.clone());
     (own.settings.seed, own.settings.seeds) = (Some(own.numbers.seed), None);

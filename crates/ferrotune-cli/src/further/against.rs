@@ -80,7 +80,7 @@ fn from_model<B: Machine>(backend: &B, other: &str, evaluated: &Evaluated<'_>) -
 /// The names in a file of predictions, whose rows must be these.
 fn from_file(path: &Path, table: &Table, columns: Option<&Wanted>) -> Result<Vec<String>, Failure> {
     let shown = path.display();
-    let source = Source { name: path.to_path_buf(), files: vec![path.to_path_buf()] };
+    let source = Source::file(path);
     if !source.headers()?.iter().any(|header| header == PREDICTED) {
         return Err(usage(format!(
             "--against {shown}: it has no column {PREDICTED}; name a model folder, or a .csv that `ferrotune predict` wrote for the rows of --data"

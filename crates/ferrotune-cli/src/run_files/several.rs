@@ -3,8 +3,8 @@
 
 use super::{RunFiles, read_json};
 use crate::exit::{Failure, usage};
-use crate::run_folder::RESULTS;
 use crate::run_folder::study::{BEST, BEST_RUN, REFIT};
+use crate::run_folder::{Kind, RESULTS, rows_folder, seed_folder};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -30,12 +30,8 @@ struct Several {
 pub fn series(path: &Path) -> Result<Option<Vec<RunFiles>>, Failure> {
     let results: Option<Value> = read_json(&path.join(RESULTS))?;
     let Some(seeds) = results.as_ref().and_then(|results| results.get("seeds")?.as_u64()) else { return Ok(None) };
-    let runs = (0..seeds).map(|n| RunFiles::read(&seed(path, n))).collect::<Result<Vec<_>, _>>()?;
+    let runs = (0..seeds).map(|n| RunFiles::read(&seed_folder(path, n))).collect::<Result<Vec<_>, _>>()?;
     Ok((!runs.is_empty()).then_some(runs))
-}
-
-fn seed(series: &Path, n: u64) -> PathBuf {
-    series.join(format!("seed-{n}"))
 }
 
 /// That a folder with these results holds several runs, and which of them can be named instead; none for any other folder.
@@ -53,37 +49,39 @@ pub fn not_one_run(path: &Path, results: &Value) -> Option<Failure> {
 fn several(path: &Path, results: &Value) -> Option<Several> {
     let is_run = |folder: &PathBuf| folder.join(RESULTS).is_file();
     let again = "no run of it is finished; train it again".to_string();
-    if let Some(seeds) = results.get("seeds").and_then(Value::as_u64) {
-        return Some(Several {
+    match Kind::of(results) {
+        Kind::Run => None,
+        Kind::Seeds => Some(Several {
             what: "a series of --seeds",
             // Not all that the file speaks of: it may be damaged.
-            runs: (0..seeds).map(|n| seed(path, n)).take_while(is_run).collect(),
+            runs: (0..results["seeds"].as_u64()?).map(|n| seed_folder(path, n)).take_while(is_run).collect(),
             otherwise: again,
             also: "; `ferrotune compare` takes the whole folder, beside another one",
-        });
+        }),
+        Kind::LearningCurve => {
+            let percentages = results["learning_curve"].as_array()?.iter();
+            let folders = percentages.filter_map(|point| Some(rows_folder(path, point.get("percentage")?.as_f64()?)));
+            Some(Several {
+                what: "a learning curve",
+                runs: folders.filter(is_run).collect(),
+                otherwise: again,
+                also: "",
+            })
+        }
+        Kind::Study => {
+            let folders = [REFIT, BEST_RUN].into_iter().map(|name| path.join(name)).filter(is_run);
+            Some(Several {
+                what: "a search",
+                // Its trials are measured on validation rows alone, and have no results of their own.
+                runs: folders.flat_map(runs_in).collect(),
+                otherwise: format!(
+                    "train its best settings with `ferrotune train --config {}` and name that run",
+                    path.join(BEST).display()
+                ),
+                also: "",
+            })
+        }
     }
-    if let Some(points) = results.get("learning_curve").and_then(Value::as_array) {
-        let percentages = points.iter().filter_map(|point| point.get("percentage")?.as_f64());
-        let folders = percentages.map(|percentage| path.join(format!("rows-{percentage}")));
-        return Some(Several {
-            what: "a learning curve",
-            runs: folders.filter(is_run).collect(),
-            otherwise: again,
-            also: "",
-        });
-    }
-    results.get("trials")?;
-    let folders = [REFIT, BEST_RUN].into_iter().map(|name| path.join(name)).filter(is_run);
-    Some(Several {
-        what: "a search",
-        // Its trials are measured on validation rows alone, and have no results of their own.
-        runs: folders.flat_map(runs_in).collect(),
-        otherwise: format!(
-            "train its best settings with `ferrotune train --config {}` and name that run",
-            path.join(BEST).display()
-        ),
-        also: "",
-    })
 }
 
 /// The folder of a run itself, or of several runs those in it.

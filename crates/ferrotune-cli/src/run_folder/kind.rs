@@ -6,7 +6,7 @@ use crate::exit::{Failure, usage};
 use ferrotune_train::search::study::STUDY;
 use serde_json::Value;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What wrote into a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,12 @@ impl fmt::Display for Kind {
 
 impl Kind {
     const ALL: [Kind; 4] = [Kind::Run, Kind::Seeds, Kind::LearningCurve, Kind::Study];
+
+    /// What wrote these results. Those of a run have no key that the others have.
+    pub fn of(results: &Value) -> Kind {
+        let others = [("seeds", Kind::Seeds), ("learning_curve", Kind::LearningCurve), ("trials", Kind::Study)];
+        others.into_iter().find(|(key, _)| results.get(key).is_some()).map_or(Kind::Run, |(_, kind)| kind)
+    }
 
     /// Whether the folder holds one. It may hold several kinds.
     pub fn is_in(self, path: &Path) -> bool {
@@ -69,15 +75,22 @@ impl Kind {
     }
 }
 
-/// What wrote the results, if there are any. Those of a run have no key that the others have; what cannot be read may be a run's.
+/// What wrote the results, if there are any; what cannot be read may be a run's.
 fn of_results(path: &Path) -> Option<Kind> {
     let file = path.join(RESULTS);
     if !file.exists() {
         return None;
     }
     let bytes = std::fs::read(&file).unwrap_or_default();
-    let results: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let others = [("seeds", Kind::Seeds), ("learning_curve", Kind::LearningCurve), ("trials", Kind::Study)];
-    let other = others.into_iter().find(|(key, _)| results.get(key).is_some());
-    Some(other.map_or(Kind::Run, |(_, kind)| kind))
+    Some(Kind::of(&serde_json::from_slice(&bytes).unwrap_or_default()))
+}
+
+/// The folder of the run from the seed number `n`, from 0, of a series.
+pub fn seed_folder(series: &Path, n: u64) -> PathBuf {
+    series.join(format!("seed-{n}"))
+}
+
+/// The folder of the run with so many percent of the rows, of a learning curve.
+pub fn rows_folder(curve: &Path, percentage: f64) -> PathBuf {
+    curve.join(format!("rows-{percentage}"))
 }
