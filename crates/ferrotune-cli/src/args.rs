@@ -104,6 +104,7 @@ impl Cli {
         let hide = |arg: Arg| if applies(&arg) { arg } else { arg.hide(true) };
         let rate = "Peak learning rate. Small encoders want more than large ones [default: 1e-4]";
         let metric = "What the held-out texts choose the best epoch by: loss, perplexity, or accuracy of the hidden tokens [default: loss]";
+        let length = "Tokens of a row at most, special tokens included; longer texts are read in pieces [default: 128]";
         let command = Cli::command()
             .mut_subcommand("pretrain", |pretrain| {
                 pretrain
@@ -111,6 +112,9 @@ impl Cli {
                     .mut_arg("lr", |arg| arg.help(rate))
                     .mut_arg("text_column", |arg| arg.help("Column of the texts, of a table [default: text]"))
                     .mut_arg("metric", |arg| arg.help(metric).hide_possible_values(true))
+                    .mut_arg("validation", |arg| arg.help("Texts that choose the best epoch: a file as for --text"))
+                    .mut_arg("max_length", |arg| arg.help(length))
+                    .mut_arg("head_lr", |arg| arg.help("Learning rate of the head over the vocabulary [default: --lr]"))
             })
             .mut_subcommand("search", |search| {
                 let alone = |arg: Arg| {

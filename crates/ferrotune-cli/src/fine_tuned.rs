@@ -6,9 +6,9 @@ use crate::data::check_vocabulary;
 use crate::device::Machine;
 use crate::exit::{DATA, Failure};
 use crate::model::BertClassifier;
-use crate::notes::Notes;
+use crate::notes::{NamedColumns, Notes};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_data::{Encoded, Tokenizer};
+use ferrotune_data::{Encoded, Tokenizer, Wanted};
 use ferrotune_tensor::Pool;
 use ferrotune_train::evaluate::logits;
 use ferrotune_train::tasks::Task;
@@ -61,6 +61,28 @@ impl<B: Machine> FineTuned<B> {
         let tokenizer = Tokenizer::from_folder(&self.folder, limit)?.with_long_texts(long_texts.into());
         check_vocabulary(&tokenizer, config, &self.folder)?;
         Ok(Cutter { tokenizer, limit, long_texts })
+    }
+
+    /// The columns to read of rows: what is said, and of what is not said the names that it was trained with; the label only if it is `labelled`. Says it
+    /// where it was not told.
+    pub fn columns(&self, said: Option<Wanted>, labelled: bool) -> Option<Wanted> {
+        let NamedColumns { text, text_b, label } = self.notes.columns.clone().unwrap_or_default();
+        let mut wanted = said.unwrap_or_default();
+        let (own_texts, own_label) = (wanted.text.is_none() && text.is_some(), wanted.label.is_none() && labelled);
+        if own_texts {
+            // A second text belongs to the first.
+            (wanted.text, wanted.text_b) = (text, text_b);
+        }
+        let mut own: Vec<String> =
+            [&wanted.text, &wanted.text_b].into_iter().filter(|_| own_texts).flatten().cloned().collect();
+        if let (true, Some(label)) = (own_label, label) {
+            own.push(label.clone());
+            wanted.label = Some(label);
+        }
+        if !own.is_empty() {
+            eprintln!("columns    {}, as in training", own.join(", "));
+        }
+        (wanted != Wanted::default()).then_some(wanted)
     }
 
     /// Whether rows are pairs of texts if and only if those were that it learned from.

@@ -1,7 +1,7 @@
 //! `ferrotune.json`: what a model folder remembers beside the files of Hugging Face, the row length, the task's own notes and
 //! how its probabilities are calibrated.
 
-use crate::args::LongTextsName;
+use crate::args::{LongTextsName, TrainSettings};
 use crate::calibrated::Calibration;
 use crate::exit::{Failure, MODEL, io};
 use crate::staged::Staged;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "ferrotune.json";
 
 /// What it holds.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Notes {
     /// Tokens of a row at most in training.
     pub max_length: Option<usize>,
@@ -25,11 +25,37 @@ pub struct Notes {
     /// Whether its rows were pairs of texts; models of other tools and of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<bool>,
+    /// The columns that a person named for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<NamedColumns>,
     /// The task; models of other tools have none.
     pub task: Option<TaskNotes>,
     /// The temperature of its probabilities, and when it abstains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+}
+
+/// Columns that were named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NamedColumns {
+    /// The text, the first text of a pair, or the words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The second text of a pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_b: Option<String>,
+    /// The label, the score, or the tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+impl NamedColumns {
+    /// Those that settings name, if they name any.
+    pub fn of(settings: &TrainSettings) -> Option<NamedColumns> {
+        let TrainSettings { text_column, text_b_column, label_column, .. } = settings.clone();
+        let named = NamedColumns { text: text_column, text_b: text_b_column, label: label_column };
+        (named != NamedColumns::default()).then_some(named)
+    }
 }
 
 /// The task as the folder remembers it.
@@ -53,6 +79,7 @@ impl Notes {
             max_length: Some(max_length),
             long_texts: Some(long_texts),
             pair: Some(pair),
+            columns: None,
             task: Some(task),
             calibration: None,
         }
@@ -75,7 +102,7 @@ impl Notes {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Notes { max_length: None, long_texts: None, pair: None, task: None, calibration: None });
+                return Ok(Notes::default());
             }
             Err(error) => return Err(io(path.display())(error)),
         };

@@ -87,19 +87,22 @@ void release() {
     if (!released) fail("no thread can go on");
 }
 
+// A function of its own, that is not inlined: getcontext may return twice, and what its caller keeps in registers is then lost.
+__attribute__((noinline)) void prepare(unsigned long i) {
+    Fiber& fiber = team.fibers[i];
+    fiber.thread = Thread{Dim{(unsigned int)i, 0, 0}, (unsigned int)(i % 32), (unsigned int)(i / 32)};
+    fiber.state = READY;
+    fiber.has_begun = false;
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = &team.stacks[i * STACK];
+    fiber.context.uc_stack.ss_size = STACK;
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, enter, 0);
+}
+
 void run_block(bool descending) {
     unsigned long threads = now.threads.x, done = 0;
-    for (unsigned long i = 0; i < threads; i++) {
-        Fiber& fiber = team.fibers[i];
-        fiber.thread = Thread{Dim{(unsigned int)i, 0, 0}, (unsigned int)(i % 32), (unsigned int)(i / 32)};
-        fiber.state = READY;
-        fiber.has_begun = false;
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = &team.stacks[i * STACK];
-        fiber.context.uc_stack.ss_size = STACK;
-        fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, enter, 0);
-    }
+    for (unsigned long i = 0; i < threads; i++) prepare(i);
     while (done < threads) {
         done = 0;
         for (unsigned long n = 0; n < threads; n++) {

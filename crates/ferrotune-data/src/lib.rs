@@ -1,4 +1,4 @@
-//! Labelled text from files to ragged batches of token ids: strict CSV, TSV and JSON Lines readers, label maps,
+//! Labelled text from files to ragged batches of token ids: strict readers of CSV, TSV, JSON Lines and Parquet, packed or in folders, label maps,
 //! tokenizing with the `tokenizers` crate, shuffling, batching, splitting, and an audit of the splits.
 //!
 //! It knows no tensor, no model and no other ferrotune crate; it prints nothing and reads no environment variable.

@@ -1,7 +1,7 @@
 //! Numeric kernels of ferrotune over plain slices: every forward has its backward and its textbook version beside it.
 //!
 //! All tensors are `f32`, row-major and contiguous; sizes come in small `Dims` structs. Kernels know no tensor type, no tape
-//! and no model, and they do not allocate: scratch memory is an argument whose size a function tells.
+//! and no model, and they do not allocate (but for the portable matmul, whose crate does): scratch memory is an argument whose size a function tells.
 //!
 //! Three promises hold for the whole crate:
 //! * **One order.** Every sum has an order that does not depend on the number of threads, so 1 and 64 threads give the same bits.

@@ -203,7 +203,7 @@ fn truncated(facts: &Facts<'_>) -> Option<Advice> {
         "truncated",
         format!(
             "{:.0} % of the training rows are longer than {} tokens and were cut: what decides may stand behind; try a larger --max-length, or \
-             --long-texts head-tail or windows",
+             --long-texts head-tail, or windows for single texts",
             100.0 * share,
             facts.max_length
         ),

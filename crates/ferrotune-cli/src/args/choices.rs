@@ -38,13 +38,13 @@ pub enum OptimizerName {
 pub enum Precision {
     /// 32-bit floating point throughout.
     F32,
-    /// Inputs of linear layers rounded to bf16, forward and backward; sums, weights and all else in f32. Needs AVX512_BF16.
+    /// Inputs of linear layers rounded to bf16, forward and backward; sums, weights and all else in f32. Needs AMX or AVX512_BF16.
     #[cfg_attr(feature = "cuda", doc = "On a GPU activations are stored in bf16 too.")]
     Bf16,
     /// f32, of which matrix products on a GPU read 19 bits.
     #[cfg(feature = "cuda")]
     Tf32,
-    /// bf16 where the device has it, else f32.
+    /// bf16 where it is faster, else f32.
     Auto,
 }
 

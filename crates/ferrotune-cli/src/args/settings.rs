@@ -265,7 +265,7 @@ pub struct TrainSettings {
     /// Determines the order of rows, dropout and the new head [default: 0].
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seed: Option<u64>,
-    /// Train this many times, from this many seeds in a row, each in a folder seed-N of --output; says mean and spread of what was measured.
+    /// Train this many times, from this many seeds in a row, each in a folder of --output: seed-0 (that of --seed), seed-1 and so on; says mean and spread of what was measured.
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seeds: Option<u64>,
     /// The time that the whole command may take, such as 20m: a few steps are timed, and of length, depth and epochs what was not said is

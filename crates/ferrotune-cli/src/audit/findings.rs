@@ -343,7 +343,7 @@ fn texts(split: &SplitAudit, found: &mut Found) {
             warning,
             "cut-rows",
             message,
-            "a longer --max-length, or --long-texts head-tail or windows, reads more",
+            "a longer --max-length, or --long-texts head-tail (or windows, of single texts), reads more",
             noted(&tokens.cut),
         );
     }

@@ -75,7 +75,7 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
             "a model abstains from rows with one class each; the task of this model is {name}: leave out --target-accuracy and --abstain-below"
         )));
     }
-    let columns = args.columns.with_label(&args.label_column);
+    let columns = model.columns(args.columns.with_label(&args.label_column), true);
     let source = Source::find(&args.data, Part::Validation)?;
     let table_of_rows = source.read(columns.as_ref(), model.task.need())?;
     model.check_pair(table_of_rows.pair, args.data.display())?;

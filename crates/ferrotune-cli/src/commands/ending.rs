@@ -11,7 +11,7 @@ use crate::device::Machine;
 use crate::evaluation::{Environment, Evaluation, Measured, Model};
 use crate::exit::Failure;
 use crate::model::BertClassifier;
-use crate::notes::Notes;
+use crate::notes::{NamedColumns, Notes};
 use crate::run_folder::{ADAPTER, BEST, RunFolder};
 use crate::settings::Resolved;
 use crate::sums::Sums;
@@ -205,6 +205,7 @@ impl<B: Machine> Trained<'_, B> {
         let labels = task.labels();
         pretrained::save(self.backend, &best, &saved_config, model.kind(), labels, params, Some(model_folder), true)?;
         let mut notes = Notes::of(self.resolved.max_length, self.resolved.long_texts, self.data.pair, task);
+        notes.columns = NamedColumns::of(&self.resolved.settings);
         notes.calibration = calibration.note();
         if let Some((weights, earlier)) = earlier {
             let same = manifest::weights(self.folder.path())? == weights;

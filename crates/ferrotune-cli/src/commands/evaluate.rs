@@ -45,7 +45,7 @@ fn run_on<B: Machine>(backend: &B, args: &EvaluateArgs) -> Result<(), Failure> {
     let folder = find_model(&args.model)?.folder;
     let mut model = FineTuned::read(backend, folder)?;
     further::check(args, model.task.name())?;
-    let columns = args.columns.with_label(&args.label_column);
+    let columns = model.columns(args.columns.with_label(&args.label_column), true);
     let source = inputs::measured(&args.data)?;
     let (table, fields) = source.read_keeping(columns.as_ref(), model.task.need(), &args.further.slice_by)?;
     model.check_pair(table.pair, args.data.display())?;

@@ -2,12 +2,17 @@
 
 use super::find_model;
 use crate::args::InitArgs;
-use crate::exit::{Failure, MODEL};
+use crate::exit::{Failure, MODEL, usage};
 use ferrotune_bert::{EncoderConfig, pretrained};
 use ferrotune_tensor::Cpu;
 
 /// Runs the command.
 pub fn run(args: &InitArgs) -> Result<(), Failure> {
+    let has_content = std::fs::read_dir(&args.output).is_ok_and(|mut entries| entries.next().is_some());
+    if has_content && !args.overwrite {
+        let output = args.output.display();
+        return Err(usage(format!("{output} is not empty: say --overwrite to replace it, or name another --output")));
+    }
     let from = find_model(&args.tokenizer)?;
     eprintln!("tokenizer  {} ({})", from.folder.display(), from.source);
     let source = EncoderConfig::from_folder(&from.folder)?;

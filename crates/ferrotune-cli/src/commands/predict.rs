@@ -33,10 +33,7 @@ impl Work for &PredictArgs {
 }
 
 fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
-    let format = args.format.unwrap_or_else(|| {
-        let jsonl = Path::new(&args.output).extension().is_some_and(|ext| ext == "jsonl" || ext == "ndjson");
-        if jsonl { OutputFormat::Jsonl } else { OutputFormat::Csv }
-    });
+    let format = args.format.map_or_else(|| format_of(&args.output), Ok)?;
     if args.logits && format != OutputFormat::Jsonl {
         return Err(usage("--logits needs --format jsonl"));
     }
@@ -46,7 +43,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
 
     let (opened, name) = open(args)?;
     let need = if model.task.unit() == Unit::Word { Need::WordsOnly } else { Need::TextOnly };
-    let columns = args.columns.with_label(&None);
+    let columns = model.columns(args.columns.with_label(&None), false);
     let mut rows = opened.rows(&name, columns.as_ref(), need)?;
     model.check_pair(rows.pair(), &name)?;
     let own: Vec<String> = model.task.columns().into_iter().chain(abstention.map(|_| ABSTAINS.to_string())).collect();
@@ -101,6 +98,21 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         eprintln!("{silent} words give no token and are tagged O");
     }
     Ok(())
+}
+
+/// What a file of this name holds.
+///
+/// # Errors
+/// The name of another kind of file.
+fn format_of(output: &str) -> Result<OutputFormat, Failure> {
+    let extension = Path::new(output).extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("jsonl" | "ndjson") => Ok(OutputFormat::Jsonl),
+        Some(other @ ("tsv" | "json" | "parquet" | "gz" | "zst" | "xlsx")) => Err(usage(format!(
+            "--output {output}: predict writes .csv or .jsonl, and no .{other}; name one of these, or say --format"
+        ))),
+        _ => Ok(OutputFormat::Csv),
+    }
 }
 
 /// The logits of a row, or an array for each of its words; null for those without a token.

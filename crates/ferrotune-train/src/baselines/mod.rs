@@ -2,6 +2,7 @@
 //! frozen encoder says of a row. It must not know files, encoders or printing.
 
 mod logistic;
+mod objective;
 #[cfg(test)]
 mod tests;
 

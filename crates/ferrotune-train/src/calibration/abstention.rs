@@ -67,8 +67,7 @@ impl Abstention {
     /// No threshold passes.
     pub fn guaranteeing(target: f64, certainty: f64, rows: &Ranked) -> Result<Abstention, Unreachable> {
         let cuts = rows.cuts();
-        let tests = 1.0 + (cuts.len() as f64).log2().ceil();
-        let tail = (1.0 - certainty) / tests;
+        let tail = tail(certainty, cuts.len());
         let passes = |cut: &Cut| at_most(cut.wrong, cut.rows, 1.0 - target) <= tail;
         let all = cuts.len() - 1;
         let mut best = passes(&cuts[all]).then_some(all);
@@ -83,8 +82,7 @@ impl Abstention {
                 }
             }
         }
-        let needed = (tail.ln() / target.ln()).ceil() as u64;
-        let cut = &cuts[best.ok_or(Unreachable { needed })?];
+        let cut = &cuts[best.ok_or_else(|| Unreachable { needed: needed(target, certainty, cuts.len()) })?];
         Ok(Abstention {
             target_accuracy: Some(target),
             certainty,
@@ -96,6 +94,24 @@ impl Abstention {
     /// Whether a row of this confidence is left without an answer. One that is no number is.
     pub fn abstains(&self, confidence: f64) -> bool {
         confidence.is_nan() || confidence < self.below
+    }
+}
+
+/// The chance that each of the tests among so many thresholds may be wrong with.
+fn tail(certainty: f64, thresholds: usize) -> f64 {
+    (1.0 - certainty) / (1.0 + (thresholds as f64).log2().ceil())
+}
+
+/// The fewest rows without an error that are enough, each of a confidence of its own, where there are so many thresholds at least: more rows make more
+/// tests.
+fn needed(target: f64, certainty: f64, thresholds: usize) -> u64 {
+    let mut rows = 0;
+    loop {
+        let enough = (tail(certainty, thresholds.max(rows)).ln() / target.ln()).ceil() as usize;
+        if enough <= rows {
+            return rows as u64;
+        }
+        rows = enough;
     }
 }
 

@@ -292,9 +292,17 @@ fn abstaining() {
     assert_eq!((chosen.answered, chosen.accuracy, chosen.rows), (3, Some(2.0 / 3.0), 4));
     assert_eq!([0.8, 0.79, f64::NAN].map(|confidence| chosen.abstains(confidence)), [false, true, true]);
     assert_eq!(Abstention::below(0.95, &ranked).accuracy, None);
-    // 3 tests at most: one third of 1 % each, so that 568 rows without an error are the fewest for 99 %.
-    assert_eq!(Abstention::guaranteeing(0.99, 0.99, &ranked), Err(Unreachable { needed: 568 }));
-    assert!(at_most(0, 568, 0.01) <= 0.01 / 3.0 && at_most(0, 567, 0.01) > 0.01 / 3.0);
-    let easy = Ranked::of((0..900).map(|row| (0.5 + row as f64 / 2000.0, true))).unwrap();
-    assert_eq!(Abstention::guaranteeing(0.98, 0.95, &easy).unwrap().below, 0.0);
+    // So many rows make 11 tests: an eleventh of 1 % each, so that 697 without an error are the fewest for 99 %.
+    assert_eq!(Abstention::guaranteeing(0.99, 0.99, &ranked), Err(Unreachable { needed: 697 }));
+    assert!(at_most(0, 697, 0.01) <= 0.01 / 11.0 && at_most(0, 696, 0.01) > 0.01 / 11.0);
+    let easy = |rows: u32| Ranked::of((0..rows).map(|row| (0.5 + f64::from(row) / 2000.0, true))).unwrap();
+    assert_eq!(Abstention::guaranteeing(0.98, 0.95, &easy(900)).unwrap().below, 0.0);
+    // Who brings as many as it takes is not asked for more.
+    for few in [1, 40, 500] {
+        let Err(Unreachable { needed }) = Abstention::guaranteeing(0.995, 0.95, &easy(few)) else {
+            panic!("{few} rows")
+        };
+        assert!(Abstention::guaranteeing(0.995, 0.95, &easy(needed as u32)).is_ok(), "{needed} after {few} rows");
+        assert!(Abstention::guaranteeing(0.995, 0.95, &easy(needed as u32 - 1)).is_err(), "{needed} after {few} rows");
+    }
 }
