@@ -18,7 +18,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 import transformers
-from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 
@@ -81,8 +80,6 @@ def main():
     if wrong:
         sys.exit(f"{args.model}: transformers did not load it cleanly: {wrong}")
     tokenizer = AutoTokenizer.from_pretrained(args.model)
-    if isinstance(tokenizer.backend_tokenizer.pre_tokenizer, ByteLevel):
-        tokenizer.backend_tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
     short = [(row, answer) for row, answer in zip(rows, said)
              if len(tokenizer(row["tokens"], is_split_into_words=True)["input_ids"]) <= args.max_length]
     print(f"{len(rows) - len(short)} of {len(rows)} rows are longer than {args.max_length} tokens and left out")

@@ -143,6 +143,50 @@ fn a_head_for_something_else_is_replaced() {
     }
 }
 
+/// Labels are sorted by name here, and other tools have them in any order.
+#[test]
+fn a_head_with_its_labels_in_another_order_is_kept() {
+    for name in ["tiny-single", "tiny-tokens", "tiny-distilbert", "tiny-electra"] {
+        let folder = tempfile::tempdir().unwrap();
+        let source = golden(name).join("model");
+        std::fs::copy(source.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+        let text = std::fs::read_to_string(source.join("config.json")).unwrap();
+        let mut config: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        for is_named in [true, false] {
+            if !is_named {
+                config.retain(|key, _| !key.contains("label"));
+            }
+            std::fs::write(folder.path().join("config.json"), Value::Object(config.clone()).to_string()).unwrap();
+            let stored: Pretrained<Cpu> = pretrained::load(&Cpu, folder.path(), Head::Stored).unwrap();
+            let kind = stored.model.kind();
+            let out = |loaded: &Pretrained<Cpu>, part: &str| {
+                let id = loaded.params.layout().find(&format!("{}.{part}", kind.output_path(&loaded.config))).unwrap();
+                loaded.params.get(id).data.to_vec()
+            };
+            let load = |labels: &[String]| -> Pretrained<Cpu> {
+                pretrained::load(&Cpu, folder.path(), Head::For { labels, kind, seed: 1 }).unwrap()
+            };
+            let mut turned = stored.labels.clone();
+            turned.rotate_left(1);
+            let loaded = load(&turned);
+            assert_eq!((&loaded.labels, loaded.head_replaced.as_ref()), (&turned, None), "{name}");
+            assert_eq!(loaded.head_reordered.as_ref(), Some(&stored.labels), "{name}");
+            for part in ["weight", "bias"] {
+                let (mut wanted, labels) = (out(&stored, part), stored.labels.len());
+                let width = wanted.len() / labels;
+                wanted.rotate_left(width);
+                assert_eq!(out(&loaded, part), wanted, "{name} {part}");
+            }
+            turned[0] = "another".to_string();
+            let loaded = load(&turned);
+            assert!(
+                loaded.head_reordered.is_none() && loaded.head_replaced.unwrap().contains(&stored.labels[0]),
+                "{name}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_folder_without_a_head_is_no_classifier() {
     for (name, base, _, more) in PRETRAINED {

@@ -6,8 +6,9 @@ use crate::error::BertError;
 use crate::family::TOKEN_HEAD;
 use crate::lora::{self, LoraSpec};
 use crate::model::{EncoderClassifier, HeadKind, vocabulary_paths};
-use ferrotune_tensor::{Backend, Params};
+use ferrotune_tensor::{Backend, ParamId, Params};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Which head to load.
@@ -15,8 +16,8 @@ use std::path::Path;
 pub enum Head<'a> {
     /// The one in the folder, with its labels; it must be there.
     Stored,
-    /// One for these labels, in the order of their ids. The folder's head is kept if its labels are the same in the same order; else a
-    /// new one is initialised from the seed.
+    /// One for these labels, in the order of their ids. The folder's head is kept if its labels are the same, its rows in the order of these; else
+    /// a new one is initialised from the seed.
     For {
         /// Names of the classes.
         labels: &'a [String],
@@ -48,6 +49,8 @@ pub struct Pretrained<B: Backend> {
     pub adapters: Option<LoraSpec>,
     /// Why the head was initialised newly although the folder has one that fits, if so.
     pub head_replaced: Option<String>,
+    /// The labels in the order in which the folder has them, if its head is kept and that is another one.
+    pub head_reordered: Option<Vec<String>>,
 }
 
 /// Loads a classifier. Sizes are checked against caps and against the headers of the weights before memory is allocated.
@@ -110,18 +113,44 @@ pub fn load_with_adapters<B: Backend>(
     );
     let output = ["weight", "bias"].map(|name| format!("{out}.{name}"));
     let head_is_loaded = report.loaded.contains(&output[0]);
-    let is_new_head = head_is_loaded && matches!(head, Head::For { .. });
-    let head_replaced = match &config.id2label {
-        _ if is_new_head && config.head_kind() != kind => Some(format!("it is for {}", config.head_kind())),
-        Some(stored) if head_is_loaded && *stored != labels => Some(format!("its labels are {}", stored.join(", "))),
-        None if is_new_head => Some("its classes have no names".to_string()),
-        _ => None,
-    };
-    if head_replaced.is_some() {
-        fresh.extend(output.iter().map(|name| named(name)));
+    let (mut head_replaced, mut head_reordered) = (None, None);
+    if head_is_loaded && matches!(head, Head::For { .. }) {
+        let ids = output.map(|name| named(&name));
+        let stored = config.id2label.clone().unwrap_or_else(|| unnamed_labels(labels.len()));
+        match places(&stored, &labels) {
+            _ if config.head_kind() != kind => head_replaced = Some(format!("it is for {}", config.head_kind())),
+            None => head_replaced = Some(format!("its labels are {}", stored.join(", "))),
+            Some(places) if stored != labels => {
+                ids.iter().for_each(|&id| reorder(backend, &mut params, id, &places));
+                head_reordered = Some(stored);
+            }
+            Some(_) => {}
+        }
+        fresh.extend(ids.into_iter().filter(|_| head_replaced.is_some()));
     }
     fresh.into_iter().for_each(|id| params.reset(backend, id, seed));
-    Ok(Pretrained { config, labels, model, params, report, adapters: adapters.cloned(), head_replaced })
+    let adapters = adapters.cloned();
+    Ok(Pretrained { config, labels, model, params, report, adapters, head_replaced, head_reordered })
+}
+
+/// The names of so many classes that have none.
+fn unnamed_labels(count: usize) -> Vec<String> {
+    (0..count).map(|id| format!("LABEL_{id}")).collect()
+}
+
+/// Where each of the `wanted` labels is among the `stored`, if these are the same in any order.
+fn places(stored: &[String], wanted: &[String]) -> Option<Vec<usize>> {
+    let by_name: HashMap<&String, usize> = stored.iter().zip(0..).collect();
+    let places: Option<Vec<usize>> = wanted.iter().map(|label| by_name.get(label).copied()).collect();
+    places.filter(|_| by_name.len() == stored.len() && stored.len() == wanted.len())
+}
+
+/// Gives a parameter the rows of these places, in their order.
+fn reorder<B: Backend>(backend: &B, params: &mut Params<B>, id: ParamId, places: &[usize]) {
+    let values = backend.download(params.get(id).data);
+    let width = values.len() / places.len();
+    let rows: Vec<f32> = places.iter().flat_map(|place| &values[place * width..][..width]).copied().collect();
+    params.set(backend, id, &rows);
 }
 
 /// Refuses a model that has no head over the vocabulary, or one that is not tied to the word embeddings.
@@ -156,9 +185,7 @@ fn stored_labels(folder: &Path, config: &EncoderConfig) -> Result<Vec<String>, B
     let rows = head.shape.first().copied().unwrap_or(0);
     match &config.id2label {
         Some(labels) => Ok(labels.clone()),
-        None if (1..=crate::config::LABEL_CAP).contains(&rows) => {
-            Ok((0..rows).map(|id| format!("LABEL_{id}")).collect())
-        }
+        None if (1..=crate::config::LABEL_CAP).contains(&rows) => Ok(unnamed_labels(rows)),
         None => Err(BertError::Mismatch {
             folder: folder.to_path_buf(),
             problem: format!(
@@ -190,7 +217,7 @@ pub fn save<B: Backend>(
     replace: bool,
 ) -> Result<(), BertError> {
     let config_json = config.to_json(&config.architecture(kind), Some(labels));
-    save_tensors(backend, folder, &config_json, params, &[], companions_from, replace)
+    save_tensors(backend, folder, &config_json, params, &[], companions_from, kind == HeadKind::Tokens, replace)
 }
 
 /// Saves a masked language model as a folder that Hugging Face tools load, and that is a base model for training. The word embeddings are
@@ -212,7 +239,7 @@ pub fn save_vocabulary<B: Backend>(
 ) -> Result<(), BertError> {
     let config_json = config.to_json(&config.architecture(HeadKind::Vocabulary), None);
     let pooler = stored_pooler(from, config)?;
-    save_tensors(backend, folder, &config_json, params, &pooler, Some(from), replace)
+    save_tensors(backend, folder, &config_json, params, &pooler, Some(from), false, replace)
 }
 
 /// Makes a folder of random weights: a masked language model, and a base model for training, with the tokenizer files of `companions_from`.
@@ -247,7 +274,7 @@ pub fn create<B: Backend>(
         }
     };
     let config_json = config.to_json(&config.architecture(HeadKind::Vocabulary), None);
-    save_tensors(backend, folder, &config_json, &params, &pooler, companions_from, replace)
+    save_tensors(backend, folder, &config_json, &params, &pooler, companions_from, false, replace)
 }
 
 /// Name, shape and values of a tensor that is carried along.
@@ -267,6 +294,7 @@ fn stored_pooler(folder: &Path, config: &EncoderConfig) -> Result<Vec<Carried>, 
     Ok(found)
 }
 
+#[allow(clippy::too_many_arguments)] // As [`save`].
 fn save_tensors<B: Backend>(
     backend: &B,
     folder: &Path,
@@ -274,6 +302,7 @@ fn save_tensors<B: Backend>(
     params: &Params<B>,
     carried: &[Carried],
     companions_from: Option<&Path>,
+    scores_words: bool,
     replace: bool,
 ) -> Result<(), BertError> {
     let layout = params.layout();
@@ -290,5 +319,5 @@ fn save_tensors<B: Backend>(
         .map(|(entry, values)| TensorToSave { name: &entry.name, shape: entry.shape.dims(), values })
         .collect();
     tensors.extend(carried.iter().map(|(name, shape, values)| TensorToSave { name, shape, values }));
-    save_model(folder, &SaveRequest { config_json, tensors: &tensors, companions_from, replace })
+    save_model(folder, &SaveRequest { config_json, tensors: &tensors, companions_from, scores_words, replace })
 }

@@ -60,6 +60,7 @@ impl<B: Machine> FineTuned<B> {
         let long_texts = self.notes.long_texts.unwrap_or(LongTextsName::Head);
         let tokenizer = Tokenizer::from_folder(&self.folder, limit)?.with_long_texts(long_texts.into());
         check_vocabulary(&tokenizer, config, &self.folder)?;
+        tokenizer.contradictions(&self.folder).iter().for_each(|line| eprintln!("warning: {line}"));
         Ok(Cutter { tokenizer, limit, long_texts })
     }
 

@@ -52,6 +52,8 @@ pub struct Resolved {
     pub output: PathBuf,
     /// Row length limit.
     pub max_length: usize,
+    /// Whether somebody asked for it; a default follows the model.
+    pub length_was_said: bool,
     /// What is read of texts beyond it.
     pub long_texts: LongTextsName,
     /// What was asked for; the device says what it came to.
@@ -139,7 +141,9 @@ pub fn said_and_searched(
 pub fn resolve(said: TrainSettings, recipe: TrainSettings) -> Result<Resolved, Failure> {
     // Not all that comes here was said by flags of `train`.
     check_written(&said)?;
-    check(with_defaults(merge(said, recipe)))
+    let settings = merge(said, recipe);
+    let length_was_said = settings.max_length.is_some();
+    Ok(Resolved { length_was_said, ..check(with_defaults(settings))? })
 }
 
 /// The settings in the text of a file, whose table `[search]` belongs to another command; an unknown key is an error.

@@ -12,7 +12,7 @@ fn rows(header: &str) -> String {
 
 /// Runs the command in this folder, where MODEL is a tiny pretrained one; it ends with this code and says these.
 #[track_caller]
-fn check(place: &Path, arguments: &str, code: i32, says: &[&str]) {
+fn check(place: &Path, arguments: &str, code: i32, says: &[&str]) -> String {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/tiny-single/model");
     let mut command = Command::new(env!("CARGO_BIN_EXE_ferrotune"));
     command.args(arguments.split_whitespace().map(|word| if word == "MODEL" { model } else { word }));
@@ -20,6 +20,7 @@ fn check(place: &Path, arguments: &str, code: i32, says: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments}: {said}");
     says.iter().for_each(|says| assert!(said.contains(says), "{arguments}: no {says:?} in {said}"));
+    said.into_owned()
 }
 
 #[test]
@@ -49,6 +50,24 @@ fn names_of_training_are_known_afterwards() {
     // Where nothing was named nothing is.
     check("evaluate --model plain/best --data usual.csv", 0, &[]);
     check("evaluate --model plain/best --data named.csv", 3, &["no column \"text\""]);
+
+    // What the number of a regression is called is no reason to begin anew.
+    let scores =
+        |header: &str| (0..60).fold(format!("{header}\n"), |all, n| format!("{all}the river is {n},{}\n", n % 5));
+    for (name, header) in [("rated.csv", "text,rating"), ("scored.csv", "text,score")] {
+        std::fs::write(place.path().join(name), scores(header)).unwrap();
+    }
+    let new_head = "Newly initialised: classifier.weight";
+    let train = |from: &str| train.replace("MODEL", from);
+    check(
+        &format!("{} --task regression --train rated.csv --label-column rating --output first", train("MODEL")),
+        0,
+        &[new_head],
+    );
+    let again = format!("{} --train scored.csv --output second", train("first/best"));
+    assert!(!check(&again, 0, &["weights    Loaded"]).contains("replaced by a new one"));
+    let classes = format!("{} --train usual.csv --output third", train("first/best"));
+    check(&classes, 0, &["weights    Loaded"]);
 
     for (name, code) in [("o.tsv", 2), ("o.csv.gz", 2), ("o.json", 2), ("o.jsonl", 0), ("o.txt", 0)] {
         let says: &[&str] = if code == 2 { &["predict writes .csv or .jsonl"] } else { &[] };

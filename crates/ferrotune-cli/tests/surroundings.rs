@@ -184,3 +184,16 @@ fn a_run_that_was_killed_before_it_saved_anything_can_be_begun_anew() {
     check(&run("--resume"), 8, "the run ended before it saved one; begin it anew (--overwrite, for a run of its own)");
     check(&run("--overwrite"), 0, "training ");
 }
+
+/// The tiny model reads 64 tokens, half of the default.
+#[test]
+fn a_length_that_nobody_asked_for_follows_the_model() {
+    let place = place();
+    let train = TRAIN.replace(" --max-length 32", "");
+    assert!(train != TRAIN);
+    check(&ferrotune(place.path(), &train).output().unwrap(), 0, "training   ");
+    let notes = std::fs::read_to_string(place.path().join("out/best/ferrotune.json")).unwrap();
+    assert!(notes.contains("\"max_length\":64"), "{notes}");
+    let asked = ferrotune(place.path(), &format!("{train} --overwrite --max-length 65")).output().unwrap();
+    check(&asked, 2, "--max-length is 65; this model reads at most 64 tokens");
+}

@@ -4,6 +4,7 @@
 //! The crate can panic on a hostile `tokenizer.json`, while loading and while encoding, so both run under
 //! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)
 
+mod config;
 mod texts;
 mod vocabulary;
 mod words;

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod commit;
+mod companions;
 mod folder;
 mod header;
 mod inspect;
@@ -18,11 +19,12 @@ mod write;
 
 pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter};
 pub use commit::{check_can_save, clear_interrupted_saves};
+pub use companions::COMPANION_FILES;
 pub use header::{DIMENSION_CAP, Dtype, HEADER_CAP, RANK_CAP};
 pub use inspect::{InspectedFile, InspectedTensor, Inspection, inspect};
 pub use load::{LoadPlan, load, plan};
 pub use report::{LoadReport, NewlyInitialised};
-pub use save::{COMPANION_FILES, SaveRequest, save_model};
+pub use save::{SaveRequest, save_model};
 pub use write::TensorToSave;
 
 pub(crate) use sniff::known_wrong_file;

@@ -2,28 +2,13 @@
 //! compared before it takes the name it is meant for. It must not know modules or training.
 
 use super::commit::Staging;
+use super::companions::copy_companions;
 use super::folder::WEIGHTS;
 use super::write::{TensorToSave, check_tensors, create_durably, verify_weights, write_weights};
 use crate::config::{CONFIG_FILE, EncoderConfig};
 use crate::error::BertError;
-use crate::json::read_capped;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
-
-/// The tokenizer's files, which are copied unchanged from the folder that a model came from. Those that are not there
-/// are left out.
-pub const COMPANION_FILES: [&str; 8] = [
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-];
-/// Largest companion file, in bytes.
-const COMPANION_CAP: u64 = 64 << 20;
 
 /// Everything that goes into a saved folder.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +17,10 @@ pub struct SaveRequest<'a> {
     pub config_json: &'a str,
     /// Every tensor of the model. Their order does not matter: files are sorted by name.
     pub tensors: &'a [TensorToSave<'a>],
-    /// The folder to copy [`COMPANION_FILES`] from. It may be the folder that is replaced.
+    /// The folder to copy [`super::COMPANION_FILES`] from. It may be the folder that is replaced.
     pub companions_from: Option<&'a Path>,
+    /// Whether it scores words: who loads the folder must then read each word with the blank before it ([`copy_companions`]).
+    pub scores_words: bool,
     /// Whether a model folder that exists under the name may be replaced.
     pub replace: bool,
 }
@@ -57,26 +44,11 @@ pub fn save_model(folder: &Path, request: &SaveRequest) -> Result<(), BertError>
     let staging = Staging::new(folder, request.replace)?;
     let inside = |name: &str| staging.folder.join(name);
     if let Some(source) = request.companions_from {
-        for name in COMPANION_FILES {
-            copy_companion(&source.join(name), &inside(name))?;
-        }
+        copy_companions(source, &staging.folder, request.scores_words)?;
     }
     create_durably(&inside(CONFIG_FILE), |file| file.write_all(request.config_json.as_bytes()))?;
     write_weights(&inside(WEIGHTS), request.tensors)?;
     EncoderConfig::from_folder(&staging.folder)?;
     verify_weights(&inside(WEIGHTS), request.tensors)?;
     staging.commit()
-}
-
-fn copy_companion(from: &Path, to: &Path) -> Result<(), BertError> {
-    let bytes = match read_capped(from, COMPANION_CAP) {
-        Ok(bytes) => bytes,
-        Err(Err(BertError::Io { cause, .. })) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(Err(error)) => return Err(error),
-        Err(Ok(size)) => {
-            let problem = format!("has {size} bytes, the limit is {COMPANION_CAP}; this is not a tokenizer file");
-            return Err(BertError::Format { file: from.to_path_buf(), problem });
-        }
-    };
-    create_durably(to, |file| file.write_all(&bytes))
 }

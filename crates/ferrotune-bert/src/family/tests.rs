@@ -167,7 +167,7 @@ fn segments_count_where_the_model_has_them() {
             config.type_vocab_size = if family.token_types == TokenTypes::Absent { 0 } else { types };
             let (model, _) = EncoderClassifier::new(&config, 2);
             let input =
-                Sequences { ids: vec![1, 5], type_ids: vec![0, 1], positions: vec![0, 1], offsets: vec![0, 2].into() };
+                Sequences { ids: vec![4, 5], type_ids: vec![0, 1], positions: vec![0, 1], offsets: vec![0, 2].into() };
             let reads = model.base.embeddings.reads(&input);
             let first = config.first_position() as u32;
             assert_eq!(reads[1].1, [first, first + 1], "{}", family.model_type);
@@ -178,6 +178,27 @@ fn segments_count_where_the_model_has_them() {
             };
             assert_eq!(reads.get(2).map(|(_, rows)| rows.clone()), wanted, "{} {types}", family.model_type);
         }
+    }
+}
+
+/// A padding token that is written out in a text: golden numbers are those of `create_position_ids_from_input_ids`, worked by hand.
+#[test]
+fn padding_within_a_text_counts_where_the_family_says() {
+    for family in ALL {
+        let mut config = config(family);
+        config.pad_token_id = 1;
+        let (model, _) = EncoderClassifier::new(&config, 2);
+        let input = Sequences {
+            ids: vec![0, 7, 1, 8, 1, 9, 0, 1, 7],
+            type_ids: vec![0; 9],
+            positions: vec![0, 1, 2, 3, 4, 5, 0, 1, 2],
+            offsets: vec![0, 6, 9].into(),
+        };
+        let wanted = match family.positions {
+            Positions::FromZero => input.positions.clone(),
+            Positions::AfterPadding => vec![2, 3, 1, 4, 1, 5, 2, 1, 3],
+        };
+        assert_eq!(model.base.embeddings.reads(&input)[1].1, wanted, "{}", family.model_type);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::dropouts::Site;
 use super::{Dropouts, LayerNorm, Sequences};
 use crate::config::EncoderConfig;
-use crate::family::TokenTypes;
+use crate::family::{Positions, TokenTypes};
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, ParamId, Scope, Tape, Var, ops};
 
@@ -19,7 +19,8 @@ pub struct Embeddings {
     pub layer_norm: LayerNorm,
     /// Whether the second text of a pair has a row of its own.
     tells_segments: bool,
-    first_position: u32,
+    /// The padding token, in families whose positions begin after its own.
+    padding: Option<u32>,
 }
 
 impl Embeddings {
@@ -36,18 +37,34 @@ impl Embeddings {
                 .then(|| table("token_type_embeddings", config.type_vocab_size)),
             layer_norm: LayerNorm::new(scope.enter("LayerNorm"), e, config.layer_norm_eps),
             tells_segments: token_types == TokenTypes::Segments && config.type_vocab_size > 1,
-            first_position: config.first_position() as u32,
+            padding: (config.family.positions == Positions::AfterPadding).then_some(config.pad_token_id as u32),
         }
     }
 
     /// The tables, and the row that each token reads of each, `(t)`.
     pub fn reads(&self, input: &Sequences) -> Vec<(ParamId, Vec<u32>)> {
-        let positions = input.positions.iter().map(|position| position + self.first_position).collect();
-        let mut reads = vec![(self.word_embeddings, input.ids.clone()), (self.position_embeddings, positions)];
+        let mut reads =
+            vec![(self.word_embeddings, input.ids.clone()), (self.position_embeddings, self.positions(input))];
         if let Some(table) = self.token_type_embeddings {
             reads.push((table, if self.tells_segments { input.type_ids.clone() } else { vec![0; input.ids.len()] }));
         }
         reads
+    }
+
+    /// The row of the position table that each token reads. Where these begin after that of the padding token, a padding token that is written out in a text
+    /// reads its own and does not count, as in transformers (`create_position_ids_from_input_ids`).
+    fn positions(&self, input: &Sequences) -> Vec<u32> {
+        let Some(padding) = self.padding else { return input.positions.clone() };
+        let mut left_out = 0;
+        let row = |(&id, &position): (&u32, &u32)| {
+            left_out = if position == 0 { 0 } else { left_out };
+            if id == padding {
+                left_out += 1;
+                return padding;
+            }
+            padding + 1 + position - left_out
+        };
+        input.ids.iter().zip(&input.positions).map(row).collect()
     }
 
     /// `(t, embedding)`.

@@ -6,14 +6,14 @@ use super::start::Start;
 use crate::args::{OptimizerName, Switch};
 use crate::device::Machine;
 use crate::exit::{Failure, STOPPED};
-use crate::model::BertClassifier;
+use crate::model::{BertClassifier, head_kind};
 use crate::prefix::Shelf;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
 use crate::voice::{is_quiet, say};
 use crate::{memory, prefix, tuning};
-use ferrotune_bert::pretrained::Pretrained;
+use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, freeze};
 use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Backend, Params, Pool};
@@ -21,7 +21,7 @@ use ferrotune_train::events::{Event, Observer, Tee};
 use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::model::Split;
 use ferrotune_train::resume::Checkpoints;
-use ferrotune_train::tasks::Objective;
+use ferrotune_train::tasks::{Objective, Task};
 use ferrotune_train::thaw::Thaw;
 use ferrotune_train::trainer::{Outcome, Run, train};
 use std::sync::atomic::AtomicBool;
@@ -57,6 +57,29 @@ pub struct Course<'a> {
     pub listener: Option<&'a (dyn Fn(&Event) + Sync)>,
 }
 
+/// The pretrained model with a head for the task: the folder's own, if it is one for the same.
+///
+/// # Errors
+/// Any fault of the folder.
+pub fn load<B: Machine>(
+    backend: &B,
+    resolved: &Resolved,
+    start: &Start,
+    task: &dyn Task<B>,
+) -> Result<Pretrained<B>, Failure> {
+    let config = &start.config;
+    let is_number = |kind: Option<&str>| matches!(kind, None | Some("regression"));
+    let labels = match config.id2label.as_deref() {
+        // What the one number of a regression is called says nothing of it.
+        Some(own @ [_]) if task.problem_type() == Some("regression") && is_number(config.problem_type.as_deref()) => {
+            own
+        }
+        _ => task.labels(),
+    };
+    let head = Head::For { labels, kind: head_kind(task.unit()), seed: resolved.numbers.seed };
+    Ok(pretrained::load_with_adapters(backend, &start.model.folder, head, resolved.lora.as_ref())?)
+}
+
 /// A model, and what moves it.
 pub struct Ready<B: Backend> {
     loaded: Pretrained<B>,
@@ -81,6 +104,12 @@ impl<B: Machine> Ready<B> {
         say!("weights    {}", loaded.report.summary());
         if let Some(why) = &loaded.head_replaced {
             say!("weights    the folder's classification head is replaced by a new one: {why}");
+        }
+        if let Some(stored) = &loaded.head_reordered {
+            say!(
+                "weights    the folder's classification head is kept; it has the labels in another order: {}",
+                stored.join(", ")
+            );
         }
         tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;
         tuning::restart_top(backend, resolved, &mut loaded.params, &start.config)?;

@@ -105,6 +105,7 @@ impl Texts {
         let read = |path: &Path| read_texts(path, s.text_column.as_deref());
         let tokenizer = Tokenizer::from_folder(model, run.max_length)?;
         check_vocabulary(&tokenizer, config, model)?;
+        tokenizer.contradictions(model).iter().for_each(|line| eprintln!("warning: {line}"));
         let objective = MaskedTokens::new(tokenizer.masking(*whole_words)?);
         let units = if *whole_words { "words" } else { "tokens" };
         eprintln!("task       masked language modelling, 15 % of {units} hidden anew in each epoch");

@@ -47,6 +47,9 @@ impl Start {
     pub fn fitted(mut self, resolved: &mut Resolved) -> Result<Start, Failure> {
         resolved.settings.precision = Some(self.device.precision());
         let most = self.config.longest_sequence();
+        if resolved.max_length > most && !resolved.length_was_said {
+            (resolved.max_length, resolved.settings.max_length) = (most, Some(most));
+        }
         if resolved.max_length > most {
             let asked = resolved.max_length;
             return Err(usage(format!("--max-length is {asked}; this model reads at most {most} tokens")));

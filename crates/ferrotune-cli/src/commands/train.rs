@@ -1,7 +1,7 @@
 //! `ferrotune train`: from settings and labelled rows to a trained model, with everything that was decided said on the way. What becomes of the
 //! model is `ending.rs`.
 
-use super::attempt::{Course, Ready, Rows};
+use super::attempt::{self, Course, Ready, Rows};
 use super::budget::{self, Asked};
 use super::ending::{Finished, Trained};
 use super::start::Start;
@@ -10,13 +10,11 @@ use crate::args::TrainArgs;
 use crate::data::Data;
 use crate::device::{Machine, Work};
 use crate::exit::{Failure, usage};
-use crate::model::head_kind;
 use crate::recipes::Recipe;
 use crate::run_folder::{RESTARTS, RunFolder, has_checkpoints, restarts_of};
 use crate::settings::{Resolved, resolve, said};
 use crate::sums::Sums;
 use crate::{fingerprint, inputs, task};
-use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_tensor::Backend;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,10 +101,8 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
     let sums = Sums::of(&resolved, model_folder)?;
     let fingerprint = fingerprint::of(&resolved, &sums, &backend.processor());
 
-    let kind = head_kind(data.task.unit());
     let ready = |resolved: &Resolved, data: &Data<B>| {
-        let head = Head::For { labels: data.task.labels(), kind, seed: resolved.numbers.seed };
-        let loaded = pretrained::load_with_adapters(backend, model_folder, head, resolved.lora.as_ref())?;
+        let loaded = attempt::load(backend, resolved, &start, data.task.as_ref())?;
         Ready::of(backend, resolved, &start, loaded, data.train.rows())
     };
     let seed = resolved.numbers.seed;

@@ -91,6 +91,7 @@ pub(super) fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         part,
         output,
         max_length,
+        length_was_said: true,
         long_texts: s.long_texts.unwrap_or(LongTextsName::Head),
         precision: s.precision.unwrap_or(Precision::F32),
         #[cfg(feature = "cuda")]

@@ -242,3 +242,27 @@ proptest! {
         prop_assert_eq!(encoded.row(0), (expected.get_ids(), expected.get_type_ids()));
     }
 }
+
+/// Hugging Face's classes let `tokenizer_config.json` win; here `tokenizer.json` alone is read, and lowers case.
+#[test]
+fn files_that_contradict_each_other_are_said() {
+    let folder = folder(&fixture());
+    for (config, expected) in [
+        (json!({"do_lower_case": true, "strip_accents": null, "tokenize_chinese_chars": true}), vec![]),
+        (json!({"do_lower_case": false}), vec!["says do_lower_case false, tokenizer.json has it true"]),
+        (json!({"strip_accents": true}), vec![]),
+        (
+            json!({"strip_accents": false, "tokenize_chinese_chars": false, "tokenizer_class": "BertTokenizer"}),
+            vec!["strip_accents false", "tokenize_chinese_chars false"],
+        ),
+        // That class takes the tokenizer as it is, and no byte-level one is here.
+        (json!({"do_lower_case": false, "tokenizer_class": "PreTrainedTokenizerFast"}), vec![]),
+        (json!({"add_prefix_space": true}), vec![]),
+        (json!([]), vec![]),
+    ] {
+        std::fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        let said = Tokenizer::from_folder(folder.path(), 16).unwrap().contradictions(folder.path());
+        assert_eq!(said.len(), expected.len(), "{config}: {said:?}");
+        said.iter().zip(expected).for_each(|(line, part)| assert!(line.contains(part), "{config}: {line}"));
+    }
+}

@@ -28,7 +28,10 @@ fn config_text() -> String {
 
 fn save(folder: &Path, samples: &[Sample], from: Option<&Path>, replace: bool) -> Result<(), BertError> {
     let config_json = &config_text();
-    save_model(folder, &SaveRequest { config_json, tensors: &views(samples), companions_from: from, replace })
+    save_model(
+        folder,
+        &SaveRequest { config_json, tensors: &views(samples), companions_from: from, scores_words: false, replace },
+    )
 }
 
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
@@ -72,11 +75,72 @@ fn save_load_save_gives_the_same_files() {
     let config = EncoderConfig::from_folder(&first).unwrap();
     let config_json = &config.to_json("BertForSequenceClassification", config.id2label.as_deref());
     let tensors = &views(&reloaded);
-    let request = SaveRequest { config_json, tensors, companions_from: Some(&first), replace: false };
+    let request =
+        SaveRequest { config_json, tensors, companions_from: Some(&first), scores_words: false, replace: false };
     save_model(&second, &request).unwrap();
     let names: Vec<_> = contents(&first).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"].map(PathBuf::from));
     assert!(contents(&first) == contents(&second));
+}
+
+/// Words come without the blank that a byte-level tokenizer writes into its tokens.
+#[test]
+fn a_model_of_words_says_how_they_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    let (source, saved) = (root.path().join("source"), root.path().join("saved"));
+    fs::create_dir(&source).unwrap();
+    let config_json = &config_text();
+    let pre = |kind: &str, prefix: &str| {
+        format!(r#"{{"model":{{"b":1,"a":2}},"pre_tokenizer":{{"type":"{kind}"{prefix}}}}}"#)
+    };
+    let told = r#","add_prefix_space":true"#;
+    for (tokenizer, scores_words, is_changed) in [
+        (pre("ByteLevel", r#","add_prefix_space":false"#), true, true),
+        (pre("ByteLevel", ""), true, true),
+        (pre("ByteLevel", ""), false, false),
+        (pre("ByteLevel", told), true, false),
+        (pre("Metaspace", r#","add_prefix_space":false"#), true, false),
+        ("{}".to_string(), true, false),
+    ] {
+        let config = r#"{"add_prefix_space":false,"z":[1]}"#;
+        let files = [
+            ("tokenizer.json", tokenizer.clone().into_bytes()),
+            ("tokenizer_config.json", config.into()),
+            ("vocab.txt", vec![1]),
+        ];
+        write_files(&source, &files);
+        let samples = samples();
+        let tensors = &views(&samples);
+        save_model(
+            &saved,
+            &SaveRequest { config_json, tensors, companions_from: Some(&source), scores_words, replace: true },
+        )
+        .unwrap();
+        let is_byte_level = tokenizer.contains("ByteLevel") && scores_words;
+        for (name, before) in [("tokenizer.json", tokenizer.as_str()), ("tokenizer_config.json", config)] {
+            let after = fs::read_to_string(saved.join(name)).unwrap();
+            let mut wanted: Value = serde_json::from_str(before).unwrap();
+            let changed = if name == "tokenizer.json" { is_changed } else { is_byte_level };
+            if changed {
+                let says = if name == "tokenizer.json" { &mut wanted["pre_tokenizer"] } else { &mut wanted };
+                says["add_prefix_space"] = true.into();
+                assert_eq!(serde_json::from_str::<Value>(&after).unwrap(), wanted, "{tokenizer}");
+            } else {
+                assert_eq!(after, before, "{tokenizer}");
+            }
+        }
+    }
+    write_files(&source, &[("tokenizer.json", b"{".to_vec())]);
+    let samples = samples();
+    let request = SaveRequest {
+        config_json,
+        tensors: &views(&samples),
+        companions_from: Some(&source),
+        scores_words: true,
+        replace: true,
+    };
+    let error = save_model(&saved, &request).unwrap_err().to_string();
+    assert!(error.contains("tokenizer.json") && error.contains("is not valid JSON"), "{error}");
 }
 
 #[test]
@@ -110,7 +174,7 @@ fn a_refused_save_leaves_nothing_and_replaces_nothing() {
     assert!(error.to_string().contains("best/model.safetensors: tensor classifier.weight has 1 non-finite"), "{error}");
     let samples = samples();
     let tensors = &views(&samples);
-    let request = SaveRequest { config_json: "{}", tensors, companions_from: None, replace: true };
+    let request = SaveRequest { config_json: "{}", tensors, companions_from: None, scores_words: false, replace: true };
     let error = save_model(&folder, &request).unwrap_err();
     assert!(error.to_string().contains("has no vocab_size"), "{error}");
     let source = root.path().join("source");

@@ -4,17 +4,15 @@ use crate::args::{BaselinesName, TrainSettings};
 use crate::audit;
 use crate::baselines::{Baselines, class_names};
 use crate::budget::{Amounts, Costs};
-use crate::commands::attempt::{Course, Ready, Rows};
+use crate::commands::attempt::{self, Course, Ready, Rows};
 use crate::commands::start::Start;
 use crate::data::Labelled;
 use crate::device::Machine;
 use crate::exit::{Failure, io};
 use crate::hidden_means::hidden_means;
-use crate::model::head_kind;
 use crate::run_folder::RunFolder;
 use crate::settings::{Resolved, resolve};
 use crate::task;
-use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_data::{Part, Row, Source, Tokenizer, held_out_rows, shuffled, subset_rows};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::baselines::ClassRows;
@@ -137,8 +135,7 @@ impl<B: Machine> Sample<B> {
 
         let clock = Instant::now();
         let task = self.labelled.task.as_ref();
-        let head = Head::For { labels: task.labels(), kind: head_kind(task.unit()), seed: resolved.numbers.seed };
-        let loaded = pretrained::load_with_adapters(backend, &start.model.folder, head, resolved.lora.as_ref())?;
+        let loaded = attempt::load(backend, &resolved, &start, task)?;
         let ready = Ready::of(backend, &resolved, &start, loaded, split.rows())?;
         let load = clock.elapsed().as_secs_f64();
         let mut run = RunFolder::open(&resolved.output, false, true)?;

@@ -1,12 +1,11 @@
 //! How a trial of a search trains: rows, tokens and the outputs of frozen layers are there once for all trials, a trial goes on from its own
 //! checkpoint and stops at its rung. It must not choose settings, nor which trial goes on.
 
-use crate::commands::attempt::{Course, Ready, Rows};
+use crate::commands::attempt::{self, Course, Ready, Rows};
 use crate::commands::start::Start;
 use crate::data::{Data, Labelled};
 use crate::device::Machine;
 use crate::exit::{Failure, NOT_A_NUMBER, USAGE};
-use crate::model::head_kind;
 use crate::prefix::Shelf;
 use crate::run_folder::study::TRIALS;
 use crate::run_folder::{RunFolder, clear_checkpoints, has_checkpoints};
@@ -16,7 +15,6 @@ use crate::search::table;
 use crate::settings::Resolved;
 use crate::voice::quietly;
 use crate::{fingerprint, task};
-use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::search::drive::{Came, Worker};
@@ -112,9 +110,7 @@ impl<B: Machine> Trials<'_, B> {
         resolved.output = self.trial_folder(trial);
         resolved.settings.output = Some(resolved.output.clone());
         let fingerprint = fingerprint::with_settings(self.contents, &resolved, &[]);
-        let kind = head_kind(objective.unit());
-        let head = Head::For { labels: objective.labels(), kind, seed: resolved.numbers.seed };
-        let loaded = pretrained::load_with_adapters(self.backend, &start.model.folder, head, resolved.lora.as_ref())?;
+        let loaded = attempt::load(self.backend, &resolved, &start, objective)?;
         let ready = Ready::of(self.backend, &resolved, &start, loaded, data.train.rows())?;
         let resume = has_checkpoints(&resolved.output);
         // What was killed before its first checkpoint has nothing to go on from.

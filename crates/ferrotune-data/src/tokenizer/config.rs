@@ -1,0 +1,44 @@
+//! `tokenizer_config.json` beside a tokenizer: only `tokenizer.json` is read, and Hugging Face's classes let the other file win. It knows nothing of rows.
+
+use super::Tokenizer;
+use serde_json::Value;
+use std::path::Path;
+use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+
+/// The other file.
+const FILE: &str = "tokenizer_config.json";
+/// The class that takes a tokenizer as it is.
+const PLAIN_CLASS: &str = "PreTrainedTokenizerFast";
+
+impl Tokenizer {
+    /// What the folder's `tokenizer_config.json` says against its `tokenizer.json`, one line each. Such a folder gives other tokens in Hugging Face's
+    /// tools than here. Nothing where the file is missing or cannot be understood: it is not needed.
+    pub fn contradictions(&self, folder: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
+        let config: Value = serde_json::from_str(&text).unwrap_or_default();
+        if config["tokenizer_class"] == PLAIN_CLASS {
+            return Vec::new();
+        }
+        let mut own = Vec::new();
+        if let Some(NormalizerWrapper::BertNormalizer(bert)) = self.inner.get_normalizer() {
+            own.push(("do_lower_case", bert.lowercase));
+            own.push(("strip_accents", bert.strip_accents.unwrap_or(bert.lowercase)));
+            own.push(("tokenize_chinese_chars", bert.handle_chinese_chars));
+        }
+        if let Some(PreTokenizerWrapper::ByteLevel(pre)) = self.inner.get_pre_tokenizer() {
+            own.push(("add_prefix_space", pre.add_prefix_space));
+        }
+        let said = |key: &str, own: bool| config[key].as_bool().filter(|&said| said != own);
+        let line = |(key, own): (&str, bool)| {
+            said(key, own).map(|said| {
+                format!(
+                    "{}: {FILE} says {key} {said}, tokenizer.json has it {own}; Hugging Face's tokenizers follow the first, ferrotune the second: make \
+                     them agree",
+                    folder.display()
+                )
+            })
+        };
+        own.into_iter().filter_map(line).collect()
+    }
+}
