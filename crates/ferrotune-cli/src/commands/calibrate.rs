@@ -14,6 +14,7 @@ use crate::notes::Notes;
 use ferrotune_data::{Part, Source};
 use ferrotune_train::calibration::{Abstention, NoFit, Ranked};
 use ferrotune_train::model::Split;
+use ferrotune_train::tasks::Task;
 use serde_json::json;
 
 #[cfg(test)]
@@ -63,18 +64,7 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
         return Err(usage(message));
     }
     let mut model = FineTuned::read(backend, found.folder)?;
-    let name = model.task.name();
-    if model.task.temperature().is_none() {
-        return Err(usage(format!(
-            "the task of this model is {name}, which gives no probabilities of rows: nothing to calibrate"
-        )));
-    }
-    let abstains = args.target_accuracy.is_some() || args.abstain_below.is_some();
-    if abstains && !matches!(name, "classification" | "binary") {
-        return Err(usage(format!(
-            "a model abstains from rows with one class each; the task of this model is {name}: leave out --target-accuracy and --abstain-below"
-        )));
-    }
+    check_task(args, model.task.as_mut())?;
     let columns = model.columns(args.columns.with_label(&args.label_column), true);
     let source = Source::find(&args.data, Part::Validation)?;
     let table_of_rows = source.read(columns.as_ref(), model.task.need())?;
@@ -91,8 +81,7 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
     let targets = split.row_targets();
 
     let fitted = Fitted::to(task.as_mut(), &logits, &targets).expect("the task has a temperature");
-    let file = args.data.display();
-    let refuse = |why: &NoFit, code| Err(Failure { message: format!("{file}: {why}"), code });
+    let refuse = |why: &NoFit, code| Err(Failure { message: format!("{}: {why}", args.data.display()), code });
     match &fitted {
         Err(why @ NoFit::FewRows(_)) => return refuse(why, DATA),
         Err(why @ NoFit::NotFinite) => return refuse(why, MODEL),
@@ -105,47 +94,85 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
     let dropped = notes.calibration.and_then(|earlier| earlier.abstention).filter(|_| abstention.is_none());
     notes.calibration = Some(Calibration { temperature, rows, abstention });
     notes.write(&folder)?;
-
-    let curve = ranked.as_ref().map(Ranked::risk_coverage);
+    let calibrated = Calibrated { rows, fitted, ranked, abstention, dropped };
     if args.json {
-        let said = json!({
-            "rows": rows,
-            "temperature": temperature,
-            "standard_error": fitted.as_ref().ok().and_then(|fitted| fitted.fit.standard_error),
-            "not_fitted": fitted.as_ref().err().map(NoFit::to_string),
-            "effect": fitted.as_ref().ok().map(|fitted| fitted.effect),
-            "risk_coverage": curve,
-            "abstention": abstention,
-        });
-        say(format!("{said:#}"));
-        return Ok(());
+        say(calibrated.json());
+    } else {
+        calibrated.say(args, say);
+        say(format!("wrote       {}", Notes::file(&folder).display()));
     }
-    match &fitted {
-        Ok(fitted) => {
-            say(format!("calibration {} on {rows} rows of {file}", fitted.temperature()));
-            say(format!("            {}, on the rows that it was fitted on", fitted.effect.text()));
-        }
-        Err(why) => say(format!("calibration none: {why}")),
-    }
-    if let Some(curve) = &curve {
-        say(table(curve));
-    }
-    if let Some(chosen) = &abstention {
-        say(format!("abstains    below probability {:.6}: {}", chosen.below, answered(chosen)));
-        chosen_for(chosen).into_iter().for_each(|why| say(format!("            {why}")));
-        let lucky = chosen.target_accuracy.filter(|_| chosen.certainty > 0.0).zip(ranked.as_ref());
-        if let Some(Ok(lucky)) = lucky.map(|(target, ranked)| Abstention::meeting(target, ranked)) {
-            say(format!("            with --certainty 0: below {:.6}, {}", lucky.below, answered(&lucky)));
-        }
-    }
-    if let Some(earlier) = dropped {
-        say(format!(
-            "abstains    no longer: the threshold {:.6} belonged to the calibration before; say --target-accuracy or --abstain-below again",
-            earlier.below
-        ));
-    }
-    say(format!("wrote       {}", Notes::file(&folder).display()));
     Ok(())
+}
+
+/// Refuses a task without probabilities, and abstention of one without a class a row.
+fn check_task<B: Machine>(args: &CalibrateArgs, task: &mut dyn Task<B>) -> Result<(), Failure> {
+    let name = task.name();
+    if task.temperature().is_none() {
+        return Err(usage(format!(
+            "the task of this model is {name}, which gives no probabilities of rows: nothing to calibrate"
+        )));
+    }
+    let abstains = args.target_accuracy.is_some() || args.abstain_below.is_some();
+    if abstains && !matches!(name, "classification" | "binary") {
+        return Err(usage(format!(
+            "a model abstains from rows with one class each; the task of this model is {name}: leave out --target-accuracy and --abstain-below"
+        )));
+    }
+    Ok(())
+}
+
+/// What was found, and what was chosen.
+struct Calibrated {
+    rows: usize,
+    fitted: Result<Fitted, NoFit>,
+    ranked: Option<Ranked>,
+    abstention: Option<Abstention>,
+    /// The threshold of the calibration before, which is no longer.
+    dropped: Option<Abstention>,
+}
+
+impl Calibrated {
+    fn json(&self) -> String {
+        let fitted = self.fitted.as_ref();
+        let said = json!({
+            "rows": self.rows,
+            "temperature": fitted.map_or(1.0, |fitted| fitted.fit.temperature),
+            "standard_error": fitted.ok().and_then(|fitted| fitted.fit.standard_error),
+            "not_fitted": fitted.err().map(NoFit::to_string),
+            "effect": fitted.ok().map(|fitted| fitted.effect),
+            "risk_coverage": self.ranked.as_ref().map(Ranked::risk_coverage),
+            "abstention": self.abstention,
+        });
+        format!("{said:#}")
+    }
+
+    fn say(&self, args: &CalibrateArgs, say: &mut dyn FnMut(String)) {
+        match &self.fitted {
+            Ok(fitted) => {
+                let (rows, file) = (self.rows, args.data.display());
+                say(format!("calibration {} on {rows} rows of {file}", fitted.temperature()));
+                say(format!("            {}, on the rows that it was fitted on", fitted.effect.text()));
+            }
+            Err(why) => say(format!("calibration none: {why}")),
+        }
+        if let Some(ranked) = &self.ranked {
+            say(table(&ranked.risk_coverage()));
+        }
+        if let Some(chosen) = &self.abstention {
+            say(format!("abstains    below probability {:.6}: {}", chosen.below, answered(chosen)));
+            chosen_for(chosen).into_iter().for_each(|why| say(format!("            {why}")));
+            let lucky = chosen.target_accuracy.filter(|_| chosen.certainty > 0.0).zip(self.ranked.as_ref());
+            if let Some(Ok(lucky)) = lucky.map(|(target, ranked)| Abstention::meeting(target, ranked)) {
+                say(format!("            with --certainty 0: below {:.6}, {}", lucky.below, answered(&lucky)));
+            }
+        }
+        if let Some(earlier) = &self.dropped {
+            say(format!(
+                "abstains    no longer: the threshold {:.6} belonged to the calibration before; say --target-accuracy or --abstain-below again",
+                earlier.below
+            ));
+        }
+    }
 }
 
 /// The threshold that was asked for.
