@@ -3,7 +3,7 @@
 //! [`config`] reads config.json, [`checkpoint`] speaks safetensors, [`model`] is the network as plain structs whose field paths are
 //! the checkpoint's names, [`family`] is where BERT, RoBERTa, DistilBERT and ELECTRA differ, [`pretrained`] joins them, [`freeze`] and [`parts`] name
 //! parts of the model, [`lora`] adds adapters. It opens model folders and
-//! nothing else, and knows neither tokens nor training.
+//! nothing else, and knows neither training nor how a text becomes tokens (but for one switch: `checkpoint/companions.rs`).
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;

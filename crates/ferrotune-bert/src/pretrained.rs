@@ -117,8 +117,9 @@ pub fn load_with_adapters<B: Backend>(
     if head_is_loaded && matches!(head, Head::For { .. }) {
         let ids = output.map(|name| named(&name));
         let stored = config.id2label.clone().unwrap_or_else(|| unnamed_labels(labels.len()));
-        match places(&stored, &labels) {
-            _ if config.head_kind() != kind => head_replaced = Some(format!("it is for {}", config.head_kind())),
+        let places = places(&stored, &labels).filter(|_| config.head_kind() == kind);
+        match places {
+            None if config.head_kind() != kind => head_replaced = Some(format!("it is for {}", config.head_kind())),
             None => head_replaced = Some(format!("its labels are {}", stored.join(", "))),
             Some(places) if stored != labels => {
                 ids.iter().for_each(|&id| reorder(backend, &mut params, id, &places));

@@ -104,7 +104,7 @@ impl Cli {
         let hide = |arg: Arg| if applies(&arg) { arg } else { arg.hide(true) };
         let rate = "Peak learning rate. Small encoders want more than large ones [default: 1e-4]";
         let metric = "What the held-out texts choose the best epoch by: loss, perplexity, or accuracy of the hidden tokens [default: loss]";
-        let length = "Tokens of a row at most, special tokens included; longer texts are read in pieces [default: 128]";
+        let length = "Tokens of a row at most, special tokens included; longer texts are read in pieces [default: 128, or what the model reads]";
         let command = Cli::command()
             .mut_subcommand("pretrain", |pretrain| {
                 pretrain
@@ -126,6 +126,15 @@ impl Cli {
                 };
                 search.mut_args(alone)
             });
+        let command = ["evaluate", "predict", "calibrate"].into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, |later| {
+                later
+                    .mut_arg("text_column", |arg| {
+                        arg.help("Column of the text [default: as in training, else as for train]")
+                    })
+                    .mut_arg("text_b_column", |arg| arg.help("Column of the second text of a pair [default: likewise]"))
+            })
+        });
         Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
 }
@@ -207,7 +216,7 @@ pub struct EvaluateArgs {
     /// Where the texts stand.
     #[command(flatten)]
     pub columns: TextColumns,
-    /// Column of the label [default: label, labels, score or tags, by the model's task].
+    /// Column of the label [default: as in training, else label, labels, score or tags, by the model's task].
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
     /// Threads [default: all cores].

@@ -104,7 +104,7 @@ impl<B: Backend> Data<B> {
         let (validation, train_rows) = (validation.or(taken), train.rows.len());
         let tokenizer = Tokenizer::from_folder(model, resolved.max_length)?.with_long_texts(resolved.long_texts.into());
         check_vocabulary(&tokenizer, config, model)?;
-        let mut audit = tokenizer.contradictions(model);
+        let mut audit = tokenizer.contradictions(model, need.words());
         audit.extend(audit::lines(&train, validation.as_ref(), test.as_ref(), need)?);
         let encode = |name: &str, table: &Table| -> Result<Split, Failure> {
             let encoded = tokenizer.encode(&table.rows)?;

@@ -11,7 +11,7 @@ use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{Encoded, Tokenizer, Wanted};
 use ferrotune_tensor::Pool;
 use ferrotune_train::evaluate::logits;
-use ferrotune_train::tasks::Task;
+use ferrotune_train::tasks::{Task, Unit};
 use std::fmt::Display;
 use std::path::PathBuf;
 
@@ -60,7 +60,8 @@ impl<B: Machine> FineTuned<B> {
         let long_texts = self.notes.long_texts.unwrap_or(LongTextsName::Head);
         let tokenizer = Tokenizer::from_folder(&self.folder, limit)?.with_long_texts(long_texts.into());
         check_vocabulary(&tokenizer, config, &self.folder)?;
-        tokenizer.contradictions(&self.folder).iter().for_each(|line| eprintln!("warning: {line}"));
+        let words = self.task.unit() == Unit::Word;
+        tokenizer.contradictions(&self.folder, words).iter().for_each(|line| eprintln!("warning: {line}"));
         Ok(Cutter { tokenizer, limit, long_texts })
     }
 

@@ -141,9 +141,7 @@ pub fn said_and_searched(
 pub fn resolve(said: TrainSettings, recipe: TrainSettings) -> Result<Resolved, Failure> {
     // Not all that comes here was said by flags of `train`.
     check_written(&said)?;
-    let settings = merge(said, recipe);
-    let length_was_said = settings.max_length.is_some();
-    Ok(Resolved { length_was_said, ..check(with_defaults(settings))? })
+    check(merge(said, recipe))
 }
 
 /// The settings in the text of a file, whose table `[search]` belongs to another command; an unknown key is an error.

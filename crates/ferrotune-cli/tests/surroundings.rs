@@ -194,6 +194,16 @@ fn a_length_that_nobody_asked_for_follows_the_model() {
     check(&ferrotune(place.path(), &train).output().unwrap(), 0, "training   ");
     let notes = std::fs::read_to_string(place.path().join("out/best/ferrotune.json")).unwrap();
     assert!(notes.contains("\"max_length\":64"), "{notes}");
+    for (command, written) in [
+        ("pretrain --text train.csv --output adapted", "adapted/ferrotune.toml"),
+        ("search --train train.csv --output study --trials 1 --pruning off", "study/best.toml"),
+        ("train --config study/best.toml --output again --baselines off", "again/ferrotune.toml"),
+    ] {
+        let command = format!("{command} --model MODEL --max-steps 2 --threads 1");
+        check(&ferrotune(place.path(), &command).output().unwrap(), 0, "model      ");
+        let settings = std::fs::read_to_string(place.path().join(written)).unwrap();
+        assert!(settings.contains("max-length = 64\n"), "{written}: {settings}");
+    }
     let asked = ferrotune(place.path(), &format!("{train} --overwrite --max-length 65")).output().unwrap();
     check(&asked, 2, "--max-length is 65; this model reads at most 64 tokens");
 }

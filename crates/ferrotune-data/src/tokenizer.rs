@@ -1,5 +1,5 @@
 //! [`Tokenizer`]: the `tokenizers` crate behind a fence, under our own truncation and without padding.
-//! It knows nothing of files but `tokenizer.json`, and nothing of labels.
+//! It knows nothing of files but `tokenizer.json` and what contradicts it, and nothing of labels.
 //!
 //! The crate can panic on a hostile `tokenizer.json`, while loading and while encoding, so both run under
 //! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)

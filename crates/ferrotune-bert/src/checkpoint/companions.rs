@@ -1,10 +1,10 @@
-//! The tokenizer's files beside a model. They go from folder to folder as they are, with one exception. It must not know weights, nor how a text becomes
-//! tokens.
+//! The tokenizer's files beside a model. They go from folder to folder as they are; of a tagger one switch is set, which reading words turns on (`words.rs` in
+//! `ferrotune-data`). It must not know weights, and nothing else of how a text becomes tokens.
 
 use super::write::create_durably;
 use crate::error::BertError;
 use crate::json::read_capped;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -34,32 +34,44 @@ const COMPANION_CAP: u64 = 64 << 20;
 /// the model learned from.
 ///
 /// # Errors
-/// I/O; a file that is too large, or no JSON where it should be changed.
+/// I/O; a file that is too large.
 pub(super) fn copy_companions(from: &Path, to: &Path, scores_words: bool) -> Result<(), BertError> {
-    let mut is_byte_level = false;
+    let mut files = Vec::new();
     for name in COMPANION_FILES {
-        let source = from.join(name);
-        let Some(mut bytes) = read(&source)? else { continue };
-        if scores_words && (name == TOKENIZER || name == TOKENIZER_CONFIG && is_byte_level) {
-            let malformed = |error: serde_json::Error| BertError::Format {
-                file: source.clone(),
-                problem: format!("is not valid JSON: {error}"),
-            };
-            let mut document: Value = serde_json::from_slice(&bytes).map_err(malformed)?;
-            let says = match name {
-                TOKENIZER => document.get_mut("pre_tokenizer").filter(|pre| pre["type"] == "ByteLevel"),
-                _ => Some(&mut document),
-            };
-            if let Some(Value::Object(says)) = says {
-                is_byte_level = true;
-                if says.insert(PREFIX_SPACE.to_string(), true.into()) != Some(true.into()) {
-                    bytes = serde_json::to_vec_pretty(&document).expect("a JSON document can be written");
-                }
-            }
-        }
+        files.extend(read(&from.join(name))?.map(|bytes| (name, bytes)));
+    }
+    if scores_words {
+        read_words_with_blanks(&mut files);
+    }
+    for (name, bytes) in files {
         create_durably(&to.join(name), |file| file.write_all(&bytes))?;
     }
     Ok(())
+}
+
+/// Says `add_prefix_space` in the files of a byte-level tokenizer. A file that is no JSON stays as it is.
+fn read_words_with_blanks(files: &mut Vec<(&str, Vec<u8>)>) {
+    let parsed = |files: &[(&str, Vec<u8>)], name: &str| {
+        let place = files.iter().position(|(found, _)| *found == name)?;
+        Some((place, serde_json::from_slice::<Value>(&files[place].1).ok()?))
+    };
+    let insert = |says: &mut Value| {
+        says.as_object_mut().is_some_and(|says| says.insert(PREFIX_SPACE.into(), true.into()) != Some(true.into()))
+    };
+    let text = |document: &Value| serde_json::to_vec_pretty(document).expect("a JSON document can be written");
+    let Some((place, mut tokenizer)) = parsed(files, TOKENIZER) else { return };
+    let Some(pre) = tokenizer.get_mut("pre_tokenizer").filter(|pre| pre["type"] == "ByteLevel") else { return };
+    if insert(pre) {
+        files[place].1 = text(&tokenizer);
+    }
+    if let Some((place, mut config)) = parsed(files, TOKENIZER_CONFIG) {
+        if insert(&mut config) {
+            files[place].1 = text(&config);
+        }
+    } else if files.iter().all(|(name, _)| *name != TOKENIZER_CONFIG) {
+        // Without the file the classes of some families take their own default, which is false.
+        files.push((TOKENIZER_CONFIG, text(&json!({ PREFIX_SPACE: true }))));
+    }
 }
 
 /// The file's bytes, if it is there.

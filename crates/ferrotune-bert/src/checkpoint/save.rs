@@ -19,7 +19,7 @@ pub struct SaveRequest<'a> {
     pub tensors: &'a [TensorToSave<'a>],
     /// The folder to copy [`super::COMPANION_FILES`] from. It may be the folder that is replaced.
     pub companions_from: Option<&'a Path>,
-    /// Whether it scores words: who loads the folder must then read each word with the blank before it ([`copy_companions`]).
+    /// Whether it scores words: who loads the folder must then read each word with the blank before it.
     pub scores_words: bool,
     /// Whether a model folder that exists under the name may be replaced.
     pub replace: bool,

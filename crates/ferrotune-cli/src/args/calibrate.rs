@@ -28,7 +28,7 @@ pub struct CalibrateArgs {
     /// Where the texts stand.
     #[command(flatten)]
     pub columns: TextColumns,
-    /// Column of the label [default: label or labels, by the model's task].
+    /// Column of the label [default: as in training, else label or labels, by the model's task].
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
     /// Threads [default: all cores].

@@ -121,7 +121,8 @@ pub struct TrainSettings {
     /// The class whose probability the one logit gives, of binary [default: the later by name].
     #[arg(long, value_name = "NAME", help_heading = "Data and model")]
     pub positive_label: Option<String>,
-    /// Tokens of a row at most, special tokens included; longer rows are cut and counted, of words into overlapping windows [default: 128].
+    /// Tokens of a row at most, special tokens included; longer rows are cut and counted, of words into overlapping windows [default: 128, or
+    /// what the model reads].
     #[arg(long, value_name = "N", help_heading = "Data and model")]
     pub max_length: Option<usize>,
     /// What is read of a text with more than --max-length tokens; evaluate and predict do the same [default: head].

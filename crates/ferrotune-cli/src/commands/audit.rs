@@ -45,7 +45,7 @@ fn report(args: &AuditArgs, say: &mut dyn FnMut(String)) -> Result<(), Failure> 
     let fix = args.fix.as_deref().map(|folder| fix::Fix::check(folder, &files.splits, args.overwrite)).transpose()?;
     json::check(args.json.as_deref(), &files.splits, args.overwrite)?;
     let model = args.model.as_deref().map(find_model).transpose()?.map(|model| model.folder);
-    let tokenizer = model.as_deref().map(|folder| tokenizer(args, folder)).transpose()?;
+    let tokenizer = model.as_deref().map(|folder| tokenizer(args, folder, files.need.words())).transpose()?;
 
     let sources = files.sources();
     let settings = AuditSettings { need: files.need, tokenizer: tokenizer.as_ref(), near: true, languages: true };
@@ -118,10 +118,11 @@ fn files(args: &AuditArgs) -> Result<(TaskName, Files), Failure> {
     Ok((task, Files { splits, columns, need }))
 }
 
-fn tokenizer(args: &AuditArgs, folder: &Path) -> Result<Tokenizer, Failure> {
+fn tokenizer(args: &AuditArgs, folder: &Path, words: bool) -> Result<Tokenizer, Failure> {
     let config = EncoderConfig::from_folder(folder)?;
     let limit = max_length(args.max_length, None, config.longest_sequence())?;
     let tokenizer = Tokenizer::from_folder(folder, limit)?;
     check_vocabulary(&tokenizer, &config, folder)?;
+    tokenizer.contradictions(folder, words).iter().for_each(|line| eprintln!("warning: {line}"));
     Ok(tokenizer)
 }

@@ -28,6 +28,8 @@ pub fn run(args: PretrainArgs) -> Result<(), Failure> {
     let resolved = &mut asked.run;
     use_threads(resolved.settings.threads)?;
     let start = Start::of(resolved)?;
+    // It may have followed the model.
+    asked.table.insert("max-length".to_string(), toml::Value::Integer(resolved.max_length as i64));
     let device = start.device.clone();
     device.run(One { asked, start, earlier: args.earlier })
 }
@@ -105,7 +107,7 @@ impl Texts {
         let read = |path: &Path| read_texts(path, s.text_column.as_deref());
         let tokenizer = Tokenizer::from_folder(model, run.max_length)?;
         check_vocabulary(&tokenizer, config, model)?;
-        tokenizer.contradictions(model).iter().for_each(|line| eprintln!("warning: {line}"));
+        tokenizer.contradictions(model, false).iter().for_each(|line| eprintln!("warning: {line}"));
         let objective = MaskedTokens::new(tokenizer.masking(*whole_words)?);
         let units = if *whole_words { "words" } else { "tokens" };
         eprintln!("task       masked language modelling, 15 % of {units} hidden anew in each epoch");

@@ -1,7 +1,7 @@
-//! Values within their ranges, and settings that go together. It must not know defaults, or where a value was said.
+//! Values within their ranges, and settings that go together. It must not know what the defaults are, or where a value was said.
 
 use super::methods::{average_best, chosen_optimizer, ema, l2_sp, lora, schedule};
-use super::{DEFAULT_FILE, Resolved, held_out, part_of_rows};
+use super::{DEFAULT_FILE, Resolved, held_out, part_of_rows, with_defaults};
 #[cfg(not(feature = "cuda"))]
 use crate::args::DeviceName;
 use crate::args::{LongTextsName, OnDegenerate, Precision, Switch, TrainSettings};
@@ -31,11 +31,13 @@ pub fn check_seeds(first: u64, count: u64) -> Result<(), Failure> {
     within("seed", first, first <= highest, &format!("at most {highest}, so that later seeds can follow it")).map(drop)
 }
 
-/// Checks every value, and what contradicts others.
+/// Fills in defaults, checks every value, and what contradicts others.
 ///
 /// # Errors
 /// A setting that is missing, out of its range, or contradicts another: exit code 2.
-pub(super) fn check(s: TrainSettings) -> Result<Resolved, Failure> {
+pub(super) fn check(said: TrainSettings) -> Result<Resolved, Failure> {
+    let length_was_said = said.max_length.is_some();
+    let s = with_defaults(said);
     let needed =
         |flag: &str, what: &str| usage(format!("--{flag} is missing: name {what} (or set `{flag}` in {DEFAULT_FILE})"));
     let model = s.model.clone().ok_or_else(|| needed("model", "a model folder or hub id"))?;
@@ -91,7 +93,7 @@ pub(super) fn check(s: TrainSettings) -> Result<Resolved, Failure> {
         part,
         output,
         max_length,
-        length_was_said: true,
+        length_was_said,
         long_texts: s.long_texts.unwrap_or(LongTextsName::Head),
         precision: s.precision.unwrap_or(Precision::F32),
         #[cfg(feature = "cuda")]

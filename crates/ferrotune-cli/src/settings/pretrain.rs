@@ -1,7 +1,7 @@
 //! Settings of `pretrain`: its own, and those of `train` that apply to it, checked by the same rules.
 
 use super::written::{check_path, check_written};
-use super::{HeldOut, Resolved, check, from_table, parse_table, read_text, with_defaults, within};
+use super::{HeldOut, Resolved, check, from_table, parse_table, read_text, within};
 use crate::args::{PretrainSettings, SHARED, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
 use std::path::Path;
@@ -79,7 +79,7 @@ fn check_pretraining(own: PretrainSettings, shared: TrainSettings, file: toml::T
     shared.validation_share = held_out;
     shared.train = Some(text);
     shared.lr = shared.lr.or(Some(RATE));
-    let mut run = check(with_defaults(shared))?;
+    let mut run = check(shared)?;
     run.held_out = run.held_out.map(|asked| HeldOut { flag: "held-out", ..asked });
     (run.settings.validation_share, run.settings.validation_seed) = (None, None);
 

@@ -22,7 +22,7 @@ fn error(text: &str) -> String {
 fn flags_win_over_the_file_and_the_file_over_defaults() {
     let file = parse("lr = 1e-4\nepochs = 5\nschedule = 'cosine'", "f").map_err(|f| f.message).unwrap();
     let typed = TrainSettings { epochs: Some(7), ..base() };
-    let run = check(with_defaults(merge(typed, file))).map_err(|f| f.message).unwrap();
+    let run = check(merge(typed, file)).map_err(|f| f.message).unwrap();
     let numbers = run.numbers;
     assert_eq!((numbers.learning_rate, numbers.epochs, numbers.batch_size), (1e-4, 7, 32));
     assert_eq!(numbers.schedule, Kind::Cosine { minimum: 0.0, cycles: 1 });

@@ -255,14 +255,22 @@ fn files_that_contradict_each_other_are_said() {
             json!({"strip_accents": false, "tokenize_chinese_chars": false, "tokenizer_class": "BertTokenizer"}),
             vec!["strip_accents false", "tokenize_chinese_chars false"],
         ),
-        // That class takes the tokenizer as it is, and no byte-level one is here.
+        // Those classes take the tokenizer as it is, and no byte-level one is here.
         (json!({"do_lower_case": false, "tokenizer_class": "PreTrainedTokenizerFast"}), vec![]),
+        (json!({"do_lower_case": false, "tokenizer_class": "TokenizersBackend"}), vec![]),
         (json!({"add_prefix_space": true}), vec![]),
         (json!([]), vec![]),
     ] {
         std::fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
-        let said = Tokenizer::from_folder(folder.path(), 16).unwrap().contradictions(folder.path());
+        let said = Tokenizer::from_folder(folder.path(), 16).unwrap().contradictions(folder.path(), false);
         assert_eq!(said.len(), expected.len(), "{config}: {said:?}");
         said.iter().zip(expected).for_each(|(line, part)| assert!(line.contains(part), "{config}: {line}"));
     }
+    let byte_level = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/tiny-roberta/model/tokenizer.json");
+    std::fs::copy(byte_level, folder.path().join("tokenizer.json")).unwrap();
+    std::fs::write(folder.path().join("tokenizer_config.json"), r#"{"add_prefix_space": true}"#).unwrap();
+    let tokenizer = Tokenizer::from_folder(folder.path(), 16).unwrap();
+    let said = tokenizer.contradictions(folder.path(), false);
+    assert!(said.len() == 1 && said[0].contains("says add_prefix_space true, tokenizer.json has it false"), "{said:?}");
+    assert!(tokenizer.contradictions(folder.path(), true).is_empty(), "words are read with a blank before each");
 }

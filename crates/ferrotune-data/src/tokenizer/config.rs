@@ -8,16 +8,17 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 
 /// The other file.
 const FILE: &str = "tokenizer_config.json";
-/// The class that takes a tokenizer as it is.
-const PLAIN_CLASS: &str = "PreTrainedTokenizerFast";
+/// The class that takes a tokenizer as it is, under its names in version 4 and 5.
+const PLAIN_CLASSES: [&str; 2] = ["PreTrainedTokenizerFast", "TokenizersBackend"];
 
 impl Tokenizer {
     /// What the folder's `tokenizer_config.json` says against its `tokenizer.json`, one line each. Such a folder gives other tokens in Hugging Face's
-    /// tools than here. Nothing where the file is missing or cannot be understood: it is not needed.
-    pub fn contradictions(&self, folder: &Path) -> Vec<String> {
+    /// tools than here. Nothing where the file is missing or cannot be understood: it is not needed. For rows of `words` a blank before each does not count:
+    /// they are read with it in any case.
+    pub fn contradictions(&self, folder: &Path, words: bool) -> Vec<String> {
         let text = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
         let config: Value = serde_json::from_str(&text).unwrap_or_default();
-        if config["tokenizer_class"] == PLAIN_CLASS {
+        if PLAIN_CLASSES.iter().any(|class| config["tokenizer_class"] == *class) {
             return Vec::new();
         }
         let mut own = Vec::new();
@@ -26,7 +27,7 @@ impl Tokenizer {
             own.push(("strip_accents", bert.strip_accents.unwrap_or(bert.lowercase)));
             own.push(("tokenize_chinese_chars", bert.handle_chinese_chars));
         }
-        if let Some(PreTokenizerWrapper::ByteLevel(pre)) = self.inner.get_pre_tokenizer() {
+        if let (Some(PreTokenizerWrapper::ByteLevel(pre)), false) = (self.inner.get_pre_tokenizer(), words) {
             own.push(("add_prefix_space", pre.add_prefix_space));
         }
         let said = |key: &str, own: bool| config[key].as_bool().filter(|&said| said != own);

@@ -2,6 +2,7 @@
 //! weights come about.
 
 use super::Run;
+use super::state::State;
 use crate::advice::Measured;
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
@@ -9,25 +10,9 @@ use crate::events::Event;
 use crate::kept::{self, Best};
 use crate::metrics::Report;
 use crate::model::Split;
-use crate::resume::{self, Progress};
-use crate::sentinels::Finding;
-use ferrotune_optim::Ema;
-use ferrotune_tensor::{Backend, Params};
+use crate::resume;
+use ferrotune_tensor::Backend;
 use std::time::Instant;
-
-/// How far a run is, its moving average, and why it should be left.
-pub(super) struct State<B: Backend> {
-    pub progress: Progress,
-    pub average: Option<Ema<B>>,
-    pub degenerate: Option<Finding>,
-}
-
-impl<B: Backend> State<B> {
-    /// Puts the average in the place of the weights, or these back.
-    fn exchange(&mut self, backend: &B, params: &mut Params<B>) {
-        self.average.iter_mut().for_each(|average| average.exchange(backend, params));
-    }
-}
 
 /// The weights that a run is left with.
 #[derive(Default)]

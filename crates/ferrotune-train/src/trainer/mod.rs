@@ -6,6 +6,7 @@ mod accumulate;
 mod measure;
 mod outcome;
 mod settings;
+mod state;
 mod watch;
 
 pub use outcome::Outcome;
@@ -23,8 +24,8 @@ use crate::thaw::Thaw;
 use accumulate::{Passes, accumulate};
 use ferrotune_optim::{Anchor, Ema, Optimizer, clip};
 use ferrotune_tensor::{Backend, Grads, Params, Pool};
-use measure::State;
 use outcome::Speed;
+use state::State;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use watch::Watch;

@@ -130,7 +130,8 @@ fn a_model_of_words_says_how_they_are_read() {
             }
         }
     }
-    write_files(&source, &[("tokenizer.json", b"{".to_vec())]);
+    // A file that is missing is written, and one that is no JSON stays: it was not read in training either.
+    let config = || fs::read(saved.join("tokenizer_config.json")).unwrap();
     let samples = samples();
     let request = SaveRequest {
         config_json,
@@ -139,8 +140,17 @@ fn a_model_of_words_says_how_they_are_read() {
         scores_words: true,
         replace: true,
     };
-    let error = save_model(&saved, &request).unwrap_err().to_string();
-    assert!(error.contains("tokenizer.json") && error.contains("is not valid JSON"), "{error}");
+    write_files(&source, &[("tokenizer.json", pre("ByteLevel", "").into_bytes())]);
+    for before in [None, Some(b"{".to_vec())] {
+        fs::remove_file(source.join("tokenizer_config.json")).unwrap();
+        before.iter().for_each(|before| fs::write(source.join("tokenizer_config.json"), before).unwrap());
+        save_model(&saved, &request).unwrap();
+        match before {
+            None => assert_eq!(serde_json::from_slice::<Value>(&config()).unwrap(), json!({"add_prefix_space": true})),
+            Some(before) => assert_eq!(config(), before),
+        }
+        fs::write(source.join("tokenizer_config.json"), "").unwrap();
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub fn run(args: SearchArgs) -> Result<(), Failure> {
     let space = table.map(|(table, file)| parse::space(&table, &file)).transpose()?;
     let is_usual = space.is_none();
     let with_recipe = recipe.as_ref().map(|recipe| recipe.settings.clone()).unwrap_or_default();
-    let base = Base::new(said.clone(), with_recipe);
+    let mut base = Base::new(said.clone(), with_recipe);
     let space = space.map_or_else(|| parse::usual_space(&said, parse::trains_few(&base)), Ok)?;
     let alone = base.alone()?;
     check_seeds(alone.numbers.seed, args.refit_seeds.unwrap_or(1))?;
@@ -80,6 +80,10 @@ pub fn run(args: SearchArgs) -> Result<(), Failure> {
     }
     let mut alone = alone;
     let start = Start::of(&mut alone)?;
+    if !alone.length_was_said {
+        // It may have followed the model; the trials and best.toml say it.
+        base.said.max_length = Some(alone.max_length);
+    }
     let device = start.device.clone();
     device.run(Search { args, base, space, start, stop: &stop })
 }
