@@ -6,7 +6,7 @@ use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 
 // The binary's own adapter, so that the tests train what users train.
-#[path = "../../crates/ferrotune-cli/src/model.rs"]
+#[path = "../../crates/ferrotune-cli/src/model/classifier.rs"]
 mod model;
 pub use model::{BertClassifier, head_kind};
 

@@ -2,10 +2,11 @@
 
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub mod threads;
 
 use crate::args::{DeviceName, Precision};
 use crate::exit::{Failure, usage};
-use crate::voice::say;
+use crate::terminal::voice::say;
 use ferrotune_kernels::isa;
 use ferrotune_tensor::{Backend, Cpu, Precision as Products};
 

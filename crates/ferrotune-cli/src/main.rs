@@ -3,50 +3,21 @@
 
 // First, because its macros are known only to what comes after it.
 #[macro_use]
-mod output;
+mod terminal;
 
 mod args;
 mod audit;
-mod auto;
-mod baselines;
-mod budget;
-mod calibrated;
-mod card;
 mod commands;
-mod comparison;
-mod confidence;
-mod data;
-mod depth;
 mod device;
-mod evaluation;
 mod exit;
-mod fine_tuned;
-mod fingerprint;
-mod further;
-mod held_out;
-mod hidden_means;
 mod html;
 mod hub;
-mod inputs;
-mod manifest;
-mod memory;
 mod model;
-mod notes;
-mod prefix;
-mod progress;
-mod recipes;
-mod report;
-mod run_files;
-mod run_folder;
+mod results;
+mod rows;
+mod run;
 mod search;
 mod settings;
-mod shown;
-mod sparkline;
-mod staged;
-mod sums;
-mod task;
-mod tuning;
-mod voice;
 
 use args::{Cli, Command};
 use exit::{Failure, usage};
@@ -54,7 +25,7 @@ use ferrotune_kernels::isa;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run().and_then(|()| output::written()) {
+    match run().and_then(|()| terminal::output::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {}", failure.message);

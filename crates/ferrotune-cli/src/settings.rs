@@ -5,18 +5,21 @@ use crate::args::{
     BaselinesName, DeviceName, LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch,
     TrainSettings,
 };
-use crate::budget::Budget;
 use crate::exit::Failure;
-use crate::voice::say;
+use crate::settings::budget::Budget;
+use crate::terminal::voice::say;
 use ferrotune_bert::lora::LoraSpec;
 use ferrotune_train::trainer::Settings;
 use std::path::{Path, PathBuf};
 
+pub mod auto;
+pub mod budget;
 mod check;
 mod columns;
 mod file;
 mod methods;
 mod pretrain;
+pub mod recipes;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -70,7 +70,7 @@ pub enum BaselinesName {
     All,
 }
 
-/// Settings that belong together; `recipes.rs` has their values and sources.
+/// Settings that belong together; `settings/recipes.rs` has their values and sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecipeName {

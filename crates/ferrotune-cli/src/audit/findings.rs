@@ -2,7 +2,7 @@
 
 use super::names::names;
 use super::{LabelErrors, Suspect, rows};
-use crate::shown::{counted, short};
+use crate::terminal::shown::{counted, short};
 use ferrotune_data::{Audit, Likeness, Match, Oddity, Overlap, Place, SplitAudit};
 use serde::Serialize;
 

@@ -1,9 +1,9 @@
 //! Training rows whose label is likely wrong: a linear probe on the frozen encoder says of each row what the other rows teach, and confident
 //! learning counts where it contradicts the label. It must not print findings or know files.
 
-use crate::commands::on_pool;
+use crate::device::threads::on_pool;
 use crate::exit::Failure;
-use crate::hidden_means::hidden_means;
+use crate::model::hidden_means::hidden_means;
 use ferrotune_data::{Labels, Place, Row, Table, Tokenizer, encode_labels, joined, normalised, part_sizes, split};
 use ferrotune_tensor::{Cpu, Pool};
 use ferrotune_train::label_errors::{confident_joint, ranked};

@@ -9,7 +9,7 @@ mod tests;
 pub use findings::{Finding, Severity, findings};
 pub use labels::{LabelErrors, Suspect, judge};
 
-use crate::shown::counted;
+use crate::terminal::shown::counted;
 use ferrotune_data::{AuditRows, AuditSettings, DataError, Need, Place, Table, audit};
 
 /// At most so many lines of a file are named in the short form.

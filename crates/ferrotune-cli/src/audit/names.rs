@@ -3,7 +3,7 @@
 
 use super::findings::{Found, LABEL, NAMES, Severity};
 use super::rows;
-use crate::shown::{counted, short};
+use crate::terminal::shown::{counted, short};
 use ferrotune_data::{Audit, LabelLists, SameNumber};
 
 /// Adds what is found, the worst first.

@@ -1,18 +1,19 @@
 //! One attempt at a run: a loaded model made ready as the settings say, and trained from one seed. It must not know files of rows, nor what becomes
 //! of the model.
 
-use super::on_pool;
 use super::start::Start;
 use crate::args::{OptimizerName, Switch};
 use crate::device::Machine;
+use crate::device::threads::on_pool;
 use crate::exit::{Failure, STOPPED};
-use crate::model::{BertClassifier, head_kind};
-use crate::prefix::Shelf;
-use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::model::classifier::{BertClassifier, head_kind};
+use crate::model::tuning;
+use crate::run::folder::RunFolder;
+use crate::run::prefix::Shelf;
+use crate::run::{memory, prefix};
 use crate::settings::Resolved;
-use crate::voice::{is_quiet, say};
-use crate::{memory, prefix, tuning};
+use crate::terminal::progress::Progress;
+use crate::terminal::voice::{is_quiet, say};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, freeze};
 use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Sgd, adamw};

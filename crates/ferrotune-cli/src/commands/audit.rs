@@ -6,12 +6,13 @@ mod says;
 #[cfg(test)]
 mod tests;
 
-use super::{find_model, max_length, use_threads};
 use crate::args::{AuditArgs, Switch, TaskName, TrainSettings};
 use crate::audit::{findings, judge};
-use crate::data::check_vocabulary;
+use crate::device::threads::use_threads;
 use crate::exit::{Failure, usage};
-use crate::{inputs, task};
+use crate::model::find::{find_model, max_length};
+use crate::rows::data::check_vocabulary;
+use crate::rows::{inputs, task};
 use ferrotune_bert::EncoderConfig;
 use ferrotune_data::{AuditRows, AuditSettings, Need, Part, Source, Tokenizer, Wanted, audit, rows_at};
 use std::collections::BTreeSet;

@@ -1,10 +1,12 @@
 //! `ferrotune baseline`: what fine-tuning has to beat, in seconds. It reads, holds out and measures the rows that `train` would with the same files.
 
-use super::{find_model, use_threads};
 use crate::args::{BaselineArgs, TaskName, TrainSettings};
-use crate::baselines::{Baselines, Encoder};
+use crate::device::threads::use_threads;
 use crate::exit::{DATA, Failure, usage};
-use crate::{held_out, inputs, settings, task};
+use crate::model::find::find_model;
+use crate::results::baselines::{Baselines, Encoder};
+use crate::rows::{held_out, inputs, task};
+use crate::settings;
 use ferrotune_data::{Labels, Need, Part, Source, encode_labels};
 use ferrotune_train::baselines::ClassRows;
 use serde_json::json;

@@ -5,13 +5,15 @@ mod sample;
 
 use super::start::Start;
 use crate::args::{RecipeName, TrainSettings};
-use crate::budget::{Amounts, Budget, Depth, Open, PLANNED, Passes, Shape, Shown, Way, choose, depths, lengths, parse};
 use crate::device::{Machine, Work};
 use crate::exit::{Failure, MODEL, STOPPED, usage};
-use crate::recipes;
-use crate::run_folder::{BUDGET, RunFolder, SETTINGS};
+use crate::run::folder::{BUDGET, RunFolder, SETTINGS};
+use crate::settings::budget::{
+    Amounts, Budget, Depth, Open, PLANNED, Passes, Shape, Shown, Way, choose, depths, lengths, parse,
+};
+use crate::settings::recipes;
 use crate::settings::{self, Resolved, merge, resolve};
-use crate::voice::quietly;
+use crate::terminal::voice::quietly;
 use ferrotune_bert::parts::{Part, unfreezing_epoch};
 use ferrotune_train::store::replace_file;
 use sample::Sample;

@@ -1,16 +1,17 @@
 //! `ferrotune calibrate`: fits the temperature of a model's probabilities to labelled rows, and a threshold below which it abstains, and writes both
 //! into the model folder.
 
-use super::{find_model, use_threads};
 use crate::args::CalibrateArgs;
-use crate::calibrated::{Calibration, Fitted};
-use crate::confidence::{answered, chosen_for, percent, ranked, table};
-use crate::data::cut;
+use crate::device::threads::use_threads;
 use crate::device::{Machine, Work, device};
 use crate::exit::{DATA, Failure, MODEL, usage};
-use crate::fine_tuned::{Cutter, FineTuned};
 use crate::hub;
-use crate::notes::Notes;
+use crate::model::calibrated::{Calibration, Fitted};
+use crate::model::find::find_model;
+use crate::model::fine_tuned::{Cutter, FineTuned};
+use crate::model::notes::Notes;
+use crate::results::confidence::{answered, chosen_for, percent, ranked, table};
+use crate::rows::data::cut;
 use ferrotune_data::{Part, Source};
 use ferrotune_train::calibration::{Abstention, NoFit, Ranked};
 use ferrotune_train::model::Split;

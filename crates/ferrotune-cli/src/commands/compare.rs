@@ -1,10 +1,10 @@
 //! `ferrotune compare`: finished runs side by side, as a table in the terminal and as a page. It must not know what makes runs comparable.
 
 use crate::args::CompareArgs;
-use crate::comparison::{Comparison, Entry, Figure};
 use crate::exit::Failure;
 use crate::html;
-use crate::report::bare;
+use crate::results::comparison::{Comparison, Entry, Figure};
+use crate::results::report::bare;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::store::replace_file;
 
@@ -27,7 +27,7 @@ fn text(comparison: &Comparison) -> String {
         let values = comparison.entries.iter().enumerate().map(|(n, entry)| of(n, entry)).collect();
         columns.push((name.to_string(), values));
     };
-    add("run", &|_, entry| crate::shown::short(&entry.name, 40));
+    add("run", &|_, entry| crate::terminal::shown::short(&entry.name, 40));
     for (n, &name) in comparison.metrics.iter().filter(|metric| **metric != MetricName::Loss).take(2).enumerate() {
         add(name.name(), &|_, entry| entry.figure(name).map_or_else(dash, |figure| shown(name, figure)));
         if n == 0 && comparison.entries.iter().any(|entry| entry.interval(name).is_some()) {
@@ -43,7 +43,7 @@ fn text(comparison: &Comparison) -> String {
     add("rows/s", &|_, entry| entry.speed().map_or_else(dash, |figure| format!("{:.1}", figure.value)));
     add("seconds", &|_, entry| entry.seconds().map_or_else(dash, |figure| format!("{:.1}", figure.value)));
     for (name, values) in &comparison.differences {
-        add(name, &|n, _| crate::shown::short(&values[n], 30));
+        add(name, &|n, _| crate::terminal::shown::short(&values[n], 30));
     }
     lines(&columns)
 }

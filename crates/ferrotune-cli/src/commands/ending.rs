@@ -1,21 +1,23 @@
 //! The end of a run: the trained model is measured, and saved with all that is written beside it. It must not know how the model was trained.
 
-use super::on_pool;
 use super::results::{Reports, advice, finish, results};
 use super::start::Start;
 use crate::args::Switch;
-use crate::calibrated::AtEnd;
-use crate::card::Card;
-use crate::data::Data;
 use crate::device::Machine;
-use crate::evaluation::{Environment, Evaluation, Measured, Model};
+use crate::device::threads::on_pool;
 use crate::exit::Failure;
-use crate::model::BertClassifier;
-use crate::notes::{NamedColumns, Notes};
-use crate::run_folder::{ADAPTER, BEST, RunFolder};
+use crate::hub;
+use crate::model::calibrated::AtEnd;
+use crate::model::classifier::BertClassifier;
+use crate::model::notes::{NamedColumns, Notes};
+use crate::results::card::Card;
+use crate::results::evaluation::{Environment, Evaluation, Measured, Model};
+use crate::rows::data::Data;
+use crate::rows::task;
+use crate::run::folder::{ADAPTER, BEST, RunFolder};
+use crate::run::sums::Sums;
+use crate::run::{fingerprint, manifest};
 use crate::settings::Resolved;
-use crate::sums::Sums;
-use crate::{fingerprint, hub, manifest, task};
 use ferrotune_bert::pretrained::{self, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora};
 use ferrotune_tensor::{Backend, Pool};

@@ -1,15 +1,17 @@
 //! `ferrotune evaluate`: measures a fine-tuned model on labelled rows.
 
-use super::{find_model, use_threads};
 use crate::args::EvaluateArgs;
-use crate::confidence::Confidence;
-use crate::data::cut;
-use crate::depth::Depth;
+use crate::device::threads::use_threads;
 use crate::device::{Machine, Work, device};
 use crate::exit::Failure;
-use crate::fine_tuned::{Cutter, FineTuned};
-use crate::further::{self, Evaluated, Further, nearest};
-use crate::{inputs, report};
+use crate::model::find::find_model;
+use crate::model::fine_tuned::{Cutter, FineTuned};
+use crate::results::confidence::Confidence;
+use crate::results::depth::Depth;
+use crate::results::further::{self, Evaluated, Further, nearest};
+use crate::results::report;
+use crate::rows::data::cut;
+use crate::rows::inputs;
 use ferrotune_train::metrics::Report;
 use ferrotune_train::model::Split;
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! `ferrotune fetch`: brings a model to this machine.
 
-use super::find_model;
 use crate::args::FetchArgs;
 use crate::exit::Failure;
+use crate::model::find::find_model;
 
 /// Runs the command.
 pub fn run(args: &FetchArgs) -> Result<(), Failure> {

@@ -1,10 +1,10 @@
 //! `ferrotune info`: what a model folder holds, read from its headers.
 
-use super::find_model;
 use crate::args::InfoArgs;
-use crate::calibrated::Calibration;
 use crate::exit::Failure;
-use crate::notes::Notes;
+use crate::model::calibrated::Calibration;
+use crate::model::find::find_model;
+use crate::model::notes::Notes;
 use ferrotune_bert::EncoderConfig;
 use ferrotune_bert::HeadKind;
 use ferrotune_bert::checkpoint::{Inspection, inspect};

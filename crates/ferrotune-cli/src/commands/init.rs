@@ -1,8 +1,8 @@
 //! `ferrotune init`: a BERT of a known size with random weights.
 
-use super::find_model;
 use crate::args::InitArgs;
 use crate::exit::{Failure, MODEL, usage};
+use crate::model::find::find_model;
 use ferrotune_bert::{EncoderConfig, pretrained};
 use ferrotune_tensor::Cpu;
 

@@ -4,9 +4,9 @@
 use super::ending::Finished;
 use super::train::one_of_series;
 use crate::exit::{Failure, usage};
-use crate::further::p_value;
-use crate::report::metric;
-use crate::run_folder::{Kind, RESULTS, claim, clear, has_checkpoints, rows_folder};
+use crate::results::further::p_value;
+use crate::results::report::metric;
+use crate::run::folder::{Kind, RESULTS, claim, clear, has_checkpoints, rows_folder};
 use crate::settings::{PartOfRows, Resolved};
 use ferrotune_train::metrics::{Classified, Interval, Intervals, MetricName, Paired, Summary, paired};
 use ferrotune_train::store::replace_file;

@@ -1,12 +1,13 @@
 //! `ferrotune predict`: labels rows as a stream. Memory does not grow with the input.
 
-use super::{find_model, use_threads};
 use crate::args::{InputFormat, OutputFormat, PredictArgs};
-use crate::calibrated::{ABSTAINS, mark};
-use crate::data::kept;
+use crate::device::threads::use_threads;
 use crate::device::{Machine, Work, device};
 use crate::exit::{DATA, Failure, io, usage};
-use crate::fine_tuned::{Cutter, FineTuned};
+use crate::model::calibrated::{ABSTAINS, mark};
+use crate::model::find::find_model;
+use crate::model::fine_tuned::{Cutter, FineTuned};
+use crate::rows::data::kept;
 use ferrotune_data::{Format, Need, Opened, Row, unpacked};
 use ferrotune_train::evaluate::answers;
 use ferrotune_train::tasks::{Answer, Prediction, Unit};

@@ -1,15 +1,16 @@
 //! `ferrotune replay`: makes a run again from its manifest, where data and base model are the same, and says whether the weights are.
 
 use super::train::{one, stop_on_signal};
-use super::{find_model, use_threads};
 use crate::args::{ReplayArgs, TrainSettings};
+use crate::device::threads::use_threads;
 use crate::device::{Machine, Work, device};
 use crate::exit::{Failure, IO, OTHER_RUN, UNEQUAL, usage};
-use crate::manifest::{self, Manifest};
-use crate::run_folder::{BEST, Kind, MANIFEST};
+use crate::model::find::find_model;
+use crate::run::folder::{BEST, Kind, MANIFEST};
+use crate::run::manifest::{self, Manifest};
+use crate::run::sums::{FileSum, Sums};
 use crate::settings::{Resolved, parse, resolve};
-use crate::shown::counted;
-use crate::sums::{FileSum, Sums};
+use crate::terminal::shown::counted;
 use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_tensor::Cpu;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! `ferrotune report`: the page of a finished run, from the files of its folder. It must not know what the page shows.
 
 use crate::args::ReportArgs;
-use crate::evaluation;
 use crate::exit::Failure;
 use crate::html::report::report;
-use crate::run_files::RunFiles;
-use crate::run_folder::REPORT;
+use crate::results::evaluation;
+use crate::run::files::RunFiles;
+use crate::run::folder::REPORT;
 use ferrotune_train::store::replace_file;
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,12 @@
 //! What a finished run says: `results.json`, and the last lines for a person. It measures nothing.
 
-use crate::baselines::Beside;
-use crate::calibrated::AtEnd;
-use crate::data::Data;
-use crate::run_folder::{ADAPTER, BEST, MANIFEST};
+use crate::model::calibrated::AtEnd;
+use crate::results::baselines::Beside;
+use crate::results::report;
+use crate::rows::data::Data;
+use crate::run::folder::{ADAPTER, BEST, MANIFEST};
+use crate::run::memory;
 use crate::settings::Resolved;
-use crate::{memory, report};
 use ferrotune_tensor::Backend;
 use ferrotune_train::advice::{Advice, Facts, advise};
 use ferrotune_train::metrics::Report;

@@ -2,10 +2,10 @@
 
 use super::ending::Finished;
 use super::train::one_of_series;
-use crate::comparison::Figure;
 use crate::exit::{Failure, usage};
-use crate::report::{bare, metric};
-use crate::run_folder::{Kind, RESULTS, claim, clear, has_checkpoints, seed_folder};
+use crate::results::comparison::Figure;
+use crate::results::report::{bare, metric};
+use crate::run::folder::{Kind, RESULTS, claim, clear, has_checkpoints, seed_folder};
 use crate::settings::Resolved;
 use ferrotune_train::metrics::{MetricName, Summary};
 use ferrotune_train::store::replace_file;

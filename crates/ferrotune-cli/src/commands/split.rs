@@ -7,7 +7,7 @@ mod tests;
 
 use crate::args::{SplitArgs, Switch, TrainSettings};
 use crate::exit::{DATA, Failure, usage};
-use crate::task;
+use crate::rows::task;
 use ferrotune_data::{
     Need, Records, Row, SplitError, Table, headers, joined, normalised, open, part_sizes, split, wording,
 };

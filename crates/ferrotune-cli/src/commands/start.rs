@@ -1,14 +1,14 @@
 //! What every run begins with, of labelled rows or of texts: where products are computed, the model folder and its configuration. It must not
 //! know rows or the loop.
 
-use super::find_model;
 use crate::args::Precision;
 use crate::device::{Device, device};
 use crate::exit::{Failure, usage};
 use crate::hub;
+use crate::model::find::find_model;
+use crate::rows::task::shown;
 use crate::settings::Resolved;
-use crate::task::shown;
-use crate::voice::say;
+use crate::terminal::voice::say;
 use ferrotune_bert::{EncoderConfig, freeze};
 
 /// The ground of a run.

@@ -7,9 +7,9 @@ use super::plots::{Estimate, Shape, estimates};
 use super::report::{measured, smooth_loss, steps};
 use super::table::{Cell, table};
 use super::{interval, title, value};
-use crate::comparison::{Comparison, Entry};
-use crate::report::word;
-use crate::run_files::RunFiles;
+use crate::results::comparison::{Comparison, Entry};
+use crate::results::report::word;
+use crate::run::files::RunFiles;
 use ferrotune_train::metrics::{ClassMetrics, MetricName, Report};
 use maud::{Markup, html};
 
@@ -162,7 +162,7 @@ fn classes(comparison: &Comparison) -> Option<Markup> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run_files::example::{HOSTILE, Kind, write};
+    use crate::run::files::example::{HOSTILE, Kind, write};
 
     /// The page of runs of these kinds, in folders whose names would begin a script, and of a series.
     fn pages(kinds: [Kind; 2]) -> String {

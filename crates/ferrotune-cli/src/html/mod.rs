@@ -11,7 +11,7 @@ mod plots;
 pub mod report;
 mod table;
 
-use crate::report::{bare, word};
+use crate::results::report::{bare, word};
 use ferrotune_train::metrics::{Interval, MetricName};
 
 /// A metric's value as a table shows it: a dash where it is no number.

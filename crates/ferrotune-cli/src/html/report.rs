@@ -10,7 +10,7 @@ mod summary;
 pub use curves::{measured, smooth_loss, steps};
 
 use super::page::{Section, page};
-use crate::run_files::RunFiles;
+use crate::run::files::RunFiles;
 use maud::{Markup, html};
 
 #[cfg(test)]

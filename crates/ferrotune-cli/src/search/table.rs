@@ -1,6 +1,6 @@
 //! What a person reads at the end of a search: the trials, the best first, what mattered, and where the trials lie, as text. It must not know files.
 
-use crate::report::metric;
+use crate::results::report::metric;
 use ferrotune_train::metrics::{MetricName, wilson};
 use ferrotune_train::search::space::{Domain, Parameter, Space};
 use ferrotune_train::search::study::{Origin, State, Trial};

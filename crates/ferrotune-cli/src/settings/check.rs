@@ -6,7 +6,7 @@ use super::{DEFAULT_FILE, Resolved, held_out, part_of_rows, with_defaults};
 use crate::args::DeviceName;
 use crate::args::{LongTextsName, OnDegenerate, Precision, Switch, TrainSettings};
 use crate::exit::{Failure, usage};
-use crate::run_folder::RESTARTS;
+use crate::run::folder::RESTARTS;
 use ferrotune_optim::Penalty;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::passes::PassLimit;

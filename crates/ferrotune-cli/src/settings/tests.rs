@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::args::RecipeName;
-use crate::recipes;
+use crate::settings::recipes;
 use ferrotune_optim::schedule::Kind;
 
 fn parse(text: &str, file: &str) -> Result<TrainSettings, Failure> {

@@ -4,7 +4,7 @@
 use super::Files;
 use crate::audit::rows;
 use crate::exit::{DATA, Failure, usage};
-use crate::staged::Staged;
+use crate::run::staged::Staged;
 use ferrotune_data::{Audit, DataError, Place, Records, Source};
 use std::collections::BTreeMap;
 use std::fs;

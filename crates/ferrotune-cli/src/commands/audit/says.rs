@@ -1,7 +1,7 @@
 //! What the audit says on the terminal: a line for each split, then the findings with their first rows. It decides nothing.
 
 use crate::audit::{Finding, Severity, place, rows};
-use crate::shown::{counted, short};
+use crate::terminal::shown::{counted, short};
 use ferrotune_data::{Lengths, Place, Row, SplitAudit, repaired};
 use std::collections::BTreeMap;
 

@@ -2,17 +2,17 @@
 
 use crate::args::{BaselinesName, TrainSettings};
 use crate::audit;
-use crate::baselines::{Baselines, class_names};
-use crate::budget::{Amounts, Costs};
 use crate::commands::attempt::{self, Course, Ready, Rows};
 use crate::commands::start::Start;
-use crate::data::Labelled;
 use crate::device::Machine;
 use crate::exit::{Failure, io};
-use crate::hidden_means::hidden_means;
-use crate::run_folder::RunFolder;
+use crate::model::hidden_means::hidden_means;
+use crate::results::baselines::{Baselines, class_names};
+use crate::rows::data::Labelled;
+use crate::rows::task;
+use crate::run::folder::RunFolder;
+use crate::settings::budget::{Amounts, Costs};
 use crate::settings::{Resolved, resolve};
-use crate::task;
 use ferrotune_data::{Part, Row, Source, Tokenizer, held_out_rows, shuffled, subset_rows};
 use ferrotune_tensor::Cpu;
 use ferrotune_train::baselines::ClassRows;

@@ -3,18 +3,19 @@
 
 use crate::commands::attempt::{self, Course, Ready, Rows};
 use crate::commands::start::Start;
-use crate::data::{Data, Labelled};
 use crate::device::Machine;
 use crate::exit::{Failure, NOT_A_NUMBER, USAGE};
-use crate::prefix::Shelf;
-use crate::run_folder::study::TRIALS;
-use crate::run_folder::{RunFolder, clear_checkpoints, has_checkpoints};
+use crate::rows::data::{Data, Labelled};
+use crate::rows::task;
+use crate::run::fingerprint;
+use crate::run::folder::study::TRIALS;
+use crate::run::folder::{RunFolder, clear_checkpoints, has_checkpoints};
+use crate::run::prefix::Shelf;
 use crate::search::base::Base;
 use crate::search::rungs::Rungs;
 use crate::search::table;
 use crate::settings::Resolved;
-use crate::voice::quietly;
-use crate::{fingerprint, task};
+use crate::terminal::voice::quietly;
 use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::search::drive::{Came, Worker};

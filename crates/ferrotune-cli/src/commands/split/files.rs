@@ -2,7 +2,7 @@
 
 use crate::args::SplitArgs;
 use crate::exit::{Failure, io, usage};
-use crate::staged::Staged;
+use crate::run::staged::Staged;
 use ferrotune_data::Records;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::Groups;
 use crate::exit::Failure;
-use crate::shown::{self, plural};
+use crate::terminal::shown::{self, plural};
 use ferrotune_data::{AuditRows, AuditSettings, Conflict, Need, Row, Table, audit, label_set};
 use std::collections::BTreeMap;
 use std::path::Path;

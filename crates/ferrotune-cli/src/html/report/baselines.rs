@@ -2,7 +2,7 @@
 
 use crate::html::table::{Cell, table};
 use crate::html::{interval, value};
-use crate::run_files::{Beside, RunFiles};
+use crate::run::files::{Beside, RunFiles};
 use ferrotune_train::metrics::{Interval, MetricName};
 use maud::{Markup, html};
 

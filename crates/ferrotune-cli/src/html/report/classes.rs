@@ -4,7 +4,7 @@ use crate::html::heat;
 use crate::html::plots::{reliability, scatter};
 use crate::html::table::{Cell, table};
 use crate::html::{grouped, number, percent};
-use crate::run_files::{RunFiles, Temperature};
+use crate::run::files::{RunFiles, Temperature};
 use ferrotune_train::metrics::{ClassMetrics, ClassRanking, Report};
 use maud::{Markup, html};
 

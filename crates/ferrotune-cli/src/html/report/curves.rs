@@ -5,8 +5,8 @@ use crate::html::axis::Scale;
 use crate::html::chart::{Chart, Look, Series, line_chart, smoothed};
 use crate::html::table::{Cell, table};
 use crate::html::{title, value};
-use crate::report::word;
-use crate::run_files::{RunFiles, Step};
+use crate::results::report::word;
+use crate::run::files::{RunFiles, Step};
 use ferrotune_train::metrics::MetricName;
 use maud::{Markup, html};
 

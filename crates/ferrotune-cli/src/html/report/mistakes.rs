@@ -1,10 +1,10 @@
 //! Where the model is wrong: by length of the text, and row by row.
 
-use crate::evaluation::{Figure, Measured, Mistake};
 use crate::html::plots::{Estimate, Shape, estimates};
 use crate::html::table::{Cell, table};
 use crate::html::{interval, number, value};
-use crate::run_files::RunFiles;
+use crate::results::evaluation::{Figure, Measured, Mistake};
+use crate::run::files::RunFiles;
 use ferrotune_train::metrics::MetricName;
 use maud::{Markup, html};
 
@@ -45,7 +45,7 @@ pub fn by_length(run: &RunFiles) -> Option<Markup> {
     let has_intervals = measured.by_length.iter().any(|group| group.interval.is_some());
     let mut headings = vec!["characters", "rows", &*name];
     headings.extend(has_intervals.then_some("95 % interval"));
-    let row = |group: &crate::evaluation::LengthGroup| {
+    let row = |group: &crate::results::evaluation::LengthGroup| {
         let mut row = vec![
             Cell::Number(length(group.from, group.to), group.from as f64),
             Cell::count(group.rows),

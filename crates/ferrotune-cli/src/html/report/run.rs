@@ -1,11 +1,11 @@
 //! What surrounds the result: advice, audit, time, machine, settings, files.
 
 use crate::args::{PretrainSettings, TrainSettings};
-use crate::evaluation;
 use crate::html::grouped;
 use crate::html::table::{Cell, facts, table};
-use crate::run_files::RunFiles;
-use crate::run_folder::{ADAPTER, BEST, LOG, RESULTS, SETTINGS};
+use crate::results::evaluation;
+use crate::run::files::RunFiles;
+use crate::run::folder::{ADAPTER, BEST, LOG, RESULTS, SETTINGS};
 use crate::settings::{from_table, resolve, resolve_pretraining};
 use maud::{Markup, html};
 

@@ -1,10 +1,10 @@
 //! What a run came to, in a few numbers. It must not know how they were measured.
 
-use crate::confidence::percent;
 use crate::html::table::{Cell, table};
 use crate::html::{grouped, interval, title, value};
-use crate::report::word;
-use crate::run_files::RunFiles;
+use crate::results::confidence::percent;
+use crate::results::report::word;
+use crate::run::files::RunFiles;
 use ferrotune_train::metrics::{MetricName, Report};
 use maud::{Markup, html};
 

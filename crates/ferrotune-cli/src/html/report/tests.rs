@@ -1,10 +1,10 @@
 //! The page of runs of every task: its sections, and that nothing from outside becomes an element.
 
 use super::report;
-use crate::evaluation;
-use crate::run_files::RunFiles;
-use crate::run_files::example::{HOSTILE, Kind, write};
-use crate::run_folder::{RESULTS, SETTINGS};
+use crate::results::evaluation;
+use crate::run::files::RunFiles;
+use crate::run::files::example::{HOSTILE, Kind, write};
+use crate::run::folder::{RESULTS, SETTINGS};
 use serde_json::{Value, json};
 use std::path::Path;
 
