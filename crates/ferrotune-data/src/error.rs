@@ -1,7 +1,7 @@
 //! [`DataError`]: every way in which data or a tokenizer from outside can be refused, with file, line and column.
 //! It knows nothing of how the checks are made.
 
-use crate::compressed::Refusal;
+use crate::files::compressed::Refusal;
 use crate::names::{did_you_mean, quoted};
 use std::io;
 

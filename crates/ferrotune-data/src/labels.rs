@@ -1,5 +1,9 @@
 //! [`Labels`]: names of classes to ids and back. It knows nothing of files but the name in a message.
 
+pub(crate) mod label_sets;
+pub(crate) mod scores;
+pub(crate) mod tags;
+
 use crate::names::{listed, nearest};
 use crate::{DataError, Row, Table};
 use std::collections::{BTreeSet, HashMap};

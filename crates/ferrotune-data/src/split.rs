@@ -4,6 +4,8 @@
 //! is given a whole number of rows in each part ([`targets`]). Groups of several rows are placed against these numbers, the largest first;
 //! single rows fill what is left, which they do exactly as long as no group had to go where there was no room for it.
 
+pub(crate) mod hold_out;
+pub(crate) mod subset;
 mod targets;
 
 use crate::order::Random;

@@ -4,12 +4,16 @@
 //! The crate can panic on a hostile `tokenizer.json`, while loading and while encoding, so both run under
 //! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)
 
+pub(crate) mod check;
 mod config;
+pub(crate) mod long_texts;
+pub(crate) mod masking;
 mod texts;
 mod vocabulary;
+pub(crate) mod windows;
 mod words;
 
-use crate::{DataError, Encoded, LongTexts, Row, Words, tokenizer_check};
+use crate::{DataError, Encoded, LongTexts, Row, Words};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::{self, Read};
@@ -67,7 +71,7 @@ impl Tokenizer {
         let mut inner = loaded.map_err(|error| malformed(one_line(&*error)))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| malformed(one_line(&*error)))?;
-        let vocab_size = guarded(&file, "checking it", || tokenizer_check::check(&inner))?.map_err(malformed)?;
+        let vocab_size = guarded(&file, "checking it", || check::check(&inner))?.map_err(malformed)?;
         let long_texts = LongTexts::Head;
         let tokenizer = Tokenizer { inner, for_words: OnceLock::new(), file, max_length, long_texts, vocab_size };
         tokenizer.text_room(false)?;

@@ -1,4 +1,4 @@
-//! The tokenizer's files beside a model. They go from folder to folder as they are; of a tagger one switch is set, which reading words turns on (`words.rs` in
+//! The tokenizer's files beside a model. They go from folder to folder as they are; of a tagger one switch is set, which reading words turns on (`tokenizer/words.rs` in
 //! `ferrotune-data`). It must not know weights, and nothing else of how a text becomes tokens.
 
 use super::write::create_durably;

@@ -139,7 +139,7 @@ fn csv_crate(bytes: &[u8]) -> Vec<Vec<String>> {
 
 /// All records as ours.
 fn strict(bytes: &[u8]) -> Result<Vec<Vec<String>>, crate::DataError> {
-    let mut records = crate::delimited::Delimited::csv(crate::lines::Lines::new(bytes, "f"));
+    let mut records = crate::files::delimited::Delimited::csv(crate::files::lines::Lines::new(bytes, "f"));
     let mut all = Vec::new();
     let mut fields = Vec::new();
     while records.read(&mut fields)?.is_some() {

@@ -2,7 +2,7 @@
 
 use super::{EncodedRow, Sequence, Tokenizer};
 use crate::LongTexts;
-use crate::windows::Windows;
+use crate::tokenizer::windows::Windows;
 use tokenizers::{Encoding, Token, TruncationDirection, TruncationParams, TruncationStrategy};
 
 impl Tokenizer {

@@ -2,7 +2,7 @@
 //! of tags.
 
 use super::{EncodedRow, Sequence, Tokenizer};
-use crate::windows::Windows;
+use crate::tokenizer::windows::Windows;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{Encoding, Token};
 

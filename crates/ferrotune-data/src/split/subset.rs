@@ -1,6 +1,6 @@
 //! [`subset`]: a share of the training rows that is like all of them, and part of every larger share. It knows nothing of files or messages.
 
-use crate::hold_out::classes;
+use crate::split::hold_out::classes;
 use crate::{Need, Row, shuffled};
 
 /// Whether each row belongs to the share: a pure function of its arguments.

@@ -1,9 +1,9 @@
 //! [`Table`]: a whole data file in memory, and what a row, a format and a reader's need are.
 //! It knows nothing of tokens or of how records are parsed.
 
-use crate::columns::place_of;
-use crate::open::{Opened, has_extension, open, without_compression};
-use crate::reader::stream_headers;
+use crate::files::columns::place_of;
+use crate::files::open::{Opened, has_extension, open, without_compression};
+use crate::files::reader::stream_headers;
 use crate::{DataError, Wanted};
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,8 @@
 //! Data files and streams as text: what is compressed is unpacked, and Parquet becomes JSON Lines. It knows nothing of rows.
 
-use crate::compressed::{PARQUET, Stream, decompressed};
-use crate::{DataError, Format, MAX_FILE_BYTES, Need, RowReader, Wanted, parquet, stream_with};
+use crate::files::compressed::{PARQUET, Stream, decompressed};
+use crate::files::parquet;
+use crate::{DataError, Format, MAX_FILE_BYTES, Need, RowReader, Wanted, stream_with};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};

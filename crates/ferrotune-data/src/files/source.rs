@@ -1,10 +1,10 @@
 //! [`Source`]: the files that hold the rows of one part of a data set, in a folder as Hugging Face's `datasets` lays them out, or one file. It
 //! knows nothing of what is in them.
 
+use crate::files::open::{Opened, open, without_compression};
+use crate::files::reader::stream_headers;
+use crate::files::table::{read_keeping, read_opened};
 use crate::names::listed;
-use crate::open::{Opened, open, without_compression};
-use crate::reader::stream_headers;
-use crate::table::{read_keeping, read_opened};
 use crate::{Columns, DataError, Format, Need, Table, Wanted};
 use std::fs;
 use std::io::Read;
@@ -204,7 +204,7 @@ fn is_data(path: &Path) -> bool {
 }
 
 fn is_parquet(path: &Path) -> bool {
-    crate::open::has_extension(path, "parquet")
+    crate::files::open::has_extension(path, "parquet")
 }
 
 fn same_folder(files: &[PathBuf]) -> bool {

@@ -2,7 +2,7 @@
 //! It knows nothing of texts or labels; it turns values into the text that a label or an echoed column has.
 
 use crate::DataError;
-use crate::lines::Lines;
+use crate::files::lines::Lines;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::collections::HashSet;

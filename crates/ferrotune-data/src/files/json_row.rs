@@ -1,7 +1,7 @@
 //! The row that a JSON object holds: a text or two, or words, and what is said about them. It knows nothing of files but their name.
 
-use crate::jsonl::{self, Object};
-use crate::lines::MAX_FIELD_BYTES;
+use crate::files::jsonl::{self, Object};
+use crate::files::lines::MAX_FIELD_BYTES;
 use crate::{Columns, DataError, Need, Row, Tag};
 use serde_json::Value;
 

@@ -1,10 +1,10 @@
 //! [`RowReader`]: rows one at a time from any buffered stream, with the original record of each kept for echoing.
 //! It knows nothing of tokens, label ids or paths.
 
-use crate::delimited::Delimited;
-use crate::json_row;
-use crate::jsonl::{self, JsonLines, Object};
-use crate::lines::Lines;
+use crate::files::delimited::Delimited;
+use crate::files::json_row;
+use crate::files::jsonl::{self, JsonLines, Object};
+use crate::files::lines::Lines;
 use crate::{Columns, DataError, Format, Need, Row, Wanted};
 use std::collections::HashMap;
 use std::io::BufRead;

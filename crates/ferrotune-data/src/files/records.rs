@@ -1,7 +1,7 @@
 //! [`Records`]: a whole file with the bytes of each row, to be written again in parts without a change (as text, where it is compressed).
 //! It knows nothing of what the parts are.
 
-use crate::columns::place_of;
+use crate::files::columns::place_of;
 use crate::names::listed;
 use crate::{DataError, Need, Opened, Source, Table, Wanted, stream_with};
 use std::io::{self, Read, Write};

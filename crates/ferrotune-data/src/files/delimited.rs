@@ -10,7 +10,7 @@
 //! write such fields. A file without quoting whose field starts with a quote is therefore an error, never a guess.
 
 use crate::DataError;
-use crate::lines::{Lines, MAX_FIELD_BYTES, MAX_RECORD_BYTES, column_after};
+use crate::files::lines::{Lines, MAX_FIELD_BYTES, MAX_RECORD_BYTES, column_after};
 use std::io::BufRead;
 use std::ops::Range;
 

@@ -12,8 +12,8 @@ mod pages;
 mod thrift;
 mod values;
 
-use crate::compressed::{Refusal, Stream, is_bomb};
-use crate::open::LeftOut;
+use crate::files::compressed::{Refusal, Stream, is_bomb};
+use crate::files::open::LeftOut;
 use footer::Footer;
 use pages::Budget;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! Texts without labels: the lines of a `.txt` file, or the text column of a table. It knows nothing of tokens.
 
-use crate::lines::{Line, Lines};
-use crate::open::{has_extension, open_text, without_compression};
+use crate::files::lines::{Line, Lines};
+use crate::files::open::{has_extension, open_text, without_compression};
 use crate::{DataError, Need, Row, Table, Wanted, read_table_with};
 use std::path::Path;
 
