@@ -14,7 +14,7 @@ use ferrotune_tests::{BertClassifier, golden};
 use ferrotune_train::events::Event;
 use ferrotune_train::prefix::{PrefixCache, PrefixCaches, lengths};
 use ferrotune_train::tasks::{SingleLabel, Targets};
-use ferrotune_train::thaw::Thaw;
+use ferrotune_train::trainer::thaw::Thaw;
 use ferrotune_train::trainer::{Run, Settings, train};
 use std::sync::atomic::AtomicBool;
 

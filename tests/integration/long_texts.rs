@@ -9,10 +9,10 @@ use ferrotune_tests::{BertClassifier, golden, on_threads};
 use ferrotune_train::evaluate::{answers, evaluate, logits};
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::model::Split;
-use ferrotune_train::passes::PassLimit;
 use ferrotune_train::prefix::{PrefixCache, PrefixCaches, lengths};
 use ferrotune_train::tasks::{Binary, MultiLabel, Regression, SingleLabel, Targets, Task};
 use ferrotune_train::trainer::Settings;
+use ferrotune_train::trainer::passes::PassLimit;
 
 /// The forty rows of three to seven words, of which three fit into a window.
 fn windowed() -> Split {

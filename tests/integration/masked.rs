@@ -10,9 +10,9 @@ use ferrotune_optim::{AdamW, Groups, adamw};
 use ferrotune_tensor::{Cpu, Grads, Pool, Tape};
 use ferrotune_tests::{Fixture, assert_close, golden, on_threads};
 use ferrotune_train::metrics::{MetricName, Report};
-use ferrotune_train::passes::PassLimit;
 use ferrotune_train::tasks::{MaskedTokens, Objective};
 use ferrotune_train::trainer::Settings;
+use ferrotune_train::trainer::passes::PassLimit;
 use std::path::Path;
 
 /// The fixtures of tests/golden/masked.py.

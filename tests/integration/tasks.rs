@@ -9,9 +9,9 @@ use ferrotune_tests::{BertClassifier, golden, head_kind};
 use ferrotune_train::events::Event;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::model::Split;
-use ferrotune_train::passes::PassLimit;
 use ferrotune_train::tasks::{Binary, Emphasis, MultiLabel, Objective, Regression, SingleLabel, Targets, Task};
-use ferrotune_train::thaw::Thaw;
+use ferrotune_train::trainer::passes::PassLimit;
+use ferrotune_train::trainer::thaw::Thaw;
 use ferrotune_train::trainer::{Run, train};
 use std::sync::atomic::AtomicBool;
 

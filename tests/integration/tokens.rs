@@ -12,10 +12,10 @@ use ferrotune_tests::{BertClassifier, golden, head_kind, on_threads};
 use ferrotune_train::evaluate::{answers, logits};
 use ferrotune_train::metrics::{MetricName, Report};
 use ferrotune_train::model::{Classifier, Mode, Split};
-use ferrotune_train::passes::PassLimit;
-use ferrotune_train::resume::download;
 use ferrotune_train::tasks::{Task, Tokens, stored};
 use ferrotune_train::trainer::Settings;
+use ferrotune_train::trainer::passes::PassLimit;
+use ferrotune_train::trainer::resume::download;
 use serde_json::Value;
 use std::path::Path;
 

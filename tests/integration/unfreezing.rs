@@ -6,8 +6,8 @@ use ferrotune_bert::parts::Part;
 use ferrotune_bert::pretrained::{self, Head};
 use ferrotune_tensor::Cpu;
 use ferrotune_tests::golden;
-use ferrotune_train::passes::PassLimit;
 use ferrotune_train::trainer::Settings;
+use ferrotune_train::trainer::passes::PassLimit;
 use std::collections::BTreeSet;
 
 /// Five steps an epoch; the model has two layers. No penalty, which would move nothing either, but keeps gradients whole.

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::fingerprint::Difference;
+use crate::store::fingerprint::Difference;
 
 /// An error of the training crate. Each message is one line: what was wrong, where, what to do.
 #[derive(Debug, thiserror::Error)]

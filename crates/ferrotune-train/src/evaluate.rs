@@ -3,9 +3,9 @@
 use crate::error::TrainError;
 use crate::metrics::Report;
 use crate::model::{Classifier, Mode, Split};
-use crate::passes::{Pass, PassLimit, passes};
 use crate::prefix::{PrefixCache, Start};
 use crate::tasks::{Answer, Objective};
+use crate::trainer::passes::{Pass, PassLimit, passes};
 use ferrotune_data::{Batch, Encoded};
 use ferrotune_tensor::{Backend, Params, Pool, Tape, Var};
 

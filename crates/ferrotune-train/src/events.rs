@@ -1,6 +1,9 @@
 //! What a training run tells the outside while it runs. The loop sends every [`Event`] to one [`Observer`]; printing, progress
 //! bars and logs are observers. Must not know who listens, and listening must not change the run.
 
+pub mod metrics_log;
+pub mod tensorboard;
+
 use std::path::PathBuf;
 
 use serde::Serialize;

@@ -19,11 +19,11 @@ use ferrotune_bert::{EncoderConfig, freeze};
 use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Backend, Params, Pool};
 use ferrotune_train::events::{Event, Observer, Tee};
-use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::model::Split;
-use ferrotune_train::resume::Checkpoints;
+use ferrotune_train::store::fingerprint::Fingerprint;
 use ferrotune_train::tasks::{Objective, Task};
-use ferrotune_train::thaw::Thaw;
+use ferrotune_train::trainer::resume::Checkpoints;
+use ferrotune_train::trainer::thaw::Thaw;
 use ferrotune_train::trainer::{Outcome, Run, train};
 use std::sync::atomic::AtomicBool;
 

@@ -8,7 +8,7 @@ use ferrotune_bert::parts::{self, LayerwiseRates, Part};
 use ferrotune_bert::{EncoderConfig, HeadKind, lora};
 use ferrotune_optim::{Anchor, Groups};
 use ferrotune_tensor::{Backend, Params};
-use ferrotune_train::thaw::Thaw;
+use ferrotune_train::trainer::thaw::Thaw;
 
 /// `--reinit-layers`: gives the pooler and the top layers new random values.
 ///

@@ -3,7 +3,7 @@
 use crate::run::sums::Sums;
 use crate::settings::Resolved;
 use ferrotune_data::Part;
-use ferrotune_train::fingerprint::Fingerprint;
+use ferrotune_train::store::fingerprint::Fingerprint;
 use std::collections::BTreeMap;
 
 /// Settings that may differ between a run and its continuation: they do not change results.

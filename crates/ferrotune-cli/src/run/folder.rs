@@ -3,10 +3,10 @@
 use crate::exit::{Failure, io, usage};
 use crate::results::evaluation::{self, Evaluation};
 use ferrotune_bert::checkpoint::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_can_save, clear_interrupted_saves};
-use ferrotune_train::lock::RunLock;
-use ferrotune_train::metrics_log::MetricsLog;
+use ferrotune_train::events::metrics_log::MetricsLog;
+use ferrotune_train::events::tensorboard::EventFile;
+use ferrotune_train::store::lock::RunLock;
 use ferrotune_train::store::{CHECKPOINTS, Store, replace_file};
-use ferrotune_train::tensorboard::EventFile;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

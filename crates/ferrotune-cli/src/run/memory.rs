@@ -6,7 +6,7 @@ use ferrotune_bert::{EncoderConfig, HeadKind, lora};
 use ferrotune_data::Encoded;
 use ferrotune_tensor::{Backend, Params};
 use ferrotune_train::model::Split;
-use ferrotune_train::passes::{PassLimit, passes};
+use ferrotune_train::trainer::passes::{PassLimit, passes};
 
 /// Epochs whose batches are looked at for the largest one.
 const EPOCHS: u64 = 3;

@@ -3,7 +3,7 @@
 use crate::exit::{Failure, io};
 use crate::settings::Resolved;
 use ferrotune_data::{Part, Source};
-use ferrotune_train::fingerprint::sha256_file;
+use ferrotune_train::store::fingerprint::sha256_file;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

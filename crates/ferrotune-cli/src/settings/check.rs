@@ -9,8 +9,8 @@ use crate::exit::{Failure, usage};
 use crate::run::folder::RESTARTS;
 use ferrotune_optim::Penalty;
 use ferrotune_train::metrics::MetricName;
-use ferrotune_train::passes::PassLimit;
 use ferrotune_train::trainer::Settings;
+use ferrotune_train::trainer::passes::PassLimit;
 
 /// `value` if `allowed` holds, else an error that names the flag.
 pub(super) fn within<T: Copy + std::fmt::Display>(

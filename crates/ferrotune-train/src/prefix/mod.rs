@@ -7,8 +7,8 @@ mod file;
 mod tests;
 
 use crate::error::TrainError;
-use crate::fingerprint::hex;
 use crate::model::{Classifier, FrozenPrefix, Mode};
+use crate::store::fingerprint::hex;
 use device::OnDevice;
 use ferrotune_data::{Batch, Encoded};
 use ferrotune_tensor::{Backend, Cpu, Params, Pool, Tape, Tensor, Var};

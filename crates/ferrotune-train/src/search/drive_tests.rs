@@ -3,8 +3,8 @@
 use super::super::space::{Domain, Parameter, Value};
 use super::super::study::{Header, Trial};
 use super::*;
-use crate::fingerprint::Fingerprint;
 use crate::metrics::MetricName;
+use crate::store::fingerprint::Fingerprint;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::TrainError;
-use crate::fingerprint::{Fingerprint, sha256_bytes, sha256_file};
+use crate::store::fingerprint::{Fingerprint, sha256_bytes, sha256_file};
 
 use super::manifest::{FileEntry, Manifest};
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::fingerprint::{Fingerprint, sha256_bytes};
+use crate::store::fingerprint::{Fingerprint, sha256_bytes};
 
 use super::names;
 

@@ -11,8 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::TrainError;
-use crate::fingerprint::Fingerprint;
-use crate::lock::RunLock;
+use crate::store::fingerprint::Fingerprint;
+use crate::store::lock::RunLock;
 
 mod checkpoint;
 mod disk;
@@ -20,6 +20,8 @@ mod disk;
 mod fault_tests;
 #[cfg(test)]
 mod faults;
+pub mod fingerprint;
+pub mod lock;
 mod manifest;
 mod names;
 mod replace;

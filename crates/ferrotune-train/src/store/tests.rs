@@ -1,7 +1,7 @@
 //! The store on a healthy disk: what is kept, what is refused, what damage is found.
 
 use super::*;
-use crate::fingerprint::sha256_bytes;
+use crate::store::fingerprint::sha256_bytes;
 
 struct Run {
     folder: tempfile::TempDir,

@@ -9,7 +9,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
-use crate::fingerprint::{Fingerprint, hex};
+use crate::store::fingerprint::{Fingerprint, hex};
 
 use super::disk::Disk;
 use super::manifest::{FileEntry, MANIFEST, Manifest};

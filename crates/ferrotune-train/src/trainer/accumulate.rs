@@ -1,9 +1,9 @@
 //! The gradient of one optimizer step, summed over forward passes that fit in memory. It must not know what is done with it.
 
 use super::Run;
+use super::passes::{Pass, passes};
 use crate::error::TrainError;
 use crate::model::{Mode, Split};
-use crate::passes::{Pass, passes};
 use crate::prefix::Start;
 use ferrotune_data::Batch;
 use ferrotune_tensor::{Backend, Grads, Tape};

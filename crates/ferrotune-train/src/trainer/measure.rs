@@ -2,15 +2,15 @@
 //! weights come about.
 
 use super::Run;
+use super::kept::{self, Best};
+use super::resume;
 use super::state::State;
 use crate::advice::Measured;
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
 use crate::events::Event;
-use crate::kept::{self, Best};
 use crate::metrics::Report;
 use crate::model::Split;
-use crate::resume;
 use ferrotune_tensor::Backend;
 use std::time::Instant;
 

@@ -3,10 +3,16 @@
 //! curve it runs.
 
 mod accumulate;
+mod flight;
+pub mod kept;
 mod measure;
 mod outcome;
+pub mod passes;
+pub mod resume;
+pub mod sentinels;
 mod settings;
 mod state;
+pub mod thaw;
 mod watch;
 
 pub use outcome::Outcome;
@@ -15,19 +21,19 @@ pub use settings::Settings;
 use crate::advice::Epoch;
 use crate::error::TrainError;
 use crate::events::{Event, Observer};
-use crate::flight::{Flight, Issued};
 use crate::model::{Classifier, Split};
 use crate::prefix::PrefixCaches;
-use crate::resume::{self, Checkpoints, Progress};
 use crate::tasks::Objective;
-use crate::thaw::Thaw;
 use accumulate::{Passes, accumulate};
 use ferrotune_optim::{Anchor, Ema, Optimizer, clip};
 use ferrotune_tensor::{Backend, Grads, Params, Pool};
+use flight::{Flight, Issued};
 use outcome::Speed;
+use resume::{Checkpoints, Progress};
 use state::State;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use thaw::Thaw;
 use watch::Watch;
 
 /// Everything that a run works on.

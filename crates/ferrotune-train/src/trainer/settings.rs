@@ -1,8 +1,8 @@
 //! The numbers of a run, and what follows from them alone. It must not know how the loop uses them.
 
+use super::passes::PassLimit;
 use crate::evaluate::LIMIT;
 use crate::metrics::MetricName;
-use crate::passes::PassLimit;
 use crate::tasks::Targets;
 use ferrotune_data::{balanced, shuffled};
 use ferrotune_optim::Penalty;

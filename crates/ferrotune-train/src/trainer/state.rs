@@ -1,7 +1,7 @@
 //! What changes from step to step of a run, besides its parameters. It must not know what a step does.
 
-use crate::resume::Progress;
-use crate::sentinels::Finding;
+use super::resume::Progress;
+use super::sentinels::Finding;
 use ferrotune_optim::Ema;
 use ferrotune_tensor::{Backend, Params};
 

@@ -1,9 +1,9 @@
 //! The numbers of a step once they are known: they are said, summed, and watched over. It must not know how a step is made.
 
+use super::flight::Landed;
+use super::resume::Progress;
+use super::sentinels::{Finding, Step};
 use crate::events::{Event, Observer};
-use crate::flight::Landed;
-use crate::resume::Progress;
-use crate::sentinels::{Finding, Step};
 
 /// What does not change from step to step.
 pub(super) struct Watch {

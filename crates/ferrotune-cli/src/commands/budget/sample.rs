@@ -17,9 +17,9 @@ use ferrotune_data::{Part, Row, Source, Tokenizer, held_out_rows, shuffled, subs
 use ferrotune_tensor::Cpu;
 use ferrotune_train::baselines::ClassRows;
 use ferrotune_train::events::Event;
-use ferrotune_train::fingerprint::Fingerprint;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::model::Split;
+use ferrotune_train::store::fingerprint::Fingerprint;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;

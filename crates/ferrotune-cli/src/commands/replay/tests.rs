@@ -83,7 +83,7 @@ fn what_differs_is_named() {
     let mut bad = good.clone();
     *bad.last_mut().unwrap() = b' ';
     fs::write(at("train.csv"), &bad).unwrap();
-    let sum = |bytes: &[u8]| ferrotune_train::fingerprint::sha256_bytes(bytes);
+    let sum = |bytes: &[u8]| ferrotune_train::store::fingerprint::sha256_bytes(bytes);
     let (code, message) = said(&base()).unwrap_err();
     let named = format!(
         "differs    train: train.csv in {}: SHA-256 {} expected, {} found",

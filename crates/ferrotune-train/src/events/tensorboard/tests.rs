@@ -16,7 +16,7 @@ fn records_are_those_of_tensorboard() {
         record(&message(1_700_000_001.25, 310, &step)),
         record(&message(1_700_000_002.0, 70_000, &measured)),
     ];
-    assert_eq!(written.concat(), include_bytes!("../../fixtures/tensorboard/events.bin"));
+    assert_eq!(written.concat(), include_bytes!("../../../fixtures/tensorboard/events.bin"));
 }
 
 fn step(step: u64) -> Event {

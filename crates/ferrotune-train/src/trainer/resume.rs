@@ -1,12 +1,12 @@
 //! What a checkpoint of training holds, and how it goes out and comes back: progress, trained weights, moments of the optimizer,
 //! best weights so far, the moving average. It must not know how files are committed; [`crate::store`] does that.
 
+use super::kept::Best;
+use super::sentinels::Sentinels;
 use crate::advice::Epoch;
 use crate::error::TrainError;
 use crate::events::{Event, Observer};
-use crate::fingerprint::{Difference, Fingerprint, compare, sha256_bytes};
-use crate::kept::Best;
-use crate::sentinels::Sentinels;
+use crate::store::fingerprint::{Difference, Fingerprint, compare, sha256_bytes};
 use crate::store::{Checkpoint, Contents, Store};
 use ferrotune_optim::{Ema, Optimizer};
 use ferrotune_tensor::{Backend, Params};
@@ -256,8 +256,8 @@ fn floats(checkpoint: &Checkpoint, name: &str, len: usize) -> Result<Vec<f32>, T
 mod tests {
     use super::*;
     use crate::advice::Measured;
-    use crate::lock::RunLock;
     use crate::metrics::{RegressionReport, Report};
+    use crate::store::lock::RunLock;
     use ferrotune_optim::{Groups, Sgd};
     use ferrotune_tensor::init::Init;
     use ferrotune_tensor::{Cpu, Layout};
