@@ -172,5 +172,9 @@ fn to_bf16(value: f32) -> u16 {
 
 /// An f32 with 10 bits of fraction, rounded to nearest, ties away from zero, as `cvt.rna.tf32.f32` does.
 fn to_tf32(value: f64) -> f64 {
+    if value.is_nan() {
+        // The sum below would make a number of one with many bits, as memory that nobody wrote has.
+        return value;
+    }
     f64::from(f32::from_bits(((value as f32).to_bits() + 0x1000) & !0x1fff))
 }

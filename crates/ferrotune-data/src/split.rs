@@ -97,7 +97,8 @@ pub fn joined<K: Hash + Eq>(rows: usize, columns: &[&[Option<K>]]) -> Vec<usize>
 /// The part of each row, a pure function of its arguments.
 ///
 /// `sizes` are the rows of each part, which add up to the number of rows. `classes` has the class of each row, `groups` its group; both count
-/// from 0. The part `home` gets at least one row of each class if there is one, since a class that is not learned cannot be recognised.
+/// from 0. The part `home` gets at least one row of each class if there is one, since a class that is not learned cannot be recognised; not of a class whose rows
+/// are all in groups for which it has no room.
 ///
 /// Without groups of several rows the sizes are exact, and of a class with `n` of the `N` rows a part of `S` rows has `n·S/N`, rounded down
 /// or up (of classes that are too small for `home`, one row is set aside for it before). Groups of several rows may prevent both.

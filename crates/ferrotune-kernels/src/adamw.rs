@@ -93,14 +93,20 @@ pub fn step(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], constants: &
 }
 
 /// Several steps without a gradient for some rows of a table: p, m, v: `[rows, width]`. A pair `(row, from)` takes the steps
-/// `constants[from..]`; no row may come twice. The bits are those of [`step`] with g = 0 for each of these steps.
+/// `constants[from..]`. The bits are those of [`step`] with g = 0 for each of these steps.
 ///
 /// # Panics
-/// If the slices differ in length or are no rows of `width`, or a row is outside.
+/// If the slices differ in length or are no rows of `width`, a row is outside or comes twice, or there are fewer steps than it begins with.
 pub fn idle(p: &mut [f32], m: &mut [f32], v: &mut [f32], width: usize, rows: &[(u32, u32)], constants: &[AdamW]) {
     let n = p.len();
     assert!(m.len() == n && v.len() == n, "adamw idle: p has {n} elements, m {} and v {}", m.len(), v.len());
     assert!(width > 0 && n.is_multiple_of(width), "adamw idle: {n} elements are no rows of {width}");
+    let mut is_taken = vec![false; n / width];
+    for &(row, from) in rows {
+        assert!((row as usize) < n / width, "adamw idle: row {row} of {}", n / width);
+        assert!(from as usize <= constants.len(), "adamw idle: row {row} from step {from} of {}", constants.len());
+        assert!(!std::mem::replace(&mut is_taken[row as usize], true), "adamw idle: row {row} comes twice");
+    }
     // A few bytes a step; the constants of a step are not worth a scratch argument.
     let factors: Vec<Factors> = constants.iter().map(|constants| Factors::new(constants, 1.0)).collect();
     let (p, m, v) = (DisjointMut::new(p), DisjointMut::new(m), DisjointMut::new(v));
@@ -108,8 +114,7 @@ pub fn idle(p: &mut [f32], m: &mut [f32], v: &mut [f32], width: usize, rows: &[(
     par::for_each_chunk(rows.len(), IDLE_ROWS, |_, range| {
         for &(row, from) in &rows[range] {
             let place = row as usize * width..(row as usize + 1) * width;
-            assert!(place.end <= n, "adamw idle: row {row} of {}", n / width);
-            // SAFETY: the rows are distinct, as the caller promises, so their places do not overlap, and each is visited once.
+            // SAFETY: the rows are distinct and inside, as asserted above, so their places do not overlap, and each is visited once.
             let (p, m, v) = unsafe { (p.range(place.clone()), m.range(place.clone()), v.range(place)) };
             idle_row(isa, p, m, v, &factors[from as usize..]);
         }
@@ -253,6 +258,21 @@ mod tests {
             }
             let want = [p, m, v].concat();
             assert!(all.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()), "width {width}");
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_taken_are_refused() {
+        for (rows, says) in [
+            (&[(1, 0), (0, 1), (1, 0)][..], "row 1 comes twice"),
+            (&[(0, 0), (2, 0)], "row 2 of 2"),
+            (&[(0, 3)], "row 0 from step 3 of 2"),
+        ] {
+            let constants = [constants(1), constants(2)];
+            let idle = || idle(&mut [0.0; 6], &mut [0.0; 6], &mut [0.0; 6], 3, rows, &constants);
+            let panic = std::panic::catch_unwind(idle).unwrap_err();
+            let said = panic.downcast_ref::<String>().unwrap();
+            assert!(said.contains(says), "{said}");
         }
     }
 

@@ -14,7 +14,7 @@ const BLOCK: usize = 64;
 /// Elements below which a call stays on the calling thread.
 const SERIAL_WORK: usize = 1 << 16;
 
-/// Length of the scratch slice of [`column_sums`]: one partial row per block, none if there is only one block.
+/// Length of the scratch slice of [`column_sums`]: one partial row per block.
 pub fn column_sums_scratch(rows: usize, cols: usize) -> usize {
     rows.div_ceil(BLOCK) * cols
 }

@@ -16,15 +16,8 @@ pub fn sum_squares(x: &[f32]) -> f64 {
     par::sum_chunks(x.len(), par::CHUNK, |_, range| sum_squares_chunk(isa, &x[range]))
 }
 
-/// Whether `x` holds neither NaN nor infinity.
-pub fn all_finite(x: &[f32]) -> bool {
-    let isa = isa::current();
-    par::sum_chunks(x.len(), par::CHUNK, |_, range| f64::from(u8::from(has_non_finite(isa, &x[range])))) == 0.0
-}
-
 dispatch! {
     fn sum_squares_chunk(x: &[f32]) -> f64 = sum_squares_body;
-    fn has_non_finite(x: &[f32]) -> bool = has_non_finite_body;
 }
 
 #[inline(always)]
@@ -43,14 +36,6 @@ fn sum_squares_body<L: Lane>(x: &[f32]) -> f64 {
     lanes.iter().sum()
 }
 
-#[inline(always)]
-fn has_non_finite_body<L: Lane>(x: &[f32]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    // The largest exponent field tells; no branch in the loop, so that it vectorises.
-    let largest = x.iter().fold(0, |largest, &x| largest.max(x.to_bits() & EXPONENT));
-    largest == EXPONENT
-}
-
 /// The specification.
 pub mod textbook {
     use crate::real::Real;
@@ -58,11 +43,6 @@ pub mod textbook {
     /// See [`sum_squares`](super::sum_squares).
     pub fn sum_squares<T: Real>(x: &[T]) -> T {
         x.iter().map(|&x| x * x).sum()
-    }
-
-    /// See [`all_finite`](super::all_finite).
-    pub fn all_finite<T: Real>(x: &[T]) -> bool {
-        x.iter().all(|x| x.is_finite())
     }
 }
 
@@ -85,22 +65,5 @@ mod tests {
         }
         let large = f64::from(1e30f32) * f64::from(1e30f32);
         assert_eq!(sum_squares(&[1e30; 2]), 2.0 * large);
-    }
-
-    #[test]
-    fn one_bad_value_anywhere_is_found() {
-        for n in [1, 15, 33, 2 * par::CHUNK + 7] {
-            let mut x = values(1, n);
-            x[0] = f32::MAX;
-            assert!(all_finite(&x) && textbook::all_finite(&x));
-            for position in [0, n / 2, n - 1] {
-                for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                    let good = std::mem::replace(&mut x[position], bad);
-                    assert!(!all_finite(&x) && !textbook::all_finite(&x));
-                    x[position] = good;
-                }
-            }
-        }
-        assert!(all_finite(&[]));
     }
 }

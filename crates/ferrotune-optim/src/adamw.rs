@@ -26,7 +26,7 @@ pub struct AdamW<B: Backend> {
     idle: BTreeMap<ParamId, Idle>,
 }
 
-/// The usual decay rates of the moments, and the usual ε.
+/// The usual decay rates of the moments.
 pub const BETAS: (f64, f64) = (0.9, 0.999);
 /// Added to the root of the second moment.
 pub const EPS: f64 = 1e-8;

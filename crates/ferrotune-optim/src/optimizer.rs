@@ -9,7 +9,7 @@ pub trait Optimizer<B: Backend>: Send {
     fn name(&self) -> &'static str;
 
     /// One step for every parameter with a written gradient. `lr` is this step's learning rate; gradients are multiplied by
-    /// `grad_scale` first (clipping). If that is not finite, values and moments stay as they are.
+    /// `grad_scale` first (clipping). If that is not finite, values and moments stay as they are; with gradients by rows it must be finite.
     fn step(&mut self, backend: &B, params: &mut Params<B>, grads: &Grads<B>, lr: f64, grad_scale: &B::Scalar);
 
     /// Whether [`Grads::by_rows`] may be handed to [`Optimizer::step`]. If so, before each forward pass [`Optimizer::prepare`] is told

@@ -3,7 +3,7 @@
 
 use ferrotune_tensor::{Backend, Grads, ParamId, Params};
 
-/// `l1·Σ|w| + l2/2·Σw²` over the trainable weights of rank two and above.
+/// `l1·Σ|w| + l2/2·Σw²` over the weights of rank two and above that got a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Penalty {
     /// Factor of the sum of magnitudes (lasso).

@@ -16,8 +16,8 @@
 //!
 //! These are the lambdas behind `get_constant_schedule_with_warmup`, `get_linear_schedule_with_warmup`,
 //! `get_cosine_schedule_with_warmup` (half a period), `get_cosine_with_hard_restarts_schedule_with_warmup` and
-//! `get_polynomial_decay_schedule_with_warmup` of Hugging Face transformers (`optimization.py`). One difference: their cosine
-//! rises again after the last step, ours stays at the minimum.
+//! `get_polynomial_decay_schedule_with_warmup` of Hugging Face transformers (`optimization.py`). Two differences: their cosine
+//! rises again after the last step, ours stays at the minimum; their polynomial ends at a rate, ours at a share of the peak.
 //!
 //! Slanted triangular is that of ULMFiT (Howard and Ruder 2018, <https://arxiv.org/abs/1801.06146>, section 3.2), with `w` for its `cut`.
 //! One cycle (Smith 2018, <https://arxiv.org/abs/1803.09820>) follows PyTorch's `OneCycleLR` with `cycle_momentum=False`: momentum stays
@@ -127,11 +127,6 @@ impl Kind {
             Kind::SlantedTriangular { .. } => "slanted-triangular",
             Kind::OneCycle { .. } => "one-cycle",
         }
-    }
-
-    /// The share of the steps in which the rate usually rises: 0.3 for one cycle (PyTorch's `pct_start`), 0.1 for the others.
-    pub fn usual_warmup(&self) -> f64 {
-        if matches!(self, Kind::OneCycle { .. }) { 0.3 } else { 0.1 }
     }
 
     /// Checks the numbers that came from a user: minimum in 0..=1, at least one cycle, a finite power above 0, a ratio above 1,

@@ -158,7 +158,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn add(&self, y: Self::Mut<'_>, a: Self::Ref<'_>, b: Self::Ref<'_>);
     /// `y = a · b` element by element.
     fn mul(&self, y: Self::Mut<'_>, a: Self::Ref<'_>, b: Self::Ref<'_>);
-    /// `dx = beta·dx + k·dy·x`, the backward of `mul` for one side.
+    /// `dx = beta·dx + dy·other`, all of one length: the backward of `mul` for one side.
     fn mul_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, other: Self::Ref<'_>);
     /// `dx = beta·dx + k·dy`, the backward of everything linear.
     fn scale_into(&self, dx: Target<'_, Self>, k: f32, dy: Self::Ref<'_>);
@@ -230,7 +230,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
 
     /// `y[t] = Σ table[ids[t]]` over the tables.
     fn embedding(&self, y: Self::Mut<'_>, tables: &[(Self::Ref<'_>, &[u32])], width: usize);
-    /// Gradient of one embedding table.
+    /// Gradient of one embedding table `(v, width)`: `dtable[ids[t]] += dy[t]`, t ascending; at beta 0 all other rows become 0.
     fn embedding_backward(&self, dtable: Target<'_, Self>, dy: Self::Ref<'_>, ids: &[u32], width: usize);
     /// `y[r] = x[rows[r]]`.
     fn gather_rows(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, rows: &[u32], width: usize);
@@ -381,7 +381,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
         rows: &[(u32, u32)],
         steps: &[AdamW],
     );
-    /// One SGD step with momentum: `g += decay·p; velocity = momentum·velocity + g; p −= lr·velocity`.
+    /// One SGD step with momentum: `d = grad_scale·g + weight_decay·p; velocity = momentum·velocity + d; p −= lr·velocity`; nothing where the scale is not
+    /// finite.
     fn sgd(
         &self,
         p: Self::Mut<'_>,

@@ -66,14 +66,16 @@ pub trait Op<B: Backend = Cpu>: Send {
     fn name(&self) -> &'static str;
 
     /// Computes the output. May be called again after [`Op::release`], with the same inputs, and then gives the same bits
-    /// ([`Tape::checkpoint`](crate::Tape::checkpoint)).
+    /// ([`Tape::checkpoint`](crate::Tape::checkpoint)). A panic about its inputs is one at the line that applied it.
+    #[track_caller]
     fn forward(&mut self, cx: Forward<'_, '_, B>) -> Tensor<B>;
 
     /// Writes the gradient of every wanted input.
     fn backward(&mut self, cx: Backward<'_, '_, B>);
 
-    /// The rows of input `i` that backward adds to, if it leaves all others alone; a row may come several times. Such an op always gets
-    /// a target to add to, whose named rows hold numbers.
+    /// The rows of input `i` that backward touches, if it touches no others; a row may come several times. Handle both targets: with
+    /// [`Grads::by_rows`](crate::Grads::by_rows) beta is 1 and only these rows hold numbers (new ones are zero), so the rest is left alone; with plain
+    /// gradients it is the usual target, and at beta 0 all other rows must become 0.
     fn rows(&self, i: usize) -> Option<&[u32]> {
         let _ = i;
         None

@@ -92,7 +92,7 @@ impl<B: Backend> Params<B> {
         B::slice(&self.flat, 0..self.layout.flat_len())
     }
 
-    /// The whole flat allocation for writing (restoring a checkpoint).
+    /// The whole flat allocation for writing (the optimizer's step); rows that are not settled may be inside.
     pub fn flat_mut(&mut self) -> B::Mut<'_> {
         B::slice_mut(&mut self.flat, 0..self.layout.flat_len())
     }

@@ -88,7 +88,7 @@ impl<B: Backend> Pool<B> {
 }
 
 /// Lengths are rounded up to eighths of a power of two: ragged batches of nearly the same size then share buffers, and
-/// at most an eighth of a buffer is unused.
+/// at most an eighth of a new buffer is unused.
 fn capacity_class(len: usize) -> usize {
     let step = (len.next_power_of_two() / 16).max(64);
     len.max(1).div_ceil(step) * step

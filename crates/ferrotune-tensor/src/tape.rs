@@ -280,8 +280,10 @@ impl<'p, B: Backend> Tape<'p, B> {
     /// are accumulated into `grads`: the first to write one since [`Grads::clear`] overwrites.
     ///
     /// # Panics
-    /// If an op was asked for a gradient and wrote none (gradient coverage), naming the op and the argument.
+    /// If an op was asked for a gradient and wrote none (gradient coverage), naming the op and the argument; if the tape was made by
+    /// [`Tape::inference`].
     pub fn backward(mut self, loss: Var, seed: f32, grads: &mut Grads<B>) {
+        assert!(self.recording, "tape: backward on a tape of Tape::inference, which records nothing");
         let mut homes: Vec<Home<B>> = self.values.iter().map(|_| Home { tensor: None, written: false }).collect();
         let mut start = self.pool.take(self.shape(loss));
         self.backend.fill(start.data_mut(), seed);
@@ -348,8 +350,13 @@ impl<'p, B: Backend> Tape<'p, B> {
                 })
                 .collect();
             in_flat.sort_by_key(|(_, ids)| ids.start);
+            // Of a table that the op reads several times, the rows of all.
+            let rows_of = |i: usize| {
+                let same = (i..inputs.len()).filter(|&j| inputs[j] == inputs[i]);
+                same.map(|j| node.op.rows(j)).collect::<Option<Vec<_>>>().map(|rows| rows.concat())
+            };
             let mut open = |&(i, ref ids): &(usize, Range<usize>)| {
-                let by_rows = node.op.rows(i).and_then(|rows| grads.open_rows(self.backend, ids.clone(), rows));
+                let by_rows = rows_of(i).and_then(|rows| grads.open_rows(self.backend, ids.clone(), &rows));
                 by_rows.map_or_else(|| grads.open(self.backend, ids.clone()), |range| (range, 1.0))
             };
             let places: Vec<_> = in_flat.iter().map(&mut open).collect();

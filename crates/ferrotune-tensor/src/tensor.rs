@@ -47,20 +47,6 @@ impl<B: Backend> Tensor<B> {
     pub fn data_mut(&mut self) -> B::Mut<'_> {
         B::slice_mut(&mut self.buf, 0..self.shape.len())
     }
-
-    /// The same elements under another shape of the same length.
-    #[track_caller]
-    pub fn reshaped(mut self, shape: impl Into<Shape>) -> Tensor<B> {
-        let shape = shape.into();
-        assert!(
-            shape.len() == self.shape.len(),
-            "reshape: expected {} elements as in {:?}, got {shape:?}",
-            self.shape.len(),
-            self.shape
-        );
-        self.shape = shape;
-        self
-    }
 }
 
 impl Tensor<Cpu> {

@@ -112,7 +112,7 @@ fn over_fitting(facts: &Facts<'_>) -> Option<Advice> {
 }
 
 fn under_fitting(facts: &Facts<'_>) -> Option<Advice> {
-    let (last, constant) = (facts.epochs.last()?, facts.constant_loss?);
+    let (last, constant) = (facts.epochs.last()?, facts.constant_loss.filter(|&loss| loss > 0.0)?);
     if last.train_loss < LITTLE_LEARNED * constant {
         return None;
     }

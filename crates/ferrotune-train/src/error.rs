@@ -101,7 +101,7 @@ pub enum TrainError {
         what: String,
         /// The value.
         value: f64,
-        /// Optimizer step, counted from 0.
+        /// Optimizer step, counted from 1 as in events.
         step: u64,
         /// Learning rate of that step.
         learning_rate: f64,

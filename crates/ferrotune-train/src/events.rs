@@ -49,7 +49,7 @@ pub enum Event {
         step: u64,
         /// Steps of the whole run.
         total_steps: u64,
-        /// Mean loss of its rows.
+        /// Mean loss of its rows with penalties (L1, L2, L2-SP): what is minimised.
         loss: f64,
         /// Learning rate it used.
         learning_rate: f64,

@@ -6,7 +6,7 @@
 use super::sniff::known_wrong_weights;
 use crate::error::{BertError, one_line, quoted};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io::Read;
@@ -105,7 +105,7 @@ pub(crate) struct Header {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Reads and checks the header of a file of `file_bytes` bytes. Never allocates more than the header's own size.
+/// Reads and checks the header of a file of `file_bytes` bytes. Allocates a small multiple of the header's size at most, which [`HEADER_CAP`] bounds.
 pub(crate) fn read_header(reader: &mut dyn Read, file_bytes: u64, path: &Path) -> Result<Header, BertError> {
     let bad = |problem: String| BertError::Format { file: path.to_path_buf(), problem };
     let io = |cause| BertError::io("read", path, cause);
@@ -159,7 +159,7 @@ fn check_layout(entries: Vec<(String, Entry)>, data_start: u64, file_bytes: u64)
             format!("tensor {name}: element type {dtype} is not known; convert the model to F32, F16 or BF16")
         })?;
         if entry.shape.len() > RANK_CAP {
-            return Err(at(format!("has {} dimensions, at most {RANK_CAP} are allowed", entry.shape.len())));
+            return Err(at(format!("has more than {RANK_CAP} dimensions, which are the most that are allowed")));
         }
         if let Some(size) = entry.shape.iter().find(|&&size| size > DIMENSION_CAP) {
             return Err(at(format!("has a dimension of {size}, at most {DIMENSION_CAP} is allowed")));
@@ -222,8 +222,30 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 #[serde(deny_unknown_fields)]
 struct Entry {
     dtype: String,
+    #[serde(deserialize_with = "few")]
     shape: Vec<u64>,
     data_offsets: [u64; 2],
+}
+
+/// Dimensions, no more of them than one too many: [`check_layout`] says so with the tensor's name, and a hostile list takes no memory.
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    struct Few;
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<u64>;
+        fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+            formatter.write_str("a sequence")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Vec<u64>, A::Error> {
+            let mut shape = Vec::new();
+            while let Some(size) = all.next_element()? {
+                if shape.len() <= RANK_CAP {
+                    shape.push(size);
+                }
+            }
+            Ok(shape)
+        }
+    }
+    deserializer.deserialize_seq(Few)
 }
 
 /// Lets `Entry` be read from an object only: a derived struct would also accept an array of its fields.

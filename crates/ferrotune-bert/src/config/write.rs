@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 const DROPPED: [&str; 3] = ["num_labels", "_num_labels", "auto_map"];
 
 impl EncoderConfig {
-    /// The text of config.json for a model of class `architecture`, for example `EncoderClassifier`.
+    /// The text of config.json for a model of class `architecture`, for example `BertForSequenceClassification`.
     ///
     /// With `labels` (in the order of their ids), id2label, label2id and, but for heads on tokens, problem_type (`single_label_classification` if
     /// [`Self::problem_type`] does not say) are set; without, what the document said about labels is kept. Fields that are not known here are kept. The

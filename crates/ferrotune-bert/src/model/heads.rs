@@ -104,9 +104,8 @@ pub struct TokenHead {
 
 impl TokenHead {
     pub(super) fn new(config: &EncoderConfig, layout: &mut Layout, classes: usize) -> TokenHead {
-        let scope = layout.root();
         let (h, std) = (config.hidden_size, config.initializer_range);
-        TokenHead { classifier: Linear::new({ scope }.enter(TOKEN_HEAD), h, classes, std) }
+        TokenHead { classifier: Linear::new(layout.root().enter(TOKEN_HEAD), h, classes, std) }
     }
 
     /// Scores `(t, classes)` of `hidden (t, hidden)`.

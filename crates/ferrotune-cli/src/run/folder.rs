@@ -166,7 +166,9 @@ impl RunFolder {
         if !self.resume || self.restarts > 0 && !has_checkpoints(&self.path) {
             return Ok(None);
         }
-        Ok(Some(self.store.latest_intact()?.0.map_or(0, |checkpoint| checkpoint.step())))
+        let (checkpoint, set_aside) = self.store.latest_intact()?;
+        set_aside.iter().for_each(|line| eprintln!("warning: {line}"));
+        Ok(Some(checkpoint.map_or(0, |checkpoint| checkpoint.step())))
     }
 
     /// Writes `evaluation.json`.

@@ -1,7 +1,7 @@
 //! Ragged attention: which tiles its blocks take, and how a head's columns lie. Twins: `kernels/attention.cuh`, `attention.cu`,
 //! `attention_backward.cu`.
 
-use crate::device::{Device, Grid, Kind};
+use crate::device::{Device, DeviceError, Grid, Kind};
 use crate::gpu::Gpu;
 use crate::memory::{Dropout, Mut, Ref, View};
 use bytemuck::NoUninit;
@@ -108,7 +108,10 @@ struct Tiling {
 impl Tiling {
     fn new(kind: Kind, head_dim: usize) -> Tiling {
         let index = [32, 64, MAX_HEAD_DIM].iter().position(|&width| head_dim <= width);
-        let index = index.unwrap_or_else(|| panic!("attention: head_dim {head_dim}: at most {MAX_HEAD_DIM} on a GPU"));
+        let index = index.unwrap_or_else(|| {
+            let why = format!("they may have {MAX_HEAD_DIM} on a GPU; the processor has no such limit");
+            DeviceError::throw(format!("compute attention with heads of {head_dim} numbers"), why)
+        });
         let is_widest = index == 2;
         let (rows, columns) = match kind {
             Kind::F32 => (32, if is_widest { 8 } else { 32 }),

@@ -74,7 +74,8 @@ impl TextFacts {
         };
         let texts = || std::iter::once(row.text.as_str()).chain(row.text_b.as_deref());
         let mut oddities: Vec<Oddity> = texts().flat_map(Oddity::of).collect();
-        oddities.dedup();
+        oddities.sort_unstable();
+        oddities.dedup(); // Two texts of a pair may have the same.
         Ok(TextFacts {
             blank: false,
             wordless: normalised.split('\n').any(wordless),

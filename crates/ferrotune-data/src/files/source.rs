@@ -41,9 +41,8 @@ impl Part {
     fn has(self, name: &str) -> bool {
         let name = name.to_lowercase();
         let rest = |word: &&str| name.strip_prefix(*word).map(str::to_owned);
-        let is_end = |rest: String| {
-            rest.is_empty() || rest.starts_with(['-', '_', '.', ' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
-        };
+        let is_number = |part: &str| part == "of" || part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_end = |rest: String| rest.split(['-', '_', '.', ' ']).all(is_number);
         self.words().iter().filter_map(rest).any(is_end)
     }
 }

@@ -65,6 +65,11 @@ fn odd_characters_are_named() {
         assert_eq!(found.splits[0].oddities.keys().copied().collect::<Vec<_>>(), oddities, "{text}");
         assert!(found.splits[0].oddities.values().all(|rows| lines(rows) == [1]), "{text}");
     }
+    // Both texts of a pair have both: the row counts once for each.
+    let mut pair = texts(&["a \u{fffd} and\u{200b} b"]);
+    pair.rows[0].text_b = Some("c\u{200b} and \u{fffd} d".into());
+    let found = audited(&[&pair], Need::Labels);
+    assert!(found.splits[0].oddities.len() == 2 && found.splits[0].oddities.values().all(|rows| lines(rows) == [1]));
     for (text, was) in
         [("cafÃ© crÃ¨me", "café crème"), ("itâ€™s", "it’s"), ("ÐŸÑ€Ð¸Ð²ÐµÑ‚", "Привет"), ("ðŸ˜€!", "😀!")]
     {

@@ -267,6 +267,7 @@ fn folders_of_data_sets() {
     put("data/train-00001-of-00002.parquet");
     put("data/train-00000-of-00002.parquet");
     put("data/trainer.parquet");
+    put("data/train_predictions.parquet");
     put("dev.jsonl.gz");
     assert_eq!(
         find(Part::Train).unwrap().files,

@@ -65,7 +65,8 @@ fn deal(total: usize, parts: usize, i: usize) -> Range<usize> {
 /// See [`super::scratch_len`]: one packed block of B (in bf16 half as long, but whole groups), whose last panel has whole vectors (16 lanes are the widest,
 /// and a multiple of all others), and slack to start it on a cache line.
 pub(super) fn scratch_len(dims: Dims) -> usize {
-    dims.n.next_multiple_of(16) * dims.k.clamp(AMX_GROUP, LONGEST_KC) + LINE
+    let panels = dims.n.checked_next_multiple_of(16).and_then(|n| n.checked_mul(dims.k.clamp(AMX_GROUP, LONGEST_KC)));
+    panels.and_then(|panels| panels.checked_add(LINE)).expect("matmul: more scratch than can be counted")
 }
 
 /// How one product is cut.

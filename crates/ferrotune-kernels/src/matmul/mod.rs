@@ -71,7 +71,8 @@ pub enum Precision {
     #[default]
     F32,
     /// Rounded to bf16 (to nearest even, 8 significant bits) while they are packed; products of such numbers are exact in f32. Denormals
-    /// count as zero. Twice the multiply-adds of f32 on processors with AVX512_BF16, up to sixteen times with AMX.
+    /// count as zero. Twice the multiply-adds of f32 with AVX512_BF16 on processors of AMD, half of them on those of Intel, and up to sixteen times with
+    /// AMX ([`Isa::bf16_is_fast`]).
     Bf16,
 }
 
@@ -212,16 +213,21 @@ fn check(
             "matmul {layout:?} m={m} n={n} k={k}: {argument} has {got} elements, expected {expected}"
         );
     };
-    length("a", m * k, a.len());
-    length("b", k * n, b.len());
-    length("c", m * n, c.len());
+    // A product that wraps would match an empty slice.
+    let times = |x: usize, y: usize| {
+        x.checked_mul(y)
+            .unwrap_or_else(|| panic!("matmul {layout:?} m={m} n={n} k={k}: more elements than can be counted"))
+    };
+    length("a", times(m, k), a.len());
+    length("b", times(k, n), b.len());
+    length("c", times(m, n), c.len());
     assert!(beta == 0.0 || beta == 1.0, "matmul: beta is {beta}, expected 0 or 1");
     match epilogue {
         Epilogue::None => {}
         Epilogue::Bias(bias) => length("bias", n, bias.len()),
         Epilogue::BiasGelu { bias, pre } => {
             length("bias", n, bias.len());
-            length("pre", m * n, pre.len());
+            length("pre", times(m, n), pre.len());
             assert!(beta == 0.0, "matmul: BiasGelu overwrites c, expected beta 0, got {beta}");
         }
     }

@@ -288,3 +288,18 @@ fn wrong_lengths_are_refused_by_argument() {
         assert_eq!(run(a, b, c, beta, scratch).as_deref(), Some(expected));
     }
 }
+
+/// A product of sizes that wraps around to the length of what is there would write outside.
+#[test]
+fn sizes_that_cannot_be_counted_are_refused() {
+    let huge = 1 << (usize::BITS - 1);
+    for dims in [Dims { m: huge, n: 2, k: 0 }, Dims { m: 2, n: huge, k: 0 }, Dims { m: 0, n: huge, k: 2 }] {
+        let product = || {
+            let scratch = &mut [0.0; 4096];
+            matmul_on(Isa::Portable, Precision::F32, Layout::NN, dims, &[], &[], 0.0, &mut [], Epilogue::None, scratch)
+        };
+        let panic = std::panic::catch_unwind(product).unwrap_err();
+        let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(said.contains("can be counted"), "{dims:?}: {said}");
+    }
+}

@@ -28,6 +28,7 @@ impl<B: Backend> AddNorm<B> {
         AddNorm { mask_rows: Some(rows), ..self }
     }
 
+    #[track_caller]
     fn input<'a, 'd>(&'a self, x: &[View<'d, B>]) -> Input<'a, 'd, B> {
         let shape = x[0].shape;
         Input {

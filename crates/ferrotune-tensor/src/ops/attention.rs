@@ -36,6 +36,7 @@ impl<B: Backend> Attention<B> {
     }
 
     /// Checks the shapes; returns the width of a head.
+    #[track_caller]
     fn head_dim(&self, x: &[View<'_, B>]) -> usize {
         let blocks: &[usize] = [[3].as_slice(), &[1, 2], &[1, 1, 1]][x.len().clamp(1, 3) - 1];
         assert!(x.len() == blocks.len(), "attention: expected 1 to 3 inputs, got {}", x.len());

@@ -29,6 +29,7 @@ impl<B: Backend> Default for Linear<B> {
     }
 }
 
+#[track_caller]
 fn dims<B: Backend>(x: &[View<'_, B>]) -> LinearDims {
     let [x, w, b] = inputs("linear", x);
     let o = w.shape.expect_matrix("linear", "weight", x.shape.width());

@@ -19,6 +19,7 @@ impl<B: Backend> LowRank<B> {
 }
 
 /// Sizes of the two products, `x Aᵀ` and the one with Bᵀ.
+#[track_caller]
 fn dims<B: Backend>(x: &[View<'_, B>]) -> [LinearDims; 2] {
     let [x, a, b] = inputs("low_rank", x);
     let (n, i) = (x.shape.rows(), x.shape.width());

@@ -37,5 +37,9 @@ use crate::{Backend, View};
 /// Panics with the op's name unless it got `N` inputs.
 #[track_caller]
 pub(crate) fn inputs<'a, B: Backend, const N: usize>(op: &str, x: &[View<'a, B>]) -> [View<'a, B>; N] {
-    x.try_into().unwrap_or_else(|_| panic!("{op}: expected {N} inputs, got {}", x.len()))
+    match x.try_into() {
+        Ok(inputs) => inputs,
+        // Not in a closure, which would not know the caller.
+        Err(_) => panic!("{op}: expected {N} inputs, got {}", x.len()),
+    }
 }

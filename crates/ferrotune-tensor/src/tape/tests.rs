@@ -191,3 +191,69 @@ fn reading_a_whole_table_that_is_owed_updates_is_loud() {
     let rows = tape.apply(ops::Embeddings { ids: vec![vec![0]] }, &[w]);
     tape.apply(ops::Linear::new(), &[rows, w, b]);
 }
+
+/// With gradients by rows, too: rows that the second reading alone names get their sums.
+#[test]
+fn a_table_that_an_op_reads_twice_has_the_gradient_of_both() {
+    let mut layout = Layout::new();
+    let table = layout.root().param("table", [4, 2], Init::Normal(1.0));
+    let params = Params::init(&Cpu, layout, 1);
+    let gradient = |mut grads: Grads| {
+        let mut pool = Pool::new(Cpu);
+        let mut tape = Tape::new(&Cpu, &params, &mut pool);
+        let table_var = tape.param(table);
+        let y = tape.apply(ops::Embeddings { ids: vec![vec![0, 1], vec![2, 1]] }, &[table_var, table_var]);
+        let loss = tape.apply(ops::Sum { scale: 1.0 }, &[y]);
+        tape.backward(loss, 1.0, &mut grads);
+        let rows = grads.rows(table).map(|rows| rows.to_vec());
+        (rows, Cpu.download(Cpu::slice(&grads.flat, 0..8)))
+    };
+    let (_, dense) = gradient(Grads::new(&Cpu, &params));
+    assert_eq!(dense, [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 0.0, 0.0]);
+    let (rows, by_rows) = gradient(Grads::by_rows(&Cpu, &params));
+    let mut rows = rows.expect("three rows of four");
+    rows.sort_unstable();
+    assert_eq!(rows, [0, 1, 2]);
+    assert_eq!(by_rows[..6], dense[..6]);
+}
+
+#[test]
+#[should_panic(expected = "Tape::inference")]
+fn a_tape_that_records_nothing_has_no_backward() {
+    let params = Params::init(&Cpu, layout(), 1);
+    let mut pool = Pool::new(Cpu);
+    let mut tape = Tape::inference(&Cpu, &params, &mut pool);
+    let x = tape.constant_from([1], &[1.0]);
+    let loss = tape.apply(ops::Sum { scale: 1.0 }, &[x]);
+    tape.backward(loss, 1.0, &mut Grads::new(&Cpu, &params));
+}
+
+#[test]
+fn a_wrong_shape_is_said_at_the_line_that_applied_the_op() {
+    use std::sync::{Arc, Mutex};
+    let (said, own) = (Arc::new(Mutex::new(Vec::new())), std::thread::current().id());
+    let usual = std::panic::take_hook();
+    let places = Arc::clone(&said);
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() != own {
+            return usual(panic); // Of another test.
+        }
+        places.lock().unwrap().extend(panic.location().map(|place| (place.file().to_string(), place.line())));
+    }));
+    let params = Params::init(&Cpu, layout(), 1);
+    let lines = [true, false].map(|is_short| {
+        let mut pool = Pool::new(Cpu);
+        let mut tape = Tape::new(&Cpu, &params, &mut pool);
+        let x = tape.constant_from([2, 2], &[1.0; 4]);
+        let w = tape.param(params.layout().find("apart").unwrap());
+        let inputs = if is_short { vec![x] } else { vec![x, w] };
+        let line = line!() + 1;
+        let apply = std::panic::AssertUnwindSafe(|| tape.apply(ops::Linear::new(), &inputs));
+        assert!(std::panic::catch_unwind(apply).is_err());
+        line
+    });
+    drop(std::panic::take_hook());
+    let said = std::mem::take(&mut *said.lock().unwrap());
+    assert_eq!(said.iter().map(|(_, line)| *line).collect::<Vec<_>>(), lines, "{said:?}");
+    assert!(said.iter().all(|(file, _)| file.ends_with("tape/tests.rs")), "{said:?}");
+}

@@ -14,7 +14,7 @@ use thiserror::Error as ThisError;
 const MEMORY: usize = 5;
 /// Ends with a gradient of the mean loss that is this short; scikit-learn ends at a largest part of 1e-4.
 const GRADIENT: f64 = 1e-5;
-/// Iterations at most. Public sets need 20 to 60.
+/// Iterations at most, where what was reached is taken. Public sets need 20 to 60.
 const ITERATIONS: u64 = 500;
 
 /// No optimum was found.

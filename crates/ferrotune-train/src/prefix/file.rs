@@ -72,6 +72,14 @@ impl RowFile {
     }
 }
 
+#[cfg(test)]
+impl RowFile {
+    /// As if the disk were full.
+    pub fn refuse_writing(&mut self) {
+        self.file = File::open(&self.path).expect("it is there");
+    }
+}
+
 /// CRC-32 of the row's number and its bytes, never 0.
 fn checksum(row: usize, bytes: &[u8]) -> u32 {
     let mut hash = crc32fast::Hasher::new();

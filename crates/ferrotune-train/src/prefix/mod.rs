@@ -24,10 +24,20 @@ pub struct PrefixCaches<B: Backend = Cpu> {
     pub validation: Option<PrefixCache<B>>,
 }
 
+impl<B: Backend> PrefixCaches<B> {
+    /// Why a cache keeps no more rows, said once.
+    pub fn complaint(&mut self) -> Option<String> {
+        self.train.complaint.take().or_else(|| self.validation.as_mut()?.complaint.take())
+    }
+}
+
 /// Hidden states of the rows of one split, as far as they have been computed.
 pub struct PrefixCache<B: Backend = Cpu> {
     lengths: Vec<usize>,
     rows: Rows<B>,
+    /// Why no more rows are kept.
+    complaint: Option<String>,
+    is_full: bool,
 }
 
 enum Rows<B: Backend> {
@@ -71,7 +81,11 @@ impl<B: Backend> PrefixCache<B> {
     /// An empty cache that grows in memory up to [`bytes`].
     pub fn in_memory(lengths: Vec<usize>) -> PrefixCache<B> {
         let rows = Rows::Memory(vec![None; lengths.len()]);
-        PrefixCache { lengths, rows }
+        PrefixCache::new(lengths, rows)
+    }
+
+    fn new(lengths: Vec<usize>, rows: Rows<B>) -> PrefixCache<B> {
+        PrefixCache { lengths, rows, complaint: None, is_full: false }
     }
 
     /// A cache in the file `KEY.prefix` of `folder`, with what an earlier run left there under the same key. Its memory does not grow.
@@ -80,14 +94,14 @@ impl<B: Backend> PrefixCache<B> {
     /// The folder or the file cannot be made or read.
     pub fn in_file(folder: &Path, key: &str, lengths: Vec<usize>) -> Result<PrefixCache<B>, TrainError> {
         let rows = Rows::File(RowFile::open(folder, key, &lengths)?);
-        Ok(PrefixCache { lengths, rows })
+        Ok(PrefixCache::new(lengths, rows))
     }
 
     /// An empty cache in the device's own memory, whole from the start, stored as activations are: for devices that would have to copy from the host.
     /// `width` is that of hidden states.
     pub fn on_device(backend: &B, lengths: Vec<usize>, width: usize) -> PrefixCache<B> {
         let rows = Rows::Device(OnDevice::new(backend, &lengths, width));
-        PrefixCache { lengths, rows }
+        PrefixCache::new(lengths, rows)
     }
 
     /// Copies a row to `out` and says whether it is there.
@@ -102,13 +116,18 @@ impl<B: Backend> PrefixCache<B> {
         }
     }
 
-    fn write(&mut self, row: usize, values: &[f32]) -> Result<(), TrainError> {
+    /// Keeps a row. Where the file takes no more (a full disk), this one and later ones are computed again whenever they are read: a cache ends no run.
+    fn write(&mut self, row: usize, values: &[f32]) {
         match &mut self.rows {
-            Rows::Memory(rows) => {
-                rows[row] = Some(values.into());
-                Ok(())
+            Rows::Memory(rows) => rows[row] = Some(values.into()),
+            Rows::File(_) if self.is_full => {}
+            Rows::File(file) => {
+                if let Err(error) = file.write(row, values) {
+                    self.is_full = true;
+                    self.complaint =
+                        Some(format!("outputs of frozen layers are no longer kept, but computed again: {error}"));
+                }
             }
-            Rows::File(file) => file.write(row, values),
             Rows::Device(_) => unreachable!("its rows do not come from the host"),
         }
     }
@@ -116,7 +135,7 @@ impl<B: Backend> PrefixCache<B> {
     /// The hidden states of `rows`, one below the other: what is there, and the rest computed and kept.
     ///
     /// # Errors
-    /// The file cannot be read or written.
+    /// The file cannot be read.
     pub fn hidden(
         &mut self,
         backend: &B,
@@ -148,7 +167,7 @@ impl<B: Backend> PrefixCache<B> {
         let mut computed = &tape.download(computed)[..];
         for row in anew {
             let (values, rest) = computed.split_at(self.lengths[row]);
-            self.write(row, values)?;
+            self.write(row, values);
             for (_, place) in missing.iter().filter(|(of, _)| *of == row) {
                 hidden[place.clone()].copy_from_slice(values);
             }

@@ -30,8 +30,8 @@ fn rows_come_back_from_memory_and_from_a_file() {
     let in_file: PrefixCache = PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap();
     for mut cache in [PrefixCache::in_memory(LENGTHS.to_vec()), in_file] {
         assert!(there(&mut cache).is_empty());
-        cache.write(2, &values(2)).unwrap();
-        cache.write(0, &values(0)).unwrap();
+        cache.write(2, &values(2));
+        cache.write(0, &values(0));
         assert_eq!(there(&mut cache), [0, 2]);
     }
     let mut again: PrefixCache = PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap();
@@ -45,7 +45,7 @@ fn a_damaged_row_is_missing_and_a_damaged_file_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let open = || -> PrefixCache { PrefixCache::in_file(folder.path(), "key", LENGTHS.to_vec()).unwrap() };
     let path = folder.path().join("key.prefix");
-    let write_all = |cache: &mut PrefixCache| (0..4).for_each(|row| cache.write(row, &values(row)).unwrap());
+    let write_all = |cache: &mut PrefixCache| (0..4).for_each(|row| cache.write(row, &values(row)));
     let spoil = |at: u64| {
         let mut file = std::fs::File::options().write(true).open(&path).unwrap();
         file.seek(SeekFrom::Start(at)).unwrap();
@@ -73,8 +73,26 @@ fn zeros_are_not_taken_for_a_row() {
     for row in 0..1000 {
         assert!(!cache.read(row, &mut out).unwrap());
     }
-    cache.write(7, &[0.0; 4]).unwrap();
+    cache.write(7, &[0.0; 4]);
     assert!(cache.read(7, &mut out).unwrap());
+}
+
+/// A disk that is full costs time and no run.
+#[test]
+fn a_file_that_takes_no_more_is_read_on_and_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache: PrefixCache = PrefixCache::in_file(folder.path(), "key", vec![2; 3]).unwrap();
+    let mut caches = PrefixCaches { train: cache, validation: None };
+    caches.train.write(0, &[1.0, 2.0]);
+    assert_eq!(caches.complaint(), None);
+    let Rows::File(file) = &mut caches.train.rows else { unreachable!() };
+    file.refuse_writing();
+    caches.train.write(1, &[3.0, 4.0]);
+    caches.train.write(2, &[5.0, 6.0]);
+    let mut out = [0.0; 2];
+    assert!(caches.train.read(0, &mut out).unwrap() && out == [1.0, 2.0]);
+    assert!(!caches.train.read(1, &mut out).unwrap() && !caches.train.read(2, &mut out).unwrap());
+    assert!(caches.complaint().unwrap().contains("no longer kept") && caches.complaint().is_none());
 }
 
 /// Gives each token its id and the half of it, and counts the tokens that it was asked for.

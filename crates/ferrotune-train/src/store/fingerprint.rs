@@ -20,8 +20,8 @@ pub struct Fingerprint {
     /// A difference here means that the resumed run would be another run: seed, batch size, optimizer, schedule, model hash,
     /// data hashes, label order.
     pub immutable: BTreeMap<String, String>,
-    /// A difference here is allowed and worth a warning, because the result may differ in the last bits: program version,
-    /// instruction set.
+    /// A difference here is allowed and worth a warning, because the result may differ in the last bits: the
+    /// processor's instruction set.
     pub noted: BTreeMap<String, String>,
 }
 

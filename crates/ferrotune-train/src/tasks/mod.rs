@@ -30,8 +30,10 @@ use ferrotune_optim::losses::{BinaryCrossEntropy, BinaryFocal, CrossEntropy, Foc
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value};
 
-/// What a run minimises, and what an evaluation measures. What is said here of rows is said of words in objectives that score words or tokens:
-/// `(rows, labels)` then is `(scored words of the rows, labels)`, and a row that was cut into windows counts as several.
+/// What a run minimises, and what an evaluation measures.
+///
+/// Shapes: `n` is the number of scored units of the given rows: the rows themselves, or for taggers and masked language models their scored words. Logits
+/// are `(n, labels)`. A text that was cut into windows counts once for each.
 pub trait Objective<B: Backend>: Send + Sync {
     /// The metrics of its reports, of which each may choose the best epoch. The first is the default.
     fn metrics(&self) -> &'static [MetricName];
@@ -48,7 +50,7 @@ pub trait Objective<B: Backend>: Send + Sync {
         rows.len() as f64
     }
 
-    /// `scale · Σ` of the losses of the given rows, whose logits are `(rows, labels)`.
+    /// `scale · Σ` of the losses of the given rows, whose logits are `(n, labels)`.
     fn loss(&self, tape: &mut Tape<'_, B>, logits: Var, targets: &Targets, rows: &[usize], scale: f32) -> Var;
 
     /// The mean loss of the best answer that is the same for all rows: what a model that learns nothing comes to. `None` where the loss of

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 /// A step as it was given to the device.
 pub(crate) struct Issued<S> {
-    /// Passes over the rows before it.
+    /// Its epoch, counted from 1.
     pub epoch: u64,
     /// Steps before it.
     pub before: u64,
@@ -82,7 +82,7 @@ fn landed<B: Backend>(backend: &B, step: &Issued<B::Scalar>) -> Result<Landed, T
     let &Issued { epoch, before, learning_rate, rows, tokens, .. } = step;
     for (what, value) in [("loss", loss), ("gradient norm", norm)] {
         if !value.is_finite() {
-            return Err(TrainError::NotFinite { what: what.to_string(), value, step: before, learning_rate });
+            return Err(TrainError::NotFinite { what: what.to_string(), value, step: before + 1, learning_rate });
         }
     }
     Ok(Landed { epoch, step: before + 1, plain_loss, loss, norm, learning_rate, rows, tokens })

@@ -79,16 +79,32 @@ pub struct Run<'a, B: Backend> {
 ///
 /// # Errors
 /// A loss or gradient that is not a number (before the optimizer step), parameters that get no gradient (on the first step of an epoch), a
-/// checkpoint that cannot be written or does not belong to this run, a prefix cache that cannot be read or written.
+/// checkpoint that cannot be written or does not belong to this run, a prefix cache that cannot be read. The parameters are then those of the last
+/// step.
+///
+/// # Panics
+/// If settings are out of their ranges ([`Settings::check`]), or the task does not have the metric that is to choose among validation rows.
 pub fn train<B: Backend>(mut run: Run<'_, B>) -> Result<Outcome, TrainError> {
-    let Run { backend, train, task, anchor, thaw, settings, .. } = run;
+    run.settings.check();
+    let has_metric = run.validation.is_none() || run.task.metrics().contains(&run.settings.metric);
+    assert!(has_metric, "train: the task does not measure {}", run.settings.metric);
+    let outcome = steps(&mut run);
+    // All parameters may be read again, also by who goes on after an error.
+    run.optimizer.settle(run.backend, run.params);
+    run.thaw.release(run.params);
+    outcome
+}
+
+/// The loop.
+fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
+    let Run { backend, train, task, anchor, thaw, settings, .. } = *run;
     let rows = train.rows();
     let (epoch_steps, total_steps) = settings.steps(rows);
     let schedule = settings.schedule(rows);
     let watch = Watch { log_every: settings.log_every, total_steps, warmup_steps: schedule.warmup_steps };
     let average = settings.ema.map(|decay| Ema::new(backend, run.params, run.pool, decay));
     let mut state = State { progress: Progress::default(), average, degenerate: None };
-    let mut grads = gradients(&run);
+    let mut grads = gradients(run);
     let mut speed = Speed::default();
     let mut flight = Flight::new();
     let mut stopped = false;
@@ -125,7 +141,10 @@ pub fn train<B: Backend>(mut run: Run<'_, B>) -> Result<Outcome, TrainError> {
         let batch = &order[from..rows.min(from + settings.batch_size)];
         let clock = Instant::now();
 
-        let Passes { losses, tokens } = accumulate(&mut run, &mut grads, drawn.as_ref().unwrap_or(train), batch, step)?;
+        let Passes { losses, tokens } = accumulate(run, &mut grads, drawn.as_ref().unwrap_or(train), batch, step)?;
+        if let Some(complaint) = run.prefix.as_deref_mut().and_then(PrefixCaches::complaint) {
+            run.observer.on(&Event::warning(complaint));
+        }
         if step == first_step || index == 0 {
             let missing = grads.uncovered(run.params);
             if !missing.is_empty() {
@@ -170,7 +189,7 @@ pub fn train<B: Backend>(mut run: Run<'_, B>) -> Result<Outcome, TrainError> {
             thaw.release(run.params);
         }
         if epoch_ends {
-            let validation = measure::after_epoch(&mut run, &mut state, epoch, last)?;
+            let validation = measure::after_epoch(run, &mut state, epoch, last)?;
             let (sum, steps) = std::mem::take(&mut state.progress.epoch_loss);
             state.progress.epochs.push(Epoch { train_loss: sum / steps as f64, validation });
         }
@@ -191,9 +210,9 @@ pub fn train<B: Backend>(mut run: Run<'_, B>) -> Result<Outcome, TrainError> {
     let steps = state.progress.step;
     let left = is_left(&state, settings);
     let paused = steps < total_steps && steps >= pause && !state.progress.finished && !stopped && !left;
-    let now = if paused { measure::at_pause(&mut run, &mut state, epoch_steps)? } else { None };
+    let now = if paused { measure::at_pause(run, &mut state, epoch_steps)? } else { None };
     let ended = !stopped && !paused && !left;
-    let kept = if ended { measure::at_end(&mut run, &mut state)? } else { measure::Kept::default() };
+    let kept = if ended { measure::at_end(run, &mut state)? } else { measure::Kept::default() };
 
     let (samples_per_second, tokens_per_second) = speed.per_second();
     let (epochs, seconds) = (steps.div_ceil(epoch_steps.max(1)), begin.elapsed().as_secs_f64());
@@ -225,7 +244,9 @@ fn gradients<B: Backend>(run: &Run<'_, B>) -> Grads<B> {
     // A penalty moves every row of a table in every step, an average reads it, and so may the model.
     let all_are_read = settings.ema.is_some() || run.model.reads_whole_tables();
     let all_are_moved = !settings.penalty.is_none() || run.anchor.is_some();
-    if backend.prefers_rows() && run.optimizer.takes_rows() && !all_are_read && !all_are_moved {
+    // An optimizer that puts steps off must know that they were done.
+    let is_known = backend.lag() == 0;
+    if is_known && backend.prefers_rows() && run.optimizer.takes_rows() && !all_are_read && !all_are_moved {
         Grads::by_rows(backend, run.params)
     } else {
         Grads::new(backend, run.params)

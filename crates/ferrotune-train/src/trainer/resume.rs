@@ -61,7 +61,6 @@ struct StateFile {
     /// For each trained parameter, the steps before its first gradient; none if it has had none.
     optimizer_starts: Vec<Option<u64>>,
     /// What [`trained_parameters`] gave: the files hold numbers without names.
-    #[serde(default)]
     trained_parameters: String,
 }
 
@@ -193,6 +192,11 @@ pub fn load<B: Backend>(
         let difference = Difference { key, saved: Some(file.trained_parameters), now: Some(parameters) };
         return Err(TrainError::ResumeMismatch { differences: vec![difference] });
     }
+    if file.optimizer != optimizer.name() {
+        let (saved, now) = (Some(file.optimizer), Some(optimizer.name().to_string()));
+        let difference = Difference { key: "optimizer".to_string(), saved, now };
+        return Err(TrainError::ResumeMismatch { differences: vec![difference] });
+    }
     let trained: usize = params.trainable_ids().map(|id| params.layout().entry(id).shape.len()).sum();
     let weights = floats(&checkpoint, WEIGHTS, trained)?;
     upload(backend, params, &weights);
@@ -204,9 +208,6 @@ pub fn load<B: Backend>(
     }
     let starts = params.trainable_ids().zip(&file.optimizer_starts);
     state.starts = starts.filter_map(|(id, start)| Some((id, (*start)?))).collect();
-    if file.optimizer != optimizer.name() {
-        return Err(damaged(STATE, format!("it is of the optimizer {}", file.optimizer)));
-    }
     for (name, values) in &mut state.moments {
         *values = floats(&checkpoint, &format!("{name}.f32"), trained)?;
     }

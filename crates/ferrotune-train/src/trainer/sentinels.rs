@@ -61,9 +61,10 @@ pub struct Sentinels {
 }
 
 impl Sentinels {
-    /// `constant_loss` is the loss of the best answer that is the same for every row, if losses of steps can be compared with it.
+    /// `constant_loss` is the loss of the best answer that is the same for every row, if losses of steps can be compared with it. Where it is 0 all rows
+    /// have the same target: there is nothing more to learn.
     pub fn compare_with(&mut self, constant_loss: Option<f64>) {
-        self.constant_loss = constant_loss;
+        self.constant_loss = constant_loss.filter(|&loss| loss > 0.0);
     }
 
     /// Takes note of a step. What is wrong, if something is that was not said before.
@@ -222,8 +223,9 @@ mod tests {
     #[test]
     fn a_healthy_run_is_left_alone() {
         check(|_| {}, &[]);
-        // Where no loss can be compared, a high one says nothing.
+        // Where no loss can be compared, a high one says nothing; nor does any where all rows have the same target.
         assert_eq!(said(None, |now| now.loss = 9.0), []);
+        assert_eq!(said(Some(0.0), |now| now.loss = 0.01), []);
         // One step at rate 0, as between the cycles of a cosine.
         check(|now| now.learning_rate *= f64::from(now.step % 100 != 0), &[]);
     }

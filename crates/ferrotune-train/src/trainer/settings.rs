@@ -51,6 +51,24 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// # Panics
+    /// If a number is out of its range: rows of a step and of a pass, epochs between reports and checkpoints and best evaluations that are kept at least 1,
+    /// warm-up between 0 and 1, the decay of an average between 0 and 1, clipping at least 0.
+    pub fn check(&self) {
+        let least = [
+            ("batch_size", self.batch_size as u64),
+            ("pass_limit.rows", self.pass_limit.rows as u64),
+            ("average_best", self.average_best as u64),
+            ("log_every", self.log_every),
+            ("checkpoint_every", self.checkpoint_every.unwrap_or(1)),
+        ];
+        least.iter().for_each(|(name, value)| assert!(*value > 0, "train: {name} is 0, expected at least 1"));
+        assert!((0.0..=1.0).contains(&self.warmup), "train: warmup is {}, expected a share", self.warmup);
+        assert!(self.clip >= 0.0, "train: clip is {}, expected 0 or more", self.clip);
+        let decay = self.ema.unwrap_or_default();
+        assert!((0.0..1.0).contains(&decay), "train: ema is {decay}, expected at least 0 and below 1");
+    }
+
     /// Optimizer steps of one epoch, and of the run.
     pub fn steps(&self, rows: usize) -> (u64, u64) {
         let epoch = rows.div_ceil(self.batch_size) as u64;

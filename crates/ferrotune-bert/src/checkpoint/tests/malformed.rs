@@ -329,7 +329,7 @@ fn shapes_and_offsets_that_do_not_add_up() {
     check_header(
         &one("F32", "[1,1,1,1,1,1,1,1,2]", "[0,8]"),
         expect![[
-            r#"DIR/model.safetensors: tensor "w": has 9 dimensions, at most 8 are allowed; the file is damaged or was made by a faulty writer, fetch it again or save it anew"#
+            r#"DIR/model.safetensors: tensor "w": has more than 8 dimensions, which are the most that are allowed; the file is damaged or was made by a faulty writer, fetch it again or save it anew"#
         ]],
     );
     check_header(

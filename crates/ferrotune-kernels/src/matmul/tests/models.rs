@@ -135,7 +135,7 @@ impl<const BF16: bool> MicroKernel for Model512<BF16> {
     const LANES: usize = Array::<BF16>::LANES;
     const NR: usize = AVX512_NV * Array::<BF16>::LANES;
     const STEP: usize = if BF16 { 2 } else { 1 };
-    const KC: usize = AVX512_KC;
+    const KC: usize = AVX512_KC / Self::STEP;
 
     unsafe fn tile(rows: usize, vectors: usize, args: &Tile) {
         // SAFETY: the same obligations.
