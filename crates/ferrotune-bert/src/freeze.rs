@@ -1,4 +1,5 @@
 //! Which parameters stay fixed, by names a person would type: `embeddings`, `layers.0-3`, `layers.5`, `encoder`, `all-but.2`, `pooler`.
+//! It must not know why: an optimizer sees flags alone.
 
 use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Params};

@@ -1,4 +1,5 @@
 //! What was typed: the clap definitions, nothing resolved. Flags of `train` are also the keys of `ferrotune.toml`.
+//! Nothing in this file and its folder reads a file, or knows what a flag does.
 
 mod audit;
 mod baseline;

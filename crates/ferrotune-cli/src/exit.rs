@@ -1,4 +1,4 @@
-//! One place that turns errors of all crates into one line and an exit code.
+//! One place that turns errors of all crates into one line and an exit code. It must not know commands, and ends nothing itself.
 
 use crate::hub::HubError;
 use ferrotune_bert::error::BertError;

@@ -1,4 +1,5 @@
 //! AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>).
+//! It must not know which parameter is what, nor where its learning rate comes from.
 
 use crate::Groups;
 use crate::idle::Idle;

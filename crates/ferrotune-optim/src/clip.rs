@@ -1,4 +1,5 @@
 //! The global norm of the gradients, and clipping by it (Pascanu et al. 2013, <https://arxiv.org/abs/1211.5063>). Both stay on the device.
+//! It must not know the optimizer.
 
 use ferrotune_tensor::{Backend, Grads};
 

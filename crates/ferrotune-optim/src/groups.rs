@@ -27,7 +27,7 @@ impl Groups {
         Groups { rate: vec![1.0; decay.len()], decay }
     }
 
-    /// The same, with the learning rate of each parameter multiplied by `rate` of its name.
+    /// The same, with the learning rate of each parameter multiplied by `rate` of its name; rates of before are replaced.
     ///
     /// # Panics
     /// If a rate is negative or not finite.

@@ -1,4 +1,5 @@
 //! What every optimizer does: one step over the written gradients, and its state as plain numbers for a checkpoint.
+//! It must not know models, data or files.
 
 use ferrotune_tensor::{Backend, Grads, ParamId, Params, Role};
 use std::collections::BTreeMap;

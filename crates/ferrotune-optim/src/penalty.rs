@@ -1,5 +1,5 @@
 //! L1 and L2 penalties: terms of the loss, so their gradient is clipped and adapted like the rest. (Weight decay is the decoupled
-//! cousin and belongs to the optimizer.)
+//! cousin and belongs to the optimizer.) It must not know the loss that it is added to.
 
 use ferrotune_tensor::{Backend, Grads, ParamId, Params};
 

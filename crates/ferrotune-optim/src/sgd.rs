@@ -1,4 +1,5 @@
 //! Stochastic gradient descent with momentum, as `torch.optim.SGD` has it.
+//! It must not know which parameter is what, nor where its learning rate comes from.
 
 use crate::Groups;
 use crate::optimizer::{Optimizer, State, upload, zeros};

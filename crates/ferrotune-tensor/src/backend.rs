@@ -1,5 +1,5 @@
 //! What a device must offer. A second device implements this trait and nothing else; ops, tape and model stay as they are.
-//! The methods are layer-sized pairs: forward, then backward.
+//! The methods are layer-sized pairs: forward, then backward. It must not know the tape, or which model calls it.
 
 use crate::{Mask, Pool};
 use std::ops::Range;
@@ -243,22 +243,22 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn dropout_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, mask: Mask);
     /// `y = gelu(x)`, exact.
     fn gelu(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
-    /// Gradient of gelu.
+    /// `dx = beta·dx + dy·gelu'(x)`.
     fn gelu_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, x: Self::Ref<'_>);
     /// `y = tanh(x)`.
     fn tanh(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
-    /// Gradient of tanh.
+    /// `dx = beta·dx + dy·(1 − y²)`, y the output.
     fn tanh_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, y: Self::Ref<'_>);
     /// `y = max(x, 0)`.
     fn relu(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
-    /// Gradient of relu.
+    /// `dx = beta·dx + dy` where the output y is above 0, and nothing elsewhere.
     fn relu_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, y: Self::Ref<'_>);
     /// Softmax of each row of `cols` elements.
     fn softmax(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, cols: usize);
-    /// Gradient of softmax.
+    /// `dx = beta·dx + y·(dy − Σ y·dy)` for each row, y the output.
     fn softmax_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, y: Self::Ref<'_>, cols: usize);
 
-    /// `loss[0] = k·Σ −log softmax(logits)[label]`, saving the probabilities.
+    /// `loss[0] = k·Σ −log softmax(logits)[label]`, saving the probabilities; these and logits `(n, classes)`, labels `(n)`, each below `classes`.
     fn cross_entropy(
         &self,
         loss: Self::Mut<'_>,
@@ -268,7 +268,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         classes: usize,
         k: f32,
     );
-    /// Gradient of cross-entropy.
+    /// `dlogits = beta·dlogits + k·dloss[0]·(probabilities − onehot(label))`.
     fn cross_entropy_backward(
         &self,
         dlogits: Target<'_, Self>,
@@ -278,9 +278,9 @@ pub trait Backend: Send + Sync + Sized + 'static {
         classes: usize,
         k: f32,
     );
-    /// `loss[0] = k·Σ` binary cross-entropy of each logit with its target in `[0, 1]`.
+    /// `loss[0] = k·Σ` binary cross-entropy of each logit with its target in `[0, 1]`, `(n)` both.
     fn binary_cross_entropy(&self, loss: Self::Mut<'_>, logits: Self::Ref<'_>, targets: &[f32], k: f32);
-    /// Gradient of binary cross-entropy.
+    /// `dlogits = beta·dlogits + k·dloss[0]·(σ(logit) − target)`.
     fn binary_cross_entropy_backward(
         &self,
         dlogits: Target<'_, Self>,
@@ -290,7 +290,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
         k: f32,
     );
 
-    /// `loss[0] = k·Σ` cross-entropy with a weight for each class and label smoothing.
+    /// `loss[0] = k·Σ` cross-entropy with a weight for each class and label smoothing: with `p = softmax(logits)`, `(n, classes)`, and e the
+    /// smoothing `(1 − e)·weight[label]·(−log p[label]) + e/classes·Σ_j weight[j]·(−log p[j])`. Labels below the number of weights.
     fn weighted_cross_entropy(
         &self,
         loss: Self::Mut<'_>,
@@ -300,7 +301,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         smoothing: f32,
         k: f32,
     );
-    /// Gradient of weighted cross-entropy.
+    /// The gradient of that, times `dloss[0]`, added to `beta·dlogits`.
     fn weighted_cross_entropy_backward(
         &self,
         dlogits: Target<'_, Self>,
@@ -311,9 +312,9 @@ pub trait Backend: Send + Sync + Sized + 'static {
         smoothing: f32,
         k: f32,
     );
-    /// `loss[0] = k·Σ weight·(1 − p)^gamma·(−log p)` with `p = softmax(logits)[label]`.
+    /// `loss[0] = k·Σ weight·(1 − p)^gamma·(−log p)` with `p = softmax(logits)[label]`; weight is that of the label, shapes as above.
     fn focal(&self, loss: Self::Mut<'_>, logits: Self::Ref<'_>, labels: &[u32], weights: &[f32], gamma: f32, k: f32);
-    /// Gradient of the focal loss.
+    /// The gradient of that, times `dloss[0]`, added to `beta·dlogits`.
     fn focal_backward(
         &self,
         dlogits: Target<'_, Self>,
@@ -326,7 +327,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     );
     /// `loss[0] = k·Σ (1 − p)^gamma·(−log p)` with `p` the probability of each target, 0 or 1, from one logit.
     fn binary_focal(&self, loss: Self::Mut<'_>, logits: Self::Ref<'_>, targets: &[f32], gamma: f32, k: f32);
-    /// Gradient of the binary focal loss.
+    /// The gradient of that, times `dloss[0]`, added to `beta·dlogits`.
     fn binary_focal_backward(
         &self,
         dlogits: Target<'_, Self>,
@@ -338,7 +339,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     );
     /// `loss[0] = k·Σ (x − target)²`.
     fn squared_error(&self, loss: Self::Mut<'_>, x: Self::Ref<'_>, targets: &[f32], k: f32);
-    /// Gradient of the squared error.
+    /// `dx = beta·dx + 2·k·dloss[0]·(x − target)`.
     fn squared_error_backward(
         &self,
         dx: Target<'_, Self>,

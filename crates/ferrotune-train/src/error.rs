@@ -1,5 +1,5 @@
 //! Everything that can go wrong in training because of the outside world, with the exit code the binary uses for it.
-//! Mistakes of the calling programmer panic instead and have no variant here.
+//! Mistakes of the calling programmer panic instead and have no variant here. It must not end the program.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The commands, one file each. What several of them need lies in the folders beside this one, which must not know any command.
 
 mod attempt;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! Joins the model crate to the training crate: an encoder with its head as training sees it.
+//! Joins the model crate to the training crate: an encoder with its head as training sees it. It must not know files or settings.
 
 use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, HeadKind, Sequences};
 use ferrotune_data::Batch;

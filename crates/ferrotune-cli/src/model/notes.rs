@@ -1,5 +1,5 @@
 //! `ferrotune.json`: what a model folder remembers beside the files of Hugging Face, the row length, the task's own notes and
-//! how its probabilities are calibrated.
+//! how its probabilities are calibrated. It must not know rows.
 
 use crate::args::{LongTextsName, TrainSettings};
 use crate::exit::{Failure, MODEL, io};

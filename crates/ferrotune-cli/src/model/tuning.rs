@@ -1,4 +1,5 @@
 //! Which weights move, from where and how fast: what the settings of a run say about parts of the model, done and said aloud.
+//! It must not know rows or the loop.
 
 use crate::exit::{Failure, usage};
 use crate::settings::Resolved;

@@ -1,5 +1,5 @@
 //! What `evaluate` and `calibrate` show of a model's confidence: probabilities before and after calibration, accuracy against coverage, and what
-//! abstaining costs. It computes none of it.
+//! abstaining costs. It computes none of it. It must not know models: it reads what they said.
 
 use crate::model::calibrated::{Calibration, Effect};
 use ferrotune_tensor::Backend;

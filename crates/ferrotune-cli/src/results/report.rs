@@ -1,4 +1,4 @@
-//! What a person reads about a result: one line of metrics, a table of classes, a confusion matrix.
+//! What a person reads about a result: one line of metrics, a table of classes, a confusion matrix. It must not know where the result comes from.
 
 use ferrotune_train::metrics::{
     ClassMetrics, ClassificationReport, EntityReport, MetricName, MultiLabelReport, Report,

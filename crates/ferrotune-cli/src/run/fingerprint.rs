@@ -1,4 +1,4 @@
-//! What must be the same for a run to be continued: settings by value, data and model by hash.
+//! What must be the same for a run to be continued: settings by value, data and model by hash. It must not know what becomes of a difference.
 
 use crate::run::sums::Sums;
 use crate::settings::Resolved;

@@ -1,4 +1,4 @@
-//! Settings that belong to a method (optimizer, schedule, L2-SP, LoRA): complete, alone, and within their range.
+//! Settings that belong to a method (optimizer, schedule, L2-SP, LoRA): complete, alone, and within their range. It must not know how a method works.
 
 use super::{takes_minimum, within};
 use crate::args::{OptimizerName, ScheduleName, Switch, TrainSettings};

@@ -1,4 +1,4 @@
-//! Settings of `pretrain`: its own, and those of `train` that apply to it, checked by the same rules.
+//! Settings of `pretrain`: its own, and those of `train` that apply to it, checked by the same rules. It must not read texts.
 
 use super::written::{check_path, check_written};
 use super::{HeldOut, Resolved, check, from_table, parse_table, read_text, within};

@@ -1,5 +1,5 @@
 //! What a person sees while training runs: a bar with speed and remaining time, on a terminal the curve of the loss below it, and a line for each
-//! evaluation.
+//! evaluation. It hears events, and must not know the loop.
 
 use crate::results::report::{bare, metric, word};
 use crate::terminal::sparkline::Curve;

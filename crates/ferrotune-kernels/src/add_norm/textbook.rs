@@ -1,4 +1,4 @@
-//! The specification of residual + dropout + layer norm, in any precision.
+//! The specification of residual + dropout + layer norm, in any precision. It must not know speed.
 
 use super::NormDims;
 use crate::mask::Mask;

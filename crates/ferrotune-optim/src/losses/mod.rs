@@ -1,5 +1,5 @@
 //! Losses: ops whose output is one number. Each takes a `scale` (one over the rows of the whole batch for a mean), so that
-//! micro-batches add up to the batch.
+//! micro-batches add up to the batch. None of them must know names of labels, tasks, or the model that gave the logits.
 
 mod binary_cross_entropy;
 mod binary_focal;

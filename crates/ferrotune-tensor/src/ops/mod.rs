@@ -1,4 +1,5 @@
 //! The built-in ops, one file each. An op checks its shapes, calls the backend and says which gradients it writes.
+//! None of them must know a model, an optimizer, or what device computes.
 
 mod add;
 mod add_norm;

@@ -1,4 +1,4 @@
-//! What a frozen encoder says of each row: the mean of its last hidden states over the row's tokens.
+//! What a frozen encoder says of each row: the mean of its last hidden states over the row's tokens. It must not know what is learned from them.
 
 use crate::model::FrozenPrefix;
 use ferrotune_data::{Batch, Encoded};
