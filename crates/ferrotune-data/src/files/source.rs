@@ -36,13 +36,14 @@ impl Part {
         }
     }
 
-    /// Whether a file name without its extension, or the name of a folder, begins with one of the words, and goes on at most with a number:
-    /// `train`, `train-00000-of-00002`, `train_1`.
+    /// Whether a file name without its extension, or the name of a folder, begins with one of the words, and goes on, if at all, with a digit or
+    /// one of `-_. `: `train`, `train-00000-of-00002`, `train_1`, `dev-v2`, `test.en`, as `datasets` has it.
     fn has(self, name: &str) -> bool {
         let name = name.to_lowercase();
         let rest = |word: &&str| name.strip_prefix(*word).map(str::to_owned);
-        let is_number = |part: &str| part == "of" || part.bytes().all(|byte| byte.is_ascii_digit());
-        let is_end = |rest: String| rest.split(['-', '_', '.', ' ']).all(is_number);
+        let is_end = |rest: String| {
+            rest.is_empty() || rest.starts_with(['-', '_', '.', ' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+        };
         self.words().iter().filter_map(rest).any(is_end)
     }
 }

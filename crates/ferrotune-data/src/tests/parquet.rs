@@ -264,14 +264,13 @@ fn folders_of_data_sets() {
     let error = |part| find(part).unwrap_err().to_string();
     assert!(error(Part::Train).contains("no file for train in") && error(Part::Train).contains("it is empty"));
     put("README.md");
-    put("data/train-00001-of-00002.parquet");
+    put("data/train-00001-of-00002-a09b74b3ef9c3b56.parquet");
     put("data/train-00000-of-00002.parquet");
     put("data/trainer.parquet");
-    put("data/train_predictions.parquet");
     put("dev.jsonl.gz");
     assert_eq!(
         find(Part::Train).unwrap().files,
-        ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"].map(at)
+        ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002-a09b74b3ef9c3b56.parquet"].map(at)
     );
     assert_eq!(find(Part::Validation).unwrap().files, [at("dev.jsonl.gz")]);
     assert!(error(Part::Test).contains("it holds \"README.md\", \"data\", \"dev.jsonl.gz\""), "{}", error(Part::Test));

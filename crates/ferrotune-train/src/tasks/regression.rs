@@ -33,9 +33,12 @@ impl<B: Backend> Objective<B> for Regression {
         }
     }
 
-    /// The variance of the scores.
+    /// The variance of the scores, exactly 0 if all are the same.
     fn constant_loss(&self, targets: &Targets) -> Option<f64> {
         let (scores, rows) = (targets.scores(), targets.rows() as f64);
+        if scores.windows(2).all(|pair| pair[0] == pair[1]) {
+            return self.huber_delta.is_none().then_some(0.0);
+        }
         let mean = scores.iter().sum::<f64>() / rows;
         self.huber_delta.is_none().then(|| scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / rows)
     }
@@ -74,5 +77,21 @@ impl<B: Backend> Task<B> for Regression {
     fn predict(&self, _row: &Row, Answer { logits, .. }: Answer<'_>) -> Prediction {
         let json = Map::from_iter([("score".to_string(), Value::from(f64::from(logits[0])))]);
         Prediction { fields: vec![super::shown(f64::from(logits[0]))], json }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrotune_tensor::Cpu;
+
+    #[test]
+    fn the_best_constant_answer_is_the_mean() {
+        let loss = |scores: &[f64]| {
+            Objective::<Cpu>::constant_loss(&Regression::new("score".into(), None), &Targets::Scores(scores.to_vec()))
+        };
+        assert_eq!(loss(&[1.0, 2.0, 3.0]), Some(2.0 / 3.0));
+        // Their rounded mean is another number.
+        assert_eq!(loss(&[0.1; 3]), Some(0.0));
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Passes<S> {
 /// Puts the gradient of the mean loss of `rows` of `train` into `grads`, whatever the number of passes.
 ///
 /// # Errors
-/// A prefix cache that cannot be read or written.
+/// A prefix cache that cannot be read.
 pub(super) fn accumulate<B: Backend>(
     run: &mut Run<'_, B>,
     grads: &mut Grads<B>,

@@ -35,7 +35,7 @@ fn measure<B: Backend>(run: &mut Run<'_, B>, split: &Split) -> Result<Report, Tr
 /// validation rows. `last`: no step follows.
 ///
 /// # Errors
-/// A prefix cache that cannot be read or written.
+/// A prefix cache that cannot be read.
 pub(super) fn after_epoch<B: Backend>(
     run: &mut Run<'_, B>,
     state: &mut State<B>,
@@ -47,7 +47,13 @@ pub(super) fn after_epoch<B: Backend>(
     let step = state.progress.step;
     let clock = Instant::now();
     state.exchange(backend, run.params);
-    let report = measure(run, split)?;
+    let report = match measure(run, split) {
+        Ok(report) => report,
+        Err(error) => {
+            state.exchange(backend, run.params);
+            return Err(error);
+        }
+    };
     let (summary, seconds) = (report.summary(), clock.elapsed().as_secs_f64());
     let value = summary.value(settings.metric);
     let measured = Measured { loss: report.loss(), value };
@@ -81,7 +87,7 @@ pub(super) fn after_epoch<B: Backend>(
 /// What the validation rows give where the run pauses, if there are any.
 ///
 /// # Errors
-/// A prefix cache that cannot be read or written.
+/// A prefix cache that cannot be read.
 pub(super) fn at_pause<B: Backend>(
     run: &mut Run<'_, B>,
     state: &mut State<B>,
@@ -93,8 +99,9 @@ pub(super) fn at_pause<B: Backend>(
         return Ok(Some(measured));
     }
     state.exchange(run.backend, run.params);
-    let report = measure(run, split)?;
+    let report = measure(run, split);
     state.exchange(run.backend, run.params);
+    let report = report?;
     Ok(Some(Measured { loss: report.loss(), value: report.summary().value(run.settings.metric) }))
 }
 
@@ -102,7 +109,7 @@ pub(super) fn at_pause<B: Backend>(
 /// the best; without evaluations the average, if there is one.
 ///
 /// # Errors
-/// A prefix cache that cannot be read or written.
+/// A prefix cache that cannot be read.
 pub(super) fn at_end<B: Backend>(run: &mut Run<'_, B>, state: &mut State<B>) -> Result<Kept, TrainError> {
     let Run { backend, settings, .. } = *run;
     let Some(best) = state.progress.best.first() else {

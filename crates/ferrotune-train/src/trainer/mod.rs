@@ -80,7 +80,7 @@ pub struct Run<'a, B: Backend> {
 /// # Errors
 /// A loss or gradient that is not a number (before the optimizer step), parameters that get no gradient (on the first step of an epoch), a
 /// checkpoint that cannot be written or does not belong to this run, a prefix cache that cannot be read. The parameters are then those of the last
-/// step.
+/// step, or the mean of the best where that was being measured.
 ///
 /// # Panics
 /// If settings are out of their ranges ([`Settings::check`]), or the task does not have the metric that is to choose among validation rows.
@@ -142,9 +142,7 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
         let clock = Instant::now();
 
         let Passes { losses, tokens } = accumulate(run, &mut grads, drawn.as_ref().unwrap_or(train), batch, step)?;
-        if let Some(complaint) = run.prefix.as_deref_mut().and_then(PrefixCaches::complaint) {
-            run.observer.on(&Event::warning(complaint));
-        }
+        say_complaints(run);
         if step == first_step || index == 0 {
             let missing = grads.uncovered(run.params);
             if !missing.is_empty() {
@@ -214,6 +212,7 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
     let ended = !stopped && !paused && !left;
     let kept = if ended { measure::at_end(run, &mut state)? } else { measure::Kept::default() };
 
+    say_complaints(run);
     let (samples_per_second, tokens_per_second) = speed.per_second();
     let (epochs, seconds) = (steps.div_ceil(epoch_steps.max(1)), begin.elapsed().as_secs_f64());
     run.observer.on(&Event::Finished { epochs, steps, seconds, samples_per_second, tokens_per_second });
@@ -231,6 +230,13 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
         epochs: state.progress.epochs,
         degenerate: state.degenerate.filter(|_| left).map(|finding| finding.message),
     })
+}
+
+/// Why caches keep no more rows, each once.
+fn say_complaints<B: Backend>(run: &mut Run<'_, B>) {
+    while let Some(complaint) = run.prefix.as_deref_mut().and_then(PrefixCaches::complaint) {
+        run.observer.on(&Event::warning(complaint));
+    }
 }
 
 /// Whether the run gave one answer for all rows, and such a run is to be left.
