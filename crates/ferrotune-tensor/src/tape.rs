@@ -356,7 +356,8 @@ impl<'p, B: Backend> Tape<'p, B> {
                 same.map(|j| node.op.rows(j)).collect::<Option<Vec<_>>>().map(|rows| rows.concat())
             };
             let mut open = |&(i, ref ids): &(usize, Range<usize>)| {
-                let by_rows = rows_of(i).and_then(|rows| grads.open_rows(self.backend, ids.clone(), &rows));
+                let rows = if grads.is_by_rows() { rows_of(i) } else { None };
+                let by_rows = rows.and_then(|rows| grads.open_rows(self.backend, ids.clone(), &rows));
                 by_rows.map_or_else(|| grads.open(self.backend, ids.clone()), |range| (range, 1.0))
             };
             let places: Vec<_> = in_flat.iter().map(&mut open).collect();
