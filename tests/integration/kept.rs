@@ -3,7 +3,7 @@
 use super::training::{PAUSE, Trained, run, settings};
 use ferrotune_optim::schedule::Kind;
 use ferrotune_train::metrics::MetricName;
-use ferrotune_train::trainer::Settings;
+use ferrotune_train::trainer::{End, Settings};
 
 const EPOCH: u64 = 5;
 
@@ -12,7 +12,7 @@ fn after(settings: &Settings, epoch: u64) -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();
     let steps = settings.steps(40).0;
     let stopped = run(settings, "", Some((folder.path(), false)), Some(epoch * steps)).unwrap();
-    assert!(stopped.outcome.stopped && stopped.outcome.averaged.is_empty());
+    assert!(stopped.outcome.end == End::Stopped && stopped.outcome.averaged.is_empty());
     values(&stopped)
 }
 
@@ -100,21 +100,21 @@ fn learns_nothing() -> Settings {
 #[test]
 fn a_run_that_learns_nothing_is_left_if_that_is_asked_for_and_after_a_resume_at_the_same_step() {
     let left = run(&learns_nothing(), "", None, None).unwrap();
-    let why = left.outcome.degenerate.clone().unwrap();
+    let End::Degenerate { why } = left.outcome.end.clone() else { panic!("{:?}", left.outcome.end) };
     assert!(why.contains("nothing is learned so far") && left.warnings.contains(&why), "{why}");
     assert!(left.outcome.steps >= 50 && left.outcome.steps < 24 * EPOCH, "{}", left.outcome.steps);
 
     let stayed = run(&Settings { leave_degenerate: false, ..learns_nothing() }, "", None, None).unwrap();
-    assert_eq!((stayed.outcome.steps, &stayed.outcome.degenerate), (24 * EPOCH, &None));
+    assert_eq!((stayed.outcome.steps, stayed.outcome.end), (24 * EPOCH, End::Finished));
     assert!(stayed.warnings.contains(&why), "it is said anyway");
     let healthy = run(&Settings { learning_rate: 1e-2, ..learns_nothing() }, "", None, None).unwrap();
-    assert_eq!((healthy.outcome.steps, healthy.outcome.degenerate), (24 * EPOCH, None));
+    assert_eq!((healthy.outcome.steps, healthy.outcome.end), (24 * EPOCH, End::Finished));
 
     for stop_at in [3, 40, left.outcome.steps - 1] {
         let folder = tempfile::tempdir().unwrap();
         run(&learns_nothing(), "", Some((folder.path(), false)), Some(stop_at)).unwrap();
         let resumed = run(&learns_nothing(), "", Some((folder.path(), true)), None).unwrap();
-        assert_eq!((resumed.outcome.steps, resumed.outcome.degenerate.as_ref()), (left.outcome.steps, Some(&why)));
+        assert_eq!((resumed.outcome.steps, &resumed.outcome.end), (left.outcome.steps, &left.outcome.end));
     }
 }
 
@@ -124,11 +124,14 @@ fn a_run_that_is_left_within_an_epoch_is_settled_and_not_stopped() {
     let settings = Settings { batch_size: 7, penalty: Default::default(), ..learns_nothing() };
     let left = run(&settings, "", None, None).unwrap();
     let steps = left.outcome.steps;
-    assert!(left.outcome.degenerate.is_some() && !steps.is_multiple_of(settings.steps(40).0), "{steps}");
+    assert!(
+        matches!(left.outcome.end, End::Degenerate { .. }) && !steps.is_multiple_of(settings.steps(40).0),
+        "{steps}"
+    );
     let folder = tempfile::tempdir().unwrap();
     let stopped = run(&settings, "", Some((folder.path(), false)), Some(steps)).unwrap();
-    assert!(!stopped.outcome.stopped && stopped.weights == left.weights);
-    assert_eq!((stopped.outcome.steps, stopped.outcome.degenerate), (steps, left.outcome.degenerate));
+    assert!(stopped.weights == left.weights);
+    assert_eq!((stopped.outcome.steps, stopped.outcome.end), (steps, left.outcome.end));
 }
 
 /// Within an epoch, at the end of one, and with an average of weights, which is what is measured.
@@ -143,20 +146,21 @@ fn a_run_that_pauses_is_measured_and_goes_on_to_the_same_bits() {
         let paused = run(&settings, "", Some((folder.path(), false)), None).unwrap().outcome;
         let again = run(&settings, "", Some((folder.path(), true)), None).unwrap();
         PAUSE.set(None);
-        assert!(paused.paused && !paused.stopped && paused.validation.is_none());
+        let End::Paused { now: Some(now) } = paused.end else { panic!("{:?}", paused.end) };
+        assert!(paused.validation.is_none());
         assert_eq!((paused.steps, again.outcome.steps, again.losses.len()), (step, step, 0), "nothing is done again");
-        assert!(paused.now.is_some() && again.outcome.now == paused.now, "{:?}", again.outcome.now);
+        assert_eq!(again.outcome.end, paused.end);
         if step % EPOCH == 0 {
-            assert_eq!(paused.now, paused.epochs.last().unwrap().validation);
+            assert_eq!(Some(now), paused.epochs.last().unwrap().validation);
         }
-        measured.push(paused.now.unwrap().value);
+        measured.push(now.value);
         let resumed = run(&settings, "", Some((folder.path(), true)), None).unwrap();
-        assert!(resumed.weights == whole.weights && !resumed.outcome.paused, "{ema:?} {step}");
+        assert!(resumed.weights == whole.weights && resumed.outcome.end == End::Finished, "{ema:?} {step}");
     }
     assert_ne!(measured[0], measured[3], "the average is another model");
     // The end of a run is no pause.
     PAUSE.set(Some(4 * EPOCH));
     let whole = run(&settings(), "", None, None).unwrap();
     PAUSE.set(None);
-    assert!(!whole.outcome.paused && whole.outcome.now.is_none() && whole.outcome.validation.is_some());
+    assert!(whole.outcome.end == End::Finished && whole.outcome.validation.is_some());
 }

@@ -23,7 +23,7 @@ use ferrotune_train::tasks::{SingleLabel, Targets};
 use ferrotune_train::trainer::passes::PassLimit;
 use ferrotune_train::trainer::resume::{Checkpoints, download};
 use ferrotune_train::trainer::thaw::Thaw;
-use ferrotune_train::trainer::{Outcome, Run, Settings, train};
+use ferrotune_train::trainer::{End, Outcome, Run, Settings, train};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -276,7 +276,7 @@ fn a_resumed_run_has_the_bits_of_an_uninterrupted_one() {
     for stop_at in [2, 5, 13] {
         let folder = tempfile::tempdir().unwrap();
         let stopped = run(&settings(), "", Some((folder.path(), false)), Some(stop_at)).unwrap();
-        assert!(stopped.outcome.stopped && stopped.outcome.steps == stop_at);
+        assert!(stopped.outcome.end == End::Stopped && stopped.outcome.steps == stop_at);
         let resumed = run(&settings(), "", Some((folder.path(), true)), None).unwrap();
         assert!(resumed.weights == whole.weights, "stopped at {stop_at}");
         assert_eq!([stopped.losses, resumed.losses].concat(), whole.losses);

@@ -158,11 +158,14 @@ pub enum DataError {
     WordsNeedJson { file: String },
     #[error("{words} words and {tags} tags in {file}, line {line}: each word has one tag")]
     TagCount { file: String, line: u64, words: usize, tags: usize },
+    #[error("tag {} in {file}, line {line}: a tag is a name without white space", quoted(.tag))]
+    BadTag { file: String, line: u64, tag: String },
     #[error(
-        "tag {} in {file}, line {line}: a tag is O (outside), or B, I, E or S with the type of an entity, such as B-person",
+        "tag {} in {file}, line {line}: the tags spell entities, and such a tag is O (outside), or B, I, E or S with a type, such as B-person \
+         (of BILOU write E for L and S for U); tags that are classes of words (NOUN) must not be mixed with these",
         quoted(.tag)
     )]
-    BadTag { file: String, line: u64, tag: String },
+    MixedTags { file: String, line: u64, tag: String },
     #[error("every word of {file} has the tag {}: nothing can be learned from it", quoted(.tag))]
     SingleTag { file: String, tag: String },
     #[error("no word of {file} gives the tokenizer anything: nothing can be learned or measured")]
@@ -177,7 +180,10 @@ pub enum DataError {
     UnknownLabel { file: String, line: u64, label: String, rows: usize, known: String, nearest: Option<String> },
     #[error("label {} is in the label list twice, or is empty: labels need distinct names", quoted(.label))]
     BadLabelName { label: String },
-    #[error("{} among the model's labels is no tag: tags are O, or B, I, E or S with a type, such as B-person", quoted(.label))]
+    #[error(
+        "{} among the model's labels is no tag of an entity, as others are: these are O, or B, I, E or S with a type, such as B-person",
+        quoted(.label)
+    )]
     NoTag { label: String },
     #[error("no tokenizer.json in {folder}: save the model's fast tokenizer there")]
     TokenizerMissing { folder: String },

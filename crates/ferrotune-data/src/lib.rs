@@ -50,7 +50,7 @@ pub use files::table::{Format, MAX_FILE_BYTES, Need, Row, Table, headers, read_t
 pub use files::texts::read_texts;
 pub use labels::label_sets::{encode_label_sets, label_set};
 pub use labels::scores::{encode_scores, parse_score};
-pub use labels::tags::{Tag, encode_tags, row_tags};
+pub use labels::tags::{Tag, Tagging, encode_tags, row_tags};
 pub use labels::{Labels, encode_labels};
 pub use order::{balanced, coins, resampled, shuffled};
 pub use split::hold_out::{held_out_rows, hold_out};

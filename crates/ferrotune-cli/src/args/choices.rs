@@ -112,7 +112,7 @@ pub enum TaskName {
     MultiLabel,
     /// A number a row.
     Regression,
-    /// A tag for each word of a row, in the entity schemes IOB2 and BIOES.
+    /// A tag for each word of a row: entities in the schemes IOB2 and BIOES, or a class for each word, such as its part of speech.
     Tokens,
 }
 

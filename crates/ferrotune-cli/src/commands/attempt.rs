@@ -24,7 +24,7 @@ use ferrotune_train::store::fingerprint::Fingerprint;
 use ferrotune_train::tasks::{Objective, Task};
 use ferrotune_train::trainer::resume::Checkpoints;
 use ferrotune_train::trainer::thaw::Thaw;
-use ferrotune_train::trainer::{Outcome, Run, train};
+use ferrotune_train::trainer::{End, Outcome, Run, train};
 use std::sync::atomic::AtomicBool;
 
 #[cfg(test)]
@@ -195,7 +195,7 @@ impl<B: Machine> Ready<B> {
                 observer: &mut observer,
             })
         })?;
-        if outcome.stopped {
+        if outcome.end == End::Stopped {
             let message =
                 format!("stopped on request after step {}; a checkpoint is saved: go on with --resume", outcome.steps);
             return Err(Failure { message, code: STOPPED });

@@ -18,6 +18,7 @@ use crate::run::sums::Sums;
 use crate::settings::recipes::Recipe;
 use crate::settings::{Resolved, resolve, said};
 use ferrotune_tensor::Backend;
+use ferrotune_train::trainer::End;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -134,7 +135,7 @@ fn run_on<B: Machine>(backend: &B, one: One<'_>) -> Result<Finished, Failure> {
         resolved.numbers.leave_degenerate &= folder.restarts() < RESTARTS;
         let course = Course { fingerprint: &fingerprint, stop, resume, pause: None, listener: None };
         let (loaded, outcome) = next.train(&resolved, backend, &rows, &mut folder, &course, None)?;
-        if outcome.degenerate.is_none() {
+        if !matches!(outcome.end, End::Degenerate { .. }) {
             break (loaded, outcome);
         }
         drop(loaded);

@@ -133,6 +133,7 @@ fn classes(comparison: &Comparison) -> Option<Markup> {
             Report::Classification(report) => report.per_class.clone(),
             Report::MultiLabel(report) => report.per_label.clone(),
             Report::Tokens(report) => report.per_type.clone(),
+            Report::Words(report) => report.per_class.clone(),
             Report::Regression(_) | Report::Masked(_) => return None,
         })
     };
@@ -179,6 +180,8 @@ mod tests {
         for (kinds, same) in [
             ([Kind::Classes(3); 2], true),
             ([Kind::Words; 2], true),
+            ([Kind::WordClasses; 2], true),
+            ([Kind::Words, Kind::WordClasses], false),
             ([Kind::Classes(3), Kind::Classes(4)], false),
             ([Kind::Numbers, Kind::Numbers], false),
             ([Kind::Sets, Kind::Numbers], false),

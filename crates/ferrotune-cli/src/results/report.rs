@@ -1,8 +1,6 @@
 //! What a person reads about a result: one line of metrics, a table of classes, a confusion matrix. It must not know where the result comes from.
 
-use ferrotune_train::metrics::{
-    ClassMetrics, ClassificationReport, EntityReport, MetricName, MultiLabelReport, Report,
-};
+use ferrotune_train::metrics::{ClassMetrics, EntityReport, MetricName, MultiLabelReport, Report, WordReport};
 use std::fmt::Write;
 
 /// One line: the metrics of a split.
@@ -48,9 +46,12 @@ pub fn word(name: MetricName) -> &'static str {
 /// The line, and the tables that belong to the task.
 pub fn text(split: &str, report: &Report) -> String {
     let tables = match report {
-        Report::Classification(report) => format!("\n\n{}\n{}", classes(&report.per_class), confusion(report)),
+        Report::Classification(report) => {
+            format!("\n\n{}\n{}", classes(&report.per_class), confusion(&report.per_class, &report.confusion))
+        }
         Report::MultiLabel(report) => format!("\n\n{}", labels(report)),
         Report::Tokens(report) => format!("\n\n{}", types(report)),
+        Report::Words(report) => format!("\n\n{}", words(report)),
         Report::Regression(_) | Report::Masked(_) => String::new(),
     };
     line(split, report) + &tables
@@ -89,6 +90,17 @@ fn types(report: &EntityReport) -> String {
     format!("{table}{} words; entities as seqeval counts them, in its default mode\n", report.words)
 }
 
+/// The same for classes of words.
+fn words(report: &WordReport) -> String {
+    let table = table(["tag", "words"], &report.per_class);
+    let left_out = match report.silent_words {
+        0 => String::new(),
+        count => format!(", and {count} of which the tokenizer leaves nothing, which are not counted"),
+    };
+    let matrix = confusion(&report.per_class, &report.confusion);
+    format!("{table}\n{matrix}\n{} words{left_out}\n", report.words)
+}
+
 /// The same for labels, with the probability from which each was given.
 fn labels(report: &MultiLabelReport) -> String {
     let thresholds = std::iter::once("  threshold".to_string())
@@ -102,19 +114,19 @@ fn labels(report: &MultiLabelReport) -> String {
 const MATRIX_CLASSES: usize = 20;
 
 /// The confusion matrix, true classes down and predictions across; for many classes the most confused pairs.
-fn confusion(report: &ClassificationReport) -> String {
-    let names: Vec<&str> = report.per_class.iter().map(|class| class.name.as_str()).collect();
+fn confusion(per_class: &[ClassMetrics], counts: &[Vec<u64>]) -> String {
+    let names: Vec<&str> = per_class.iter().map(|class| class.name.as_str()).collect();
     if names.len() > MATRIX_CLASSES {
-        return confused_pairs(report, &names);
+        return confused_pairs(counts, &names);
     }
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let cell = report.confusion.iter().flatten().max().map_or(1, |n| n.to_string().len()).max(2);
+    let cell = counts.iter().flatten().max().map_or(1, |n| n.to_string().len()).max(2);
     let mut text = format!("{:<width$}      predicted\n{:<width$}     ", "true", "");
     for i in 0..names.len() {
         let _ = write!(text, " {:>cell$}", format!("{}", i + 1));
     }
     text.push('\n');
-    for (i, (name, row)) in names.iter().zip(&report.confusion).enumerate() {
+    for (i, (name, row)) in names.iter().zip(counts).enumerate() {
         let _ = write!(text, "{name:<width$}  {:>2} ", i + 1);
         for count in row {
             let shown = if *count == 0 { "·".to_string() } else { count.to_string() };
@@ -125,13 +137,13 @@ fn confusion(report: &ClassificationReport) -> String {
     text
 }
 
-fn confused_pairs(report: &ClassificationReport, names: &[&str]) -> String {
+fn confused_pairs(counts: &[Vec<u64>], names: &[&str]) -> String {
     let mut pairs = Vec::new();
-    for (i, row) in report.confusion.iter().enumerate() {
+    for (i, row) in counts.iter().enumerate() {
         pairs.extend(row.iter().enumerate().filter(|&(j, &n)| i != j && n > 0).map(|(j, &n)| (n, i, j)));
     }
     pairs.sort_by(|a, b| b.cmp(a));
-    let mut text = String::from("most confused (rows: true class -> prediction)\n");
+    let mut text = String::from("most confused (how many: true class -> prediction)\n");
     for (n, i, j) in pairs.into_iter().take(10) {
         let _ = writeln!(text, "{n:>4}  {} -> {}", names[i], names[j]);
     }

@@ -3,7 +3,7 @@
 use crate::args::{LossName, Switch, TaskName, TrainSettings};
 use crate::exit::{Failure, usage};
 use clap::ValueEnum;
-use ferrotune_data::{Need, Table};
+use ferrotune_data::{Need, Table, Tagging};
 use ferrotune_tensor::Backend;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::tasks::{
@@ -144,8 +144,12 @@ pub fn build<B: Backend>(
             Box::new(MultiLabel::from_table(train, separator)?.with_emphasis(emphasis))
         }
         TaskName::Tokens => {
-            said += " on the first token of each word";
-            Box::new(Tokens::from_table(train)?.with_emphasis(emphasis))
+            let task = Tokens::from_table(train)?.with_emphasis(emphasis);
+            said += match task.tagging() {
+                Tagging::Entities => " on the first token of each word, whose tags spell entities",
+                Tagging::Classes => " on the first token of each word, whose tag is a class of its own",
+            };
+            Box::new(task)
         }
         TaskName::Regression => {
             let delta = (loss_name(name, s) == LossName::Huber).then(|| s.huber_delta.unwrap_or(DELTA) as f32);

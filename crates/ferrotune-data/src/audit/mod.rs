@@ -33,7 +33,7 @@ pub use overlaps::{Match, Overlap};
 pub use rows::AuditRows;
 pub use splits::{SplitAudit, TokenLengths};
 
-use crate::{DataError, Need, Row, Tokenizer};
+use crate::{DataError, Need, Row, Tag, Tokenizer};
 use candidates::Keys;
 use exact::{SPLITS, Texts};
 use rayon::prelude::*;
@@ -235,7 +235,7 @@ fn label_counts(counts: &[Counts], need: Need) -> BTreeMap<String, usize> {
     let mut all: BTreeMap<String, usize> = BTreeMap::new();
     for (label, count) in counts.iter().flat_map(|counts| &counts.labels) {
         let name = match need {
-            Need::Tags => label.split_once('-').map_or(label.as_str(), |(_, kind)| kind),
+            Need::Tags => Tag::parse(label).filter(|_| label.contains('-')).map_or(label.as_str(), |tag| tag.kind),
             _ => label,
         };
         *all.entry(name.to_owned()).or_insert(0) += count;

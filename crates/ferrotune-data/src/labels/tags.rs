@@ -1,4 +1,5 @@
-//! Tags of words: `O` outside of entities, or the place of a word in an entity and the entity's type (`B-person`). It knows nothing of tokens.
+//! Tags of words: `O` outside of entities, or the place of a word in an entity and the entity's type (`B-person`); or a class for each word, such
+//! as its part of speech. Which of both follows from all tags together. It knows nothing of tokens.
 //!
 //! IOB2 (`B` begins, `I` goes on) and BIOES (`E` ends, `S` stands alone) are read alike, and so is IOB1, where `I` may begin.
 
@@ -33,7 +34,41 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// The tags of a row's words in their order; the reader has checked them and their number.
+/// What the tags of a task spell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tagging {
+    /// Entities: each tag is one that [`Tag::parse`] reads.
+    Entities,
+    /// A class for each word by itself: parts of speech, languages, the marks that follow words.
+    Classes,
+}
+
+impl Tagging {
+    /// What these tags spell: entities if one of them has a place and a type (`B-person`), or all are bare places; else classes.
+    ///
+    /// # Errors
+    /// The first tag that spells no entity where others do, or that looks like a place in an entity and is none: `b-person` beside
+    /// `i-person`, `B_person` beside `I_person`.
+    pub fn of<'a>(tags: impl Iterator<Item = &'a str> + Clone) -> Result<Tagging, &'a str> {
+        let stray = tags.clone().find(|tag| Tag::parse(tag).is_none());
+        let typed = |tag: &str| tag.contains('-') && Tag::parse(tag).is_some();
+        let odd = |place: char| tags.clone().find(move |tag| almost(tag) == Some(place));
+        match stray {
+            None => Ok(Tagging::Entities),
+            Some(stray) if tags.clone().any(typed) => Err(stray),
+            Some(_) => odd('B').filter(|_| odd('I').is_some()).map_or(Ok(Tagging::Classes), Err),
+        }
+    }
+}
+
+/// The place of a tag in a spelling that is nearly the right one.
+fn almost(tag: &str) -> Option<char> {
+    let mut characters = tag.chars();
+    let place = characters.next()?.to_ascii_uppercase();
+    matches!(characters.next()?, '-' | '_').then_some(place)
+}
+
+/// The tags of a row's words in their order; the reader has checked their number, and that none holds white space.
 pub fn row_tags(row: &Row) -> impl Iterator<Item = &str> {
     row.label.as_deref().into_iter().flat_map(|tags| tags.split(' '))
 }
@@ -42,11 +77,16 @@ impl Labels {
     /// The tags that occur in a training table, sorted by name.
     ///
     /// # Errors
-    /// No row has a word, or all words have the same tag.
+    /// No row has a word, all words have the same tag, or some tags spell entities and others do not.
     pub fn from_tags(table: &Table) -> Result<Labels, DataError> {
         let file = || table.path.display().to_string();
         let mut names: BTreeSet<&str> = BTreeSet::new();
         table.rows.iter().for_each(|row| names.extend(row_tags(row)));
+        if let Err(tag) = Tagging::of(names.iter().copied()) {
+            let with_it = table.rows.iter().find(|row| row_tags(row).any(|other| other == tag));
+            let line = with_it.map_or(0, |row| row.line);
+            return Err(DataError::MixedTags { file: file(), line, tag: tag.to_owned() });
+        }
         match names.len() {
             0 => Err(DataError::NoLabels { file: file() }),
             1 => {

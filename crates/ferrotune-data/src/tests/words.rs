@@ -2,7 +2,9 @@
 
 use super::auditing::{audited, lines};
 use super::{rows_of, table, tokenizing};
-use crate::{Batch, DataError, Format, Labels, Need, Row, Table, Tag, Tokenizer, encode_tags, headers, row_tags};
+use crate::{
+    Batch, DataError, Format, Labels, Need, Row, Table, Tag, Tagging, Tokenizer, encode_tags, headers, row_tags,
+};
 use expect_test::{Expect, expect};
 use serde_json::Value;
 use std::path::Path;
@@ -35,6 +37,28 @@ fn tags_are_read() {
         ("\u{e9}-x", None),
     ] {
         assert_eq!(Tag::parse(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn what_tags_spell_follows_from_all_of_them() {
+    for (tags, expected) in [
+        (&["B-a", "I-a", "O"][..], Ok(Tagging::Entities)),
+        (&["B", "I", "O"], Ok(Tagging::Entities)),
+        (&["O", "S-x"], Ok(Tagging::Entities)),
+        (&["NOUN", "VERB"], Ok(Tagging::Classes)),
+        // The Chinese words' places, whose M is none of an entity; marks of punctuation; Japanese parts of speech.
+        (&["B", "E", "M", "S"], Ok(Tagging::Classes)),
+        (&["COMMA", "O", "PERIOD"], Ok(Tagging::Classes)),
+        (&["i-adj", "na-adj", "noun"], Ok(Tagging::Classes)),
+        (&["LABEL_0", "LABEL_1"], Ok(Tagging::Classes)),
+        (&["B-a", "O", "person"], Err("person")),
+        (&["B-a", "I-a", "L-a", "U-a"], Err("L-a")),
+        (&["B-a", "i-a"], Err("i-a")),
+        (&["b-a", "i-a", "o"], Err("b-a")),
+        (&["B_a", "I_a", "O"], Err("B_a")),
+    ] {
+        assert_eq!(Tagging::of(tags.iter().copied()), expected, "{tags:?}");
     }
 }
 
@@ -75,11 +99,15 @@ fn fault(text: &str, expected: Expect) {
 fn faults() {
     fault(r#"{"tokens":["a"],"tags":["O","O"]}"#, expect!["1 words and 2 tags in f, line 1: each word has one tag"]);
     fault(
-        r#"{"tokens":["a","b"],"tags":["O","person"]}"#,
+        "{\"tokens\":[\"a\"],\"tags\":[\"B-x\"]}\n{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\",\"person\"]}",
         expect![[
-            r#"tag "person" in f, line 1: a tag is O (outside), or B, I, E or S with the type of an entity, such as B-person"#
+            r#"tag "person" in f, line 2: the tags spell entities, and such a tag is O (outside), or B, I, E or S with a type, such as B-person (of BILOU write E for L and S for U); tags that are classes of words (NOUN) must not be mixed with these"#
         ]],
     );
+    for tag in ["", "a b", "\u{a0}"] {
+        let row = serde_json::json!({"tokens": ["a"], "tags": [tag]}).to_string();
+        assert!(matches!(read(&row, Need::Tags), Err(DataError::BadTag { line: 1, .. })), "{tag:?}");
+    }
     fault(
         r#"{"tokens":"a b","tags":["O","O"]}"#,
         expect![[r#"wrong type of "tokens" in f, line 1: got a string, expected an array of strings"#]],

@@ -17,6 +17,7 @@ mod ranking;
 mod regression;
 mod slices;
 mod tally;
+mod words;
 
 pub use assignment::{Renamed, SwappedNames};
 pub use bootstrap::{Interval, Intervals, RESAMPLES};
@@ -33,6 +34,7 @@ pub use multi_label::{LabelCounts, MultiLabelReport};
 pub use paired::{Compared, Gain, PERMUTATIONS, Paired, gains, paired};
 pub use regression::RegressionReport;
 pub use slices::{Against, FEWEST_RESAMPLED, LEVEL, Slice, quantiles};
+pub use words::WordReport;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -52,8 +54,10 @@ pub enum Report {
     MultiLabel(MultiLabelReport),
     /// A number a row.
     Regression(RegressionReport),
-    /// A tag for each word of a row.
+    /// Entities, which a tag for each word of a row spells.
     Tokens(EntityReport),
+    /// A class for each word of a row.
+    Words(WordReport),
     /// Hidden tokens.
     Masked(MaskedReport),
 }
@@ -66,6 +70,7 @@ impl Report {
             Report::MultiLabel(report) => report.summary(),
             Report::Regression(report) => report.summary(),
             Report::Tokens(report) => report.summary(),
+            Report::Words(report) => report.summary(),
             Report::Masked(report) => report.summary(),
         }
     }
@@ -77,6 +82,7 @@ impl Report {
             Report::MultiLabel(report) => report.loss,
             Report::Regression(report) => report.mse,
             Report::Tokens(report) => report.loss,
+            Report::Words(report) => report.loss,
             Report::Masked(report) => report.loss,
         }
     }

@@ -138,8 +138,9 @@ mod tests {
         let labels = || Labels::from_names(names(&["a", "b"])).unwrap();
         let tags = Labels::from_names(names(&["B-a", "O"])).unwrap();
         let row = Row { text: "x".into(), text_b: None, words: Some(vec!["x".into()]), label: None, line: 1 };
-        let tasks: [Box<dyn Task<Cpu>>; 5] = [
+        let tasks: [Box<dyn Task<Cpu>>; 6] = [
             Box::new(Tokens::new(tags).unwrap()),
+            Box::new(Tokens::new(labels()).unwrap()),
             Box::new(SingleLabel::new(labels())),
             Box::new(Binary::new("no".to_string(), "yes".to_string()).unwrap()),
             Box::new(MultiLabel::new(labels(), ';').with_thresholds(vec![0.25, 0.75])),
@@ -177,7 +178,8 @@ mod tests {
             task.map(|task| task.name()).map_err(|error| error.to_string())
         };
         assert_eq!(words(&["O", "B-x"], None), Ok("tokens"));
-        assert!(words(&["NOUN", "VERB"], None).unwrap_err().starts_with("\"NOUN\" among the model's labels is no tag"));
+        assert_eq!(words(&["NOUN", "VERB"], None), Ok("tokens"));
+        assert!(words(&["B-x", "VERB"], None).unwrap_err().starts_with("\"VERB\" among the model's labels is no tag"));
         let contradicting = words(&["a", "b"], Some(("classification", &none))).unwrap_err();
         assert_eq!(contradicting, "its task is \"classification\", and its model scores words");
         for (problem, labels, own, says) in [

@@ -1,10 +1,11 @@
-//! A tag for each word, and the entities that tags spell: softmax over the tags, on the first token of each word.
+//! A tag for each word: softmax over the tags, on the first token of each word. What is measured and told follows from the tags: the entities that
+//! they spell, or, where they spell none, the words themselves. It must not know files or models.
 
 use super::{
     Answer, Emphasis, Objective, Prediction, Targets, Task, Unit, argmax, class_loss, cross_entropy, entropy, softmax,
 };
-use crate::metrics::{EntityCounts, MetricName, Report, entities};
-use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, Tag, Words, encode_tags};
+use crate::metrics::{Confusion, EntityCounts, MetricName, Report, WordReport, entities};
+use ferrotune_data::{DataError, Encoded, Labels, Need, Row, Table, Tag, Tagging, Words, encode_tags};
 use ferrotune_tensor::{Backend, Tape, Var};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -26,28 +27,32 @@ impl WordTags {
     }
 }
 
-/// Token classification. A word that has no token is said to be outside of every entity.
+/// Token classification. A word that has no token is said to be outside of every entity; as a class it is not scored.
 pub struct Tokens {
     labels: Labels,
+    tagging: Tagging,
     emphasis: Emphasis,
 }
+
+/// What stands in a table for the class of a word that has no token.
+const NO_CLASS: &str = "_";
 
 impl Tokens {
     /// With these tags.
     ///
     /// # Errors
-    /// A name that is no tag.
+    /// A name that spells no entity although others do.
     pub fn new(labels: Labels) -> Result<Tokens, DataError> {
-        match labels.names().iter().find(|name| Tag::parse(name).is_none()) {
-            Some(name) => Err(DataError::NoTag { label: name.clone() }),
-            None => Ok(Tokens { labels, emphasis: Emphasis::default() }),
+        match Tagging::of(labels.names().iter().map(String::as_str)) {
+            Ok(tagging) => Ok(Tokens { labels, tagging, emphasis: Emphasis::default() }),
+            Err(name) => Err(DataError::NoTag { label: name.to_owned() }),
         }
     }
 
     /// With the tags of a training table.
     ///
     /// # Errors
-    /// No word in any row, or the same tag for all.
+    /// No word in any row, the same tag for all, or some tags that spell entities among others.
     pub fn from_table(table: &Table) -> Result<Tokens, DataError> {
         Tokens::new(Labels::from_tags(table)?)
     }
@@ -57,21 +62,60 @@ impl Tokens {
         Tokens { emphasis, ..self }
     }
 
-    fn tag(&self, id: u32) -> Tag<'_> {
-        Tag::parse(self.labels.name(id)).expect("new has checked the names")
+    /// What the tags spell.
+    pub fn tagging(&self) -> Tagging {
+        self.tagging
+    }
+
+    /// The tags that the logits say of the scored words, row by row, with `None` for the others; and the sum of the losses.
+    fn said(&self, logits: &[f32], targets: &WordTags) -> (Vec<Vec<Option<u32>>>, f64) {
+        let WordTags { tags, words } = targets;
+        let mut said: Vec<Vec<Option<u32>>> = tags.iter().map(|row| vec![None; row.len()]).collect();
+        let mut loss = 0.0;
+        let mut scores = logits.chunks(self.labels.len());
+        for (sequence, &row) in words.rows.iter().enumerate() {
+            for (&word, scores) in words.of(sequence).1.iter().zip(&mut scores) {
+                said[row][word as usize] = Some(argmax(scores) as u32);
+                loss += cross_entropy(scores, tags[row][word as usize] as usize);
+            }
+        }
+        (said, loss)
+    }
+
+    /// The entities of real and said tags.
+    fn entities(&self, real: &[Vec<u32>], said: &[Vec<Option<u32>>], loss: f64) -> Report {
+        let tag = |id: u32| Tag::parse(self.labels.name(id)).expect("all names spell entities");
+        let mut counts = EntityCounts::default();
+        for (real, said) in real.iter().zip(said) {
+            let real: Vec<Tag<'_>> = real.iter().map(|&id| tag(id)).collect();
+            let said: Vec<Tag<'_>> = said.iter().map(|id| id.map_or(Tag::OUTSIDE, tag)).collect();
+            counts.add(&real, &said);
+        }
+        Report::Tokens(counts.report(loss))
+    }
+
+    /// The classes of real and said tags.
+    fn classes(&self, real: &[Vec<u32>], said: &[Vec<Option<u32>>], loss: f64) -> Report {
+        let mut confusion = Confusion::new(self.labels.len());
+        let mut silent_words = 0;
+        for (&real, said) in real.iter().flatten().zip(said.iter().flatten()) {
+            match said {
+                Some(said) => confusion.add(real as usize, *said as usize),
+                None => silent_words += 1,
+            }
+        }
+        let report = confusion.report(loss, self.labels.names());
+        Report::Words(WordReport::of(report, silent_words, real.len() as u64))
     }
 }
 
 impl<B: Backend> Objective<B> for Tokens {
     fn metrics(&self) -> &'static [MetricName] {
-        &[
-            MetricName::F1Micro,
-            MetricName::F1Macro,
-            MetricName::PrecisionMicro,
-            MetricName::RecallMicro,
-            MetricName::Accuracy,
-            MetricName::Loss,
-        ]
+        use MetricName::{Accuracy, F1Macro, F1Micro, Loss, Mcc, PrecisionMicro, RecallMicro};
+        match self.tagging {
+            Tagging::Entities => &[F1Micro, F1Macro, PrecisionMicro, RecallMicro, Accuracy, Loss],
+            Tagging::Classes => &[Accuracy, F1Macro, Mcc, Loss],
+        }
     }
 
     /// The words that are scored: other tokens have no part in the mean, as those with `ignore_index` in transformers.
@@ -93,19 +137,12 @@ impl<B: Backend> Objective<B> for Tokens {
 
     fn report(&self, logits: &[f32], targets: &Targets) -> Report {
         let WordTags { tags, words } = targets.words();
-        let real_tags = |row: &[u32]| row.iter().map(|&id| self.tag(id)).collect::<Vec<_>>();
-        let mut said: Vec<Vec<Tag<'_>>> = tags.iter().map(|row| vec![Tag::OUTSIDE; row.len()]).collect();
-        let mut loss = 0.0;
-        let mut scores = logits.chunks(self.labels.len());
-        for (sequence, &row) in words.rows.iter().enumerate() {
-            for (&word, scores) in words.of(sequence).1.iter().zip(&mut scores) {
-                said[row][word as usize] = self.tag(argmax(scores) as u32);
-                loss += cross_entropy(scores, tags[row][word as usize] as usize);
-            }
+        let (said, loss) = self.said(logits, targets.words());
+        let loss = loss / words.places.len() as f64;
+        match self.tagging {
+            Tagging::Entities => self.entities(tags, &said, loss),
+            Tagging::Classes => self.classes(tags, &said, loss),
         }
-        let mut counts = EntityCounts::default();
-        tags.iter().zip(&said).for_each(|(real, said)| counts.add(&real_tags(real), said));
-        Report::Tokens(counts.report(loss / words.places.len() as f64))
     }
 }
 
@@ -139,23 +176,33 @@ impl<B: Backend> Task<B> for Tokens {
     }
 
     fn columns(&self) -> Vec<String> {
-        ["predicted_tags", "predicted_entities"].map(str::to_string).to_vec()
+        let columns: &[&str] = match self.tagging {
+            Tagging::Entities => &["predicted_tags", "predicted_entities"],
+            Tagging::Classes => &["predicted_tags"],
+        };
+        columns.iter().map(|name| name.to_string()).collect()
     }
 
-    /// Tags and their probabilities, one for each word (no probability for a word without a token), and the entities: type, first word, the
-    /// word after the last, and the words joined by blanks. In a table tags are joined by blanks, entities are JSON.
+    /// Tags and their probabilities, one for each word (no probability for a word without a token, and no class), and where the tags spell entities
+    /// these: type, first word, the word after the last, and the words joined by blanks. In a table tags are joined by blanks, entities are JSON.
     fn predict(&self, row: &Row, answer: Answer<'_>) -> Prediction {
         let words = row.words.as_deref().unwrap_or_default();
-        let mut tags = vec!["O"; words.len()];
+        let mut tags: Vec<Option<&str>> = vec![None; words.len()];
         let mut scores = vec![Value::Null; words.len()];
         for (&word, logits) in answer.words.iter().zip(answer.logits.chunks(self.labels.len())) {
             let best = argmax(logits);
-            tags[word as usize] = self.labels.name(best as u32);
+            tags[word as usize] = Some(self.labels.name(best as u32));
             scores[word as usize] = Value::from(softmax(logits)[best]);
         }
-        let parsed: Vec<Tag<'_>> = tags.iter().map(|tag| Tag::parse(tag).unwrap_or(Tag::OUTSIDE)).collect();
-        let found = entities(&parsed);
-        let entities: Vec<Value> = found
+        let joined = |none: &'static str| tags.iter().map(|tag| tag.unwrap_or(none)).collect::<Vec<_>>();
+        if self.tagging == Tagging::Classes {
+            let json = [("tags", Value::from(tags.clone())), ("scores", Value::from(scores))];
+            let json = json.map(|(key, value)| (key.to_string(), value));
+            return Prediction { fields: vec![joined(NO_CLASS).join(" ")], json: Map::from_iter(json) };
+        }
+        let tags = joined("O");
+        let parsed: Vec<Tag<'_>> = tags.iter().map(|tag| Tag::parse(tag).expect("all names spell entities")).collect();
+        let entities: Vec<Value> = entities(&parsed)
             .iter()
             .map(|entity| {
                 let (start, end) = (entity.words.start, entity.words.end);
@@ -169,5 +216,73 @@ impl<B: Backend> Task<B> for Tokens {
             ("entities".to_string(), Value::from(entities)),
         ]);
         Prediction { fields, json }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrotune_tensor::Cpu;
+
+    /// Two rows, of which the first has a word without a token.
+    fn words() -> WordTags {
+        let words = Words {
+            rows: vec![0, 1],
+            places: vec![1, 2, 1, 2],
+            words: vec![0, 2, 0, 1],
+            offsets: vec![0, 2, 4],
+            table_rows: 2,
+            windowed_rows: 0,
+            silent_words: 1,
+            first_silent_line: Some(1),
+        };
+        WordTags { tags: vec![vec![0, 1, 1], vec![0, 0]], words: Arc::new(words) }
+    }
+
+    fn task(names: [&str; 2]) -> Tokens {
+        Tokens::new(Labels::from_names(names.map(str::to_string).to_vec()).unwrap()).unwrap()
+    }
+
+    /// What is said of the four scored words: the first class, the second, the second, the first.
+    const LOGITS: [f32; 8] = [2.0, 0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 0.0];
+
+    #[test]
+    fn classes_are_counted_over_the_words_that_have_a_token() {
+        let (task, targets) = (task(["NOUN", "VERB"]), Targets::Words(words()));
+        let Report::Words(report) = Objective::<Cpu>::report(&task, &LOGITS, &targets) else {
+            panic!("another report")
+        };
+        assert_eq!(report.confusion, [[2, 1], [0, 1]]);
+        assert_eq!((report.words, report.silent_words, report.rows), (4, 1, 2));
+        assert_eq!((report.accuracy, report.per_class[0].recall), (0.75, 2.0 / 3.0));
+        // Three right with a lead of 2, one wrong by 2.
+        let loss = (-2f64).exp().ln_1p() + 0.5;
+        assert!((report.loss - loss).abs() < 1e-9, "{report:?}");
+        let summary = report.summary();
+        let known = Objective::<Cpu>::metrics(&task);
+        assert!(summary.values.iter().map(|(name, _)| name).eq(known), "{summary:?}");
+    }
+
+    #[test]
+    fn the_same_words_may_spell_entities() {
+        let (task, targets) = (task(["O", "S-x"]), Targets::Words(words()));
+        let Report::Tokens(report) = Objective::<Cpu>::report(&task, &LOGITS, &targets) else {
+            panic!("another report")
+        };
+        // The word without a token counts as outside: of two entities one is found, and one that is none is given.
+        assert_eq!((report.words, report.entities, report.predicted_entities, report.f1_micro), (5, 2, 2, 0.5));
+    }
+
+    #[test]
+    fn a_word_without_a_token_has_no_class() {
+        let words: Vec<String> = ["rain", "\u{200d}", "falls"].map(str::to_string).to_vec();
+        let row = Row { text: words.join(" "), text_b: None, words: Some(words), label: None, line: 1 };
+        let answer = Answer { logits: &LOGITS[..4], words: &[0, 2] };
+        let said = Task::<Cpu>::predict(&task(["NOUN", "VERB"]), &row, answer);
+        assert_eq!(said.fields, ["NOUN _ VERB"]);
+        assert_eq!(said.json["tags"], json!(["NOUN", null, "VERB"]));
+        assert_eq!(Task::<Cpu>::columns(&task(["NOUN", "VERB"])).len(), said.fields.len());
+        let said = Task::<Cpu>::predict(&task(["O", "S-x"]), &row, answer);
+        assert_eq!(said.fields, ["O O S-x", r#"[{"end":3,"start":2,"text":"falls","type":"x"}]"#]);
     }
 }

@@ -15,7 +15,7 @@ mod state;
 pub mod thaw;
 mod watch;
 
-pub use outcome::Outcome;
+pub use outcome::{End, Outcome};
 pub use settings::Settings;
 
 use crate::advice::Epoch;
@@ -30,6 +30,7 @@ use ferrotune_tensor::{Backend, Grads, Params, Pool};
 use flight::{Flight, Issued};
 use outcome::Speed;
 use resume::{Checkpoints, Progress};
+use sentinels::Finding;
 use state::State;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -107,7 +108,6 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
     let mut grads = gradients(run);
     let mut speed = Speed::default();
     let mut flight = Flight::new();
-    let mut stopped = false;
     let begin = Instant::now();
 
     run.observer.on(&started(settings, run.params, rows, total_steps));
@@ -123,8 +123,14 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
     state.progress.sentinels.compare_with(task.constant_loss(&train.targets).filter(|_| comparable));
 
     let pause = run.pause.unwrap_or(u64::MAX);
-    while state.progress.step < total_steps.min(pause) && !state.progress.finished {
+    let end = loop {
         let step = state.progress.step;
+        if step == total_steps || state.progress.finished {
+            break End::Finished;
+        }
+        if step >= pause {
+            break End::Paused { now: measure::at_pause(run, &mut state, epoch_steps)? };
+        }
         let (epoch, index) = (step / epoch_steps, step % epoch_steps);
         if order_of != Some(epoch) {
             order = settings.order(&train.targets, epoch);
@@ -170,18 +176,17 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
         let epoch_ends = done % epoch_steps == 0 || last;
         let due = settings.checkpoint_every.is_some_and(|every| done % every == 0);
         let pauses = !last && done >= pause;
-        let mut stay = if epoch_ends || due || pauses || watch.says(done) { 0 } else { backend.lag() };
-        loop {
-            stopped = run.stop.load(Ordering::Relaxed) && !last;
-            stay = if stopped { 0 } else { stay };
-            let Some(landed) = flight.land(backend, stay)? else { break };
+        let stay = if epoch_ends || due || pauses || watch.says(done) { 0 } else { backend.lag() };
+        let stopped = loop {
+            let stopped = run.stop.load(Ordering::Relaxed) && !last;
+            let Some(landed) = flight.land(backend, if stopped { 0 } else { stay })? else { break stopped };
             let seconds = clock.elapsed().as_secs_f64();
             let finding = watch.landed(landed, seconds, &mut state.progress, run.observer);
             state.degenerate = state.degenerate.or(finding);
-        }
+        };
         speed.add(done - first_step, rows_of_step, tokens, clock.elapsed().as_secs_f64());
 
-        if epoch_ends || due || stopped || pauses || is_left(&state, settings) {
+        if epoch_ends || due || stopped || pauses || degenerate(&state, settings).is_some() {
             // From here on all parameters are read: by the evaluation, the checkpoint, or whoever comes after the run.
             run.optimizer.settle(backend, run.params);
             thaw.release(run.params);
@@ -191,9 +196,9 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
             let (sum, steps) = std::mem::take(&mut state.progress.epoch_loss);
             state.progress.epochs.push(Epoch { train_loss: sum / steps as f64, validation });
         }
-        if is_left(&state, settings) {
-            stopped = false; // Who asked to stop is heard by what comes after: here nothing is left to be continued.
-            break;
+        if let Some(finding) = degenerate(&state, settings) {
+            // Also if it was asked to stop, which is heard by what comes after: here nothing is left to be continued.
+            break End::Degenerate { why: finding.message.clone() };
         }
         if let (true, Some(checkpoints)) = (epoch_ends || due || stopped || pauses, &mut run.checkpoints) {
             let State { progress, average, .. } = &state;
@@ -201,18 +206,13 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
         }
         if stopped {
             run.observer.on(&Event::Stopped { epoch, step: done });
-            break;
+            break End::Stopped;
         }
-    }
-
-    let steps = state.progress.step;
-    let left = is_left(&state, settings);
-    let paused = steps < total_steps && steps >= pause && !state.progress.finished && !stopped && !left;
-    let now = if paused { measure::at_pause(run, &mut state, epoch_steps)? } else { None };
-    let ended = !stopped && !paused && !left;
-    let kept = if ended { measure::at_end(run, &mut state)? } else { measure::Kept::default() };
+    };
+    let kept = if end == End::Finished { measure::at_end(run, &mut state)? } else { measure::Kept::default() };
 
     say_complaints(run);
+    let steps = state.progress.step;
     let (samples_per_second, tokens_per_second) = speed.per_second();
     let (epochs, seconds) = (steps.div_ceil(epoch_steps.max(1)), begin.elapsed().as_secs_f64());
     run.observer.on(&Event::Finished { epochs, steps, seconds, samples_per_second, tokens_per_second });
@@ -223,12 +223,9 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
         samples_per_second,
         tokens_per_second,
         seconds: speed.all_seconds,
-        stopped,
-        paused,
-        now,
+        end,
         averaged: kept.averaged,
         epochs: state.progress.epochs,
-        degenerate: state.degenerate.filter(|_| left).map(|finding| finding.message),
     })
 }
 
@@ -239,9 +236,9 @@ fn say_complaints<B: Backend>(run: &mut Run<'_, B>) {
     }
 }
 
-/// Whether the run gave one answer for all rows, and such a run is to be left.
-fn is_left<B: Backend>(state: &State<B>, settings: &Settings) -> bool {
-    settings.leave_degenerate && state.degenerate.is_some()
+/// The sign that the run gives one answer for all rows, if such a run is to be left.
+fn degenerate<'a, B: Backend>(state: &'a State<B>, settings: &Settings) -> Option<&'a Finding> {
+    state.degenerate.as_ref().filter(|_| settings.leave_degenerate)
 }
 
 /// Gradients for a run: of the rows of tables that a step reads alone, where that is faster and nothing else touches the others.

@@ -18,18 +18,31 @@ pub struct Outcome {
     pub tokens_per_second: Option<f64>,
     /// Seconds in training steps.
     pub seconds: f64,
-    /// True if the run was asked to stop before its end.
-    pub stopped: bool,
-    /// True if it paused, as it was told to. The weights are those of its last step.
-    pub paused: bool,
-    /// What the validation rows gave where it paused; of a moving average, if the run has one.
-    pub now: Option<Measured>,
+    /// Why it took no more steps.
+    pub end: End,
     /// The epochs whose mean the weights are; empty if they are those of one epoch.
     pub averaged: Vec<u64>,
     /// The epochs of the run.
     pub epochs: Vec<Epoch>,
-    /// Why the run was left before its end, if that was asked for. The weights are those of its last step.
-    pub degenerate: Option<String>,
+}
+
+/// Why a run took no more steps. But for the first, its weights are those of its last step, and none were chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// It did all of them, or [`Settings::patience`](super::Settings::patience) was at its end.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+    /// It was told to pause here.
+    Paused {
+        /// What the validation rows gave; of a moving average, if the run has one.
+        now: Option<Measured>,
+    },
+    /// It gave one answer for all rows, and such a run was to be left.
+    Degenerate {
+        /// By what that was seen.
+        why: String,
+    },
 }
 
 /// Steps that do not count for the speed: memory is being allocated and caches are cold.

@@ -137,6 +137,7 @@ impl Sentinels {
             Report::Classification(_) => {
                 ", or nearly all rows of one kind (--class-weights auto, --balanced-sampling on)"
             }
+            Report::Words(_) => ", or nearly all words of one kind",
             _ => "",
         };
         let message = format!(
@@ -157,11 +158,12 @@ fn push(window: &mut VecDeque<f64>, value: f64) {
 fn constant_answer(report: &Report) -> Option<String> {
     match report {
         Report::Classification(report) => {
-            let real = report.confusion.iter().filter(|row| row.iter().any(|&count| count > 0)).count();
-            let told = |class: usize| report.confusion.iter().any(|row| row[class] > 0);
-            let told: Vec<usize> = (0..report.per_class.len()).filter(|&class| told(class)).collect();
-            let [only] = told[..] else { return None };
-            (real > 1).then(|| format!("every validation row is given the class {:?}", report.per_class[only].name))
+            let only = only_class(&report.confusion)?;
+            Some(format!("every validation row is given the class {:?}", report.per_class[only].name))
+        }
+        Report::Words(report) => {
+            let only = only_class(&report.confusion)?;
+            Some(format!("every validation word is given the tag {:?}", report.per_class[only].name))
         }
         Report::MultiLabel(report) => {
             let silent = report.f1_micro == 0.0 && report.per_label.iter().all(|label| label.recall == 0.0);
@@ -180,10 +182,19 @@ fn constant_answer(report: &Report) -> Option<String> {
     }
 }
 
+/// The one class that is predicted, although there are others.
+fn only_class(confusion: &[Vec<u64>]) -> Option<usize> {
+    let real = confusion.iter().filter(|row| row.iter().any(|&count| count > 0)).count();
+    let told = |class: usize| confusion.iter().any(|row| row[class] > 0);
+    let mut told = (0..confusion.len()).filter(|&class| told(class));
+    let only = told.next()?;
+    (real > 1 && told.next().is_none()).then_some(only)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Confusion, EntityCounts, LabelCounts, RegressionReport};
+    use crate::metrics::{Confusion, EntityCounts, LabelCounts, RegressionReport, WordReport};
     use ferrotune_data::Tag;
 
     fn watch(constant: Option<f64>) -> Sentinels {
@@ -245,6 +256,10 @@ mod tests {
             pairs.iter().for_each(|&(label, prediction)| confusion.add(label, prediction));
             Report::Classification(confusion.report(0.5, &names))
         };
+        let classes_of_words = |pairs: &[(usize, usize)]| {
+            let Report::Classification(report) = classes(pairs) else { unreachable!() };
+            Report::Words(WordReport::of(report, 0, 1))
+        };
         let sets = |given: bool| {
             let mut counts = LabelCounts::new(2);
             counts.add(&[true, false], &[given, false]);
@@ -261,6 +276,8 @@ mod tests {
         for (report, expected) in [
             (classes(&[(0, 1), (1, 1)]), Some("every validation row is given the class \"b\"")),
             (classes(&[(0, 0), (1, 1)]), None),
+            (classes_of_words(&[(0, 1), (1, 1)]), Some("every validation word is given the tag \"b\"")),
+            (classes_of_words(&[(0, 0), (1, 1)]), None),
             // All rows are of that class.
             (classes(&[(1, 1), (1, 1)]), None),
             (sets(false), Some("no validation row is given any")),

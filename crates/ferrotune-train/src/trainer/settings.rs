@@ -40,7 +40,7 @@ pub struct Settings {
     pub metric: MetricName,
     /// The weights of so many best evaluations are kept. Of more than one the mean is taken at the end, and kept if it is no worse than the best.
     pub average_best: usize,
-    /// A run that turns out to give, or to have learned, one answer for all rows is left: [`super::Outcome::degenerate`].
+    /// A run that turns out to give, or to have learned, one answer for all rows is left: [`super::End::Degenerate`].
     pub leave_degenerate: bool,
     /// Stop after this many evaluations without improvement.
     pub patience: Option<u64>,

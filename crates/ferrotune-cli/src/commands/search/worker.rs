@@ -23,7 +23,7 @@ use ferrotune_train::search::space::{Settings, Space, shown};
 use ferrotune_train::search::study::{Entry, Study};
 use ferrotune_train::store::fingerprint::Fingerprint;
 use ferrotune_train::tasks::Task;
-use ferrotune_train::trainer::Outcome;
+use ferrotune_train::trainer::{End, Outcome};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -133,11 +133,11 @@ impl<B: Machine> Trials<'_, B> {
     /// What an outcome says of the way of a trial.
     fn came(&self, outcome: &Outcome, steps: u64) -> Came {
         let step = outcome.steps;
-        if outcome.paused {
-            let evaluations = outcome.epochs.iter().filter_map(|epoch| epoch.validation).chain(outcome.now);
+        if let End::Paused { now } = outcome.end {
+            let evaluations = outcome.epochs.iter().filter_map(|epoch| epoch.validation).chain(now);
             let better = |best: f64, value: f64| if self.metric.better(value, best) { value } else { best };
             let value = evaluations.map(|measured| measured.value).fold(f64::NAN, better);
-            let loss = outcome.now.map_or(f64::NAN, |now| now.loss);
+            let loss = now.map_or(f64::NAN, |now| now.loss);
             return Came::ToRung { step, steps, value, loss };
         }
         let value = outcome.validation.as_ref().map_or(f64::NAN, |report| report.summary().value(self.metric));

@@ -10,15 +10,20 @@ use maud::{Markup, html};
 
 /// Counts of true and predicted classes.
 pub fn confusion(run: &RunFiles) -> Option<Markup> {
-    let (split, Report::Classification(report)) = run.measured()? else { return None };
-    let names: Vec<&str> = report.per_class.iter().map(|class| class.name.as_str()).collect();
-    Some(html! { p.note { "Of the " (split) " rows." } (heat::confusion(&names, &report.confusion)) })
+    let (split, of, per_class, counts) = match run.measured()? {
+        (split, Report::Classification(report)) => (split, "", &report.per_class, &report.confusion),
+        (split, Report::Words(report)) => (split, "words of the ", &report.per_class, &report.confusion),
+        _ => return None,
+    };
+    let names: Vec<&str> = per_class.iter().map(|class| class.name.as_str()).collect();
+    Some(html! { p.note { "Of the " (of) (split) " rows." } (heat::confusion(&names, counts)) })
 }
 
 /// What the rows of the table of classes are called.
 pub fn title(run: &RunFiles) -> &'static str {
     match run.measured() {
         Some((_, Report::Tokens(_))) => "Entity types",
+        Some((_, Report::Words(_))) => "Tags",
         Some((_, Report::MultiLabel(_))) => "Labels",
         _ => "Classes",
     }
@@ -60,6 +65,7 @@ pub fn per_class(run: &RunFiles) -> Option<Markup> {
             ("label", "rows", vec!["threshold"], report.per_label.iter().zip(&report.thresholds).map(row).collect())
         }
         Report::Tokens(report) => ("type", "entities", Vec::new(), report.per_type.iter().map(cells).collect()),
+        Report::Words(report) => ("tag", "words", Vec::new(), report.per_class.iter().map(cells).collect()),
         Report::Regression(_) | Report::Masked(_) => return None,
     };
     let headings = [vec![name, support, "precision", "recall", "F1"], last].concat();

@@ -35,6 +35,7 @@ fn a_task_has_the_sections_that_apply_to_it() {
         (Kind::Sets, &["classes", "lengths", "mistakes"]),
         (Kind::Numbers, &["numbers", "lengths", "mistakes"]),
         (Kind::Words, &["classes"]),
+        (Kind::WordClasses, &["confusion", "classes"]),
     ] {
         let baselines: &[&str] = if matches!(kind, Kind::Classes(_)) { &["baselines"] } else { &[] };
         let expected = [&["summary"], baselines, &["advice", "audit", "curves"], own, &always].concat();
@@ -45,7 +46,8 @@ fn a_task_has_the_sections_that_apply_to_it() {
 /// Names, texts, advice, audit and settings of the example would all begin a script.
 #[test]
 fn nothing_from_outside_becomes_an_element() {
-    for kind in [Kind::Classes(2), Kind::Classes(30), Kind::Classes(151), Kind::Sets, Kind::Numbers, Kind::Words] {
+    let classes = [2, 30, 151].map(Kind::Classes);
+    for kind in classes.into_iter().chain([Kind::Sets, Kind::Numbers, Kind::Words, Kind::WordClasses]) {
         let page = page(kind);
         assert!(!page.contains(HOSTILE) && page.contains("&lt;script&gt;alert(1)"));
         assert_eq!(page.matches("<script").count(), 1, "our own alone");

@@ -4,7 +4,7 @@ use crate::model::calibrated::AtEnd;
 use crate::results::evaluation::{self, Environment, Evaluation, Measured, Model};
 use ferrotune_data::{Labels, Row};
 use ferrotune_tensor::Cpu;
-use ferrotune_train::metrics::{EntityCounts, Report};
+use ferrotune_train::metrics::{EntityCounts, Report, WordReport};
 use ferrotune_train::tasks::{MultiLabel, Regression, SingleLabel, Targets, Task};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -22,8 +22,10 @@ pub enum Kind {
     Sets,
     /// Numbers.
     Numbers,
-    /// Tags of words.
+    /// Tags of words that spell entities.
     Words,
+    /// Tags of words that are classes.
+    WordClasses,
 }
 
 fn labels(count: usize) -> Labels {
@@ -78,6 +80,11 @@ fn result(kind: Kind) -> (&'static str, Report, Option<Measured>, Value) {
             let tag = ferrotune_data::Tag { place: 'B', kind: &kind };
             counts.add(&[tag, ferrotune_data::Tag::OUTSIDE], &[tag, tag]);
             ("tokens", Report::Tokens(counts.report(0.5)), None, Value::Null)
+        }
+        Kind::WordClasses => {
+            let (_, report, _, _) = result(Kind::Classes(3));
+            let Report::Classification(report) = report else { unreachable!("classes have such a report") };
+            ("tokens", Report::Words(WordReport::of(report, 1, 7)), None, Value::Null)
         }
     }
 }
