@@ -2,7 +2,7 @@
 //!
 //! [`config`] reads config.json, [`checkpoint`] speaks safetensors, [`model`] is the network as plain structs whose field paths are
 //! the checkpoint's names, [`family`] is where BERT, RoBERTa, DistilBERT and ELECTRA differ, [`pretrained`] joins them, [`freeze`] and [`parts`] name
-//! parts of the model, [`lora`] adds adapters. It opens model folders and
+//! parts of the model, [`lora`] adds adapters, [`peft`] saves them. It opens model folders and
 //! nothing else, and knows neither training nor how a text becomes tokens (but for one switch: `checkpoint/companions.rs`).
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod lora;
 pub mod memory;
 pub mod model;
 pub mod parts;
+pub mod peft;
 pub mod presets;
 pub mod pretrained;
 

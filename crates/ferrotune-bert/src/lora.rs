@@ -1,17 +1,13 @@
 //! LoRA: a low-rank product beside a frozen weight (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>). Declares the adapters of a
-//! model, merges them into the weights, and names them as PEFT does. Must not know training.
+//! model and merges them into the weights. Must not know training, or how they are saved: `peft.rs`.
 
-use crate::checkpoint::{LoadReport, TensorToSave, save_adapter};
-use crate::config::EncoderConfig;
-use crate::error::BertError;
-use crate::family::{LayerPaths, TOKEN_HEAD};
-use crate::model::{EncoderClassifier, HeadKind, Linear, Place};
-use crate::parts::{Part, is_of_task};
+use crate::checkpoint::LoadReport;
+use crate::family::LayerPaths;
+use crate::model::{EncoderClassifier, Linear, Place};
+use crate::parts::is_of_task;
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, Layout, ParamId, Params, Tape, Var, ops};
 use ndarray::ArrayView2;
-use serde_json::json;
-use std::path::Path;
 
 /// A linear layer of an encoder layer that can get an adapter.
 /// The order is part of what a seed means: it numbers the dropouts. Never change it.
@@ -49,7 +45,7 @@ impl Target {
     }
 
     /// The layer's path inside an encoder layer.
-    fn path(self, layer: &LayerPaths) -> &'static str {
+    pub(crate) fn path(self, layer: &LayerPaths) -> &'static str {
         match self {
             Target::Query => layer.query,
             Target::Key => layer.key,
@@ -201,82 +197,10 @@ pub fn activation_numbers(spec: &LoraSpec, hidden: usize, intermediate: usize, l
     layers * tokens * spec.targets.iter().map(|target| 2 * output(target) + spec.rank + dropped(target)).sum::<usize>()
 }
 
-/// What PEFT writes before the names of a wrapped model.
-const PEFT_PREFIX: &str = "base_model.model.";
-
-/// Saves adapters, head and what else the base model's folder had not, by the `report` of its load, as a folder that PEFT loads over the base
-/// model: `PeftModel.from_pretrained(base, folder)`, `base` with a head of so many classes. `base_model` is noted there as the name of the base
-/// model.
-///
-/// # Errors
-/// As [`save_adapter`].
-///
-/// # Panics
-/// If the head is one over the vocabulary, for which PEFT has no name.
-pub fn save<B: Backend>(
-    backend: &B,
-    folder: &Path,
-    params: &Params<B>,
-    config: &EncoderConfig,
-    kind: HeadKind,
-    spec: &LoraSpec,
-    report: &LoadReport,
-    base_model: &str,
-) -> Result<(), BertError> {
-    let layout = params.layout();
-    let moved = |name: &str| is_adapter(name) || is_of_task(name, report);
-    let chosen: Vec<_> = layout.ids().filter(|&id| moved(&layout.entry(id).name)).collect();
-    let names: Vec<String> = chosen.iter().map(|&id| format!("{PEFT_PREFIX}{}", layout.entry(id).name)).collect();
-    let values: Vec<Vec<f32>> = chosen.iter().map(|&id| backend.download(params.get(id).data)).collect();
-    let tensors: Vec<TensorToSave<'_>> = (chosen.iter().zip(&names).zip(&values))
-        .map(|((&id, name), values)| TensorToSave { name, shape: layout.entry(id).shape.dims(), values })
-        .collect();
-    let description = peft_config(config, kind, spec, report, base_model);
-    let mut text = serde_json::to_string_pretty(&description).expect("a JSON value is JSON");
-    text.push('\n');
-    save_adapter(folder, &text, &tensors)
-}
-
-/// PEFT's description. The targets are one expression that matches whole paths, because a list of endings would confuse
-/// `attention.output.dense` with `output.dense`.
-fn peft_config(
-    config: &EncoderConfig,
-    kind: HeadKind,
-    spec: &LoraSpec,
-    report: &LoadReport,
-    base_model: &str,
-) -> serde_json::Value {
-    let family = config.family;
-    let escaped = |path: &str| path.replace('.', r"\.");
-    let paths: Vec<String> = spec.targets.iter().map(|target| escaped(target.path(&family.layer))).collect();
-    let (task_type, head) = match kind {
-        HeadKind::Sequence => ("SEQ_CLS", family.sequence_head.modules),
-        HeadKind::Tokens => ("TOKEN_CLS", &[TOKEN_HEAD][..]),
-        HeadKind::Vocabulary => panic!("lora: adapters below a head over the vocabulary are not saved"),
-    };
-    let mut modules: Vec<&str> = head.to_vec();
-    // PEFT would initialise these anew, by its own random numbers.
-    let beside_head = report.newly_initialised.iter().filter(|new| Part::of(&new.name) != Part::Head);
-    modules.extend(beside_head.filter_map(|new| Some(new.name.rsplit_once('.')?.0)));
-    modules.dedup();
-    json!({
-        "peft_type": "LORA",
-        "task_type": task_type,
-        "base_model_name_or_path": base_model,
-        "inference_mode": true,
-        "r": spec.rank,
-        "lora_alpha": spec.alpha,
-        "lora_dropout": spec.dropout,
-        "bias": "none",
-        "fan_in_fan_out": false,
-        "target_modules": format!(r".*\.{}\.\d+\.({})", escaped(family.layers), paths.join("|")),
-        "modules_to_save": modules,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::EncoderConfig;
     use crate::model::{Dropouts, Sequences};
     use ferrotune_tensor::{Cpu, Pool};
 
@@ -440,32 +364,6 @@ mod tests {
             assert_eq!(names.len(), 3 * 2 * 2 + 2 + new.len());
             let moves = |name: &str| name.contains(".lora_") || name.starts_with("classifier.") || new.contains(&name);
             assert!(names.iter().all(|name| moves(name)), "{names:?}");
-        }
-    }
-
-    #[test]
-    fn the_folder_says_what_peft_asks_for() {
-        let spec = LoraSpec { dropout: 0.1, ..spec(&[Target::AttentionOutput, Target::Output]) };
-        let (_, params) = model(Some(&spec));
-        for (new, modules) in [(&[][..], json!(["classifier"])), (&POOLER, json!(["classifier", "bert.pooler.dense"]))]
-        {
-            let folder = tempfile::tempdir().unwrap();
-            let folder = folder.path().join("adapter");
-            let report = LoadReport::without(new.iter().copied());
-            save(&Cpu, &folder, &params, &config(), HeadKind::Sequence, &spec, &report, "some/base").unwrap();
-            let text = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
-            let config: serde_json::Value = serde_json::from_str(&text).unwrap();
-            assert_eq!((&config["r"], &config["lora_dropout"]), (&json!(2), &json!(0.1)));
-            assert_eq!(config["modules_to_save"], modules);
-            assert_eq!(config["target_modules"], r".*\.encoder\.layer\.\d+\.(attention\.output\.dense|output\.dense)");
-            let bytes = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
-            let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-            assert_eq!(tensors.len(), 3 * 2 * 2 + 2 + new.len());
-            let tensor = tensors.tensor("base_model.model.bert.encoder.layer.2.output.dense.lora_A.weight").unwrap();
-            assert_eq!(tensor.shape(), [2, 12]);
-            for name in ["classifier.bias"].iter().chain(new) {
-                assert!(tensors.tensor(&format!("base_model.model.{name}")).is_ok(), "{name}");
-            }
         }
     }
 }

@@ -140,7 +140,7 @@ fn unnamed_labels(count: usize) -> Vec<String> {
 }
 
 /// Where each of the `wanted` labels is among the `stored`, if these are the same in any order.
-fn places(stored: &[String], wanted: &[String]) -> Option<Vec<usize>> {
+pub(crate) fn places(stored: &[String], wanted: &[String]) -> Option<Vec<usize>> {
     let by_name: HashMap<&String, usize> = stored.iter().zip(0..).collect();
     let places: Option<Vec<usize>> = wanted.iter().map(|label| by_name.get(label).copied()).collect();
     places.filter(|_| by_name.len() == stored.len() && stored.len() == wanted.len())
@@ -149,9 +149,13 @@ fn places(stored: &[String], wanted: &[String]) -> Option<Vec<usize>> {
 /// Gives a parameter the rows of these places, in their order.
 fn reorder<B: Backend>(backend: &B, params: &mut Params<B>, id: ParamId, places: &[usize]) {
     let values = backend.download(params.get(id).data);
+    params.set(backend, id, &rows_at(&values, places));
+}
+
+/// The rows of these places, in their order, of a matrix with as many rows.
+pub(crate) fn rows_at(values: &[f32], places: &[usize]) -> Vec<f32> {
     let width = values.len() / places.len();
-    let rows: Vec<f32> = places.iter().flat_map(|place| &values[place * width..][..width]).copied().collect();
-    params.set(backend, id, &rows);
+    places.iter().flat_map(|place| &values[place * width..][..width]).copied().collect()
 }
 
 /// Refuses a model that has no head over the vocabulary, or one that is not tied to the word embeddings.

@@ -13,6 +13,7 @@ use crate::run::prefix::Shelf;
 use crate::run::{memory, prefix};
 use crate::settings::Resolved;
 use crate::terminal::progress::Progress;
+use crate::terminal::shown::{listed, short};
 use crate::terminal::voice::{is_quiet, say};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, freeze};
@@ -104,12 +105,12 @@ impl<B: Machine> Ready<B> {
     ) -> Result<Ready<B>, Failure> {
         say!("weights    {}", loaded.report.summary());
         if let Some(why) = &loaded.head_replaced {
-            say!("weights    the folder's classification head is replaced by a new one: {why}");
+            say!("weights    the folder's classification head is replaced by a new one: {}", short(why, 600));
         }
         if let Some(stored) = &loaded.head_reordered {
             say!(
                 "weights    the folder's classification head is kept; it has the labels in another order: {}",
-                stored.join(", ")
+                listed(stored)
             );
         }
         tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;

@@ -18,8 +18,9 @@ use crate::run::folder::{ADAPTER, BEST, RunFolder};
 use crate::run::sums::Sums;
 use crate::run::{fingerprint, manifest};
 use crate::settings::Resolved;
+use crate::terminal::shown::listed;
 use ferrotune_bert::pretrained::{self, Pretrained};
-use ferrotune_bert::{EncoderConfig, lora};
+use ferrotune_bert::{EncoderConfig, lora, peft};
 use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::evaluate::logits_within;
 use ferrotune_train::metrics::{Classified, Summary};
@@ -179,11 +180,19 @@ impl<B: Machine> Trained<'_, B> {
     /// Saves the adapters, if there are any, and adds them to the weights that they stand beside.
     fn take_adapters_in(&mut self) -> Result<(), Failure> {
         let Some(spec) = &self.resolved.lora else { return Ok(()) };
-        let Pretrained { config, model, params, report, .. } = &mut self.loaded;
         self.folder.clear_adapter()?;
-        let adapter = self.folder.path().join(ADAPTER);
-        lora::save(self.backend, &adapter, params, config, model.kind(), spec, report, &self.resolved.model)?;
-        lora::merge(self.backend, params, spec);
+        let (loaded, base) = (&mut self.loaded, &self.resolved.model);
+        peft::save(self.backend, &self.folder.path().join(ADAPTER), loaded, base)?;
+        let other =
+            loaded.config.id2label.as_ref().filter(|own| **own != loaded.labels && own.len() == loaded.labels.len());
+        if let (Some(other), None) = (other, &loaded.head_reordered) {
+            eprintln!(
+                "adapter    the base model names its outputs {}: who loads the adapter over it must say id2label and label2id for {}",
+                listed(other),
+                listed(&loaded.labels)
+            );
+        }
+        lora::merge(self.backend, &mut loaded.params, spec);
         Ok(())
     }
 

@@ -96,7 +96,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         eprintln!("{windowed} of {done} rows were read in overlapping windows of {limit} tokens");
     }
     if silent > 0 {
-        eprintln!("{silent} words give no token and are tagged O");
+        eprintln!("{silent} words give no token: their answer is O, or none where tags are classes");
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::model::classifier::BertClassifier;
 use crate::model::find::max_length;
 use crate::model::notes::{NamedColumns, Notes};
 use crate::rows::data::check_vocabulary;
+use crate::terminal::shown::listed;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{Encoded, Tokenizer, Wanted};
 use ferrotune_tensor::Pool;
@@ -83,7 +84,7 @@ impl<B: Machine> FineTuned<B> {
             wanted.label = Some(label);
         }
         if !own.is_empty() {
-            eprintln!("columns    {}, as in training", own.join(", "));
+            eprintln!("columns    {}, as in training", listed(&own));
         }
         (wanted != Wanted::default()).then_some(wanted)
     }

@@ -6,6 +6,7 @@ use crate::exit::{Failure, MODEL};
 use crate::results::baselines::{Baselines, Encoder, class_names};
 use crate::rows::{held_out, task};
 use crate::settings::{self, PartOfRows, Resolved};
+use crate::terminal::shown::listed;
 use ferrotune_bert::EncoderConfig;
 use ferrotune_data::{Encoded, Need, Part, Row, Source, Table, Tokenizer, Wanted, subset};
 use ferrotune_tensor::Backend;
@@ -121,7 +122,7 @@ impl<B: Backend> Data<B> {
             table.map(|table| Ok::<_, Failure>((name, encode(name, &table)?, table))).transpose()
         };
         let (validation, test) = (part("validation", validation)?, part("test", test)?);
-        eprintln!("outputs    {}: {}", task.labels().len(), first(task.labels(), 12));
+        eprintln!("outputs    {}: {}", task.labels().len(), listed(task.labels()));
         if let Some(weights) = task::balance(s, task.as_mut(), &train.0.row_targets()) {
             eprintln!("classes    weights by the rows that are learned from: {weights}");
         }
@@ -176,7 +177,10 @@ pub fn cut(encoded: &Encoded, max_length: usize, long_texts: LongTextsName) -> O
     if let Some(words) = &encoded.words
         && let Some(line) = words.first_silent_line
     {
-        said.push(format!("{} words give no token and count as O (first on line {line})", words.silent_words));
+        said.push(format!(
+            "{} words give no token: their answer is O, or none where tags are classes (first on line {line})",
+            words.silent_words
+        ));
     }
     (!said.is_empty()).then(|| said.join(", "))
 }
@@ -187,11 +191,6 @@ pub fn kept(max_length: usize, long_texts: LongTextsName) -> String {
         LongTextsName::HeadTail => format!("begin and end, {max_length} tokens"),
         LongTextsName::Head | LongTextsName::Windows => format!("{max_length} tokens"),
     }
-}
-
-fn first(names: &[String], most: usize) -> String {
-    let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > most { format!("{shown}, … ({} more)", names.len() - most) } else { shown }
 }
 
 /// The tokenizer's ids must all have a row in the word embeddings.

@@ -132,7 +132,11 @@ pub fn open<B: Machine>(
         Ok(match folder {
             None if kept_there => PrefixCache::on_device(backend, lengths(split), bottom.width()),
             None => PrefixCache::in_memory(lengths(split)),
-            Some(folder) => PrefixCache::in_file(folder, &key(split), lengths(split))?,
+            Some(folder) => {
+                let cache = PrefixCache::in_file(folder, &key(split), lengths(split))?;
+                // Beside the checkpoints: of a full disk these need the room.
+                if folder == spill { cache.giving_room_back() } else { cache }
+            }
         })
     };
     let caches = PrefixCaches { train: cache(train)?, validation: validation.map(cache).transpose()? };

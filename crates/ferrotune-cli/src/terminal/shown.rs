@@ -15,6 +15,16 @@ pub fn short(text: &str, most: usize) -> String {
     }
 }
 
+/// Names of which a list shows so many at most, and so many characters of each.
+const NAMES: usize = 12;
+const NAME: usize = 60;
+
+/// The first names of a list, and how many there are more.
+pub fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(NAMES).map(|name| short(name, NAME)).collect::<Vec<_>>().join(", ");
+    if names.len() > NAMES { format!("{shown}, … ({} more)", names.len() - NAMES) } else { shown }
+}
+
 /// The word for so many.
 pub fn plural(number: usize, word: &str) -> String {
     match (number, word) {
@@ -27,4 +37,19 @@ pub fn plural(number: usize, word: &str) -> String {
 /// A number and the word for so many.
 pub fn counted(number: usize, word: &str) -> String {
     format!("{number} {}", plural(number, word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_reaches_the_terminal_as_it_is() {
+        assert_eq!(short("a\u{1b}[31m\u{7}", 60), r"a\u{1b}[31m\u{7}");
+        assert_eq!(short("äöü", 2), "äö …");
+        let names: Vec<String> = (0..14).map(|n| format!("{n}\n")).collect();
+        let said = listed(&names);
+        assert!(said.starts_with("0\\n, 1\\n, ") && said.ends_with(", … (2 more)") && !said.contains('\n'), "{said}");
+        assert_eq!(listed(&names[..1]), "0\\n");
+    }
 }

@@ -1,6 +1,6 @@
 //! `tokenizer_config.json` beside a tokenizer: only `tokenizer.json` is read, and Hugging Face's classes let the other file win. It knows nothing of rows.
 
-use super::Tokenizer;
+use super::{Tokenizer, read_capped};
 use serde_json::Value;
 use std::path::Path;
 use tokenizers::normalizers::NormalizerWrapper;
@@ -16,8 +16,8 @@ impl Tokenizer {
     /// tools than here. Nothing where the file is missing or cannot be understood: it is not needed. For rows of `words` a blank before each does not count:
     /// they are read with it in any case.
     pub fn contradictions(&self, folder: &Path, words: bool) -> Vec<String> {
-        let text = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
-        let config: Value = serde_json::from_str(&text).unwrap_or_default();
+        let bytes = read_capped(folder, &folder.join(FILE), FILE).unwrap_or_default();
+        let config: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if PLAIN_CLASSES.iter().any(|class| config["tokenizer_class"] == *class) {
             return Vec::new();
         }

@@ -43,12 +43,16 @@ impl RowFile {
         Ok(RowFile { path, file, offsets, buffer: Vec::new() })
     }
 
+    /// Copies a row to `out` and says whether it is there.
     pub fn read(&mut self, row: usize, out: &mut [f32]) -> Result<bool, TrainError> {
         self.buffer.resize(4 + 4 * out.len(), 0);
         let Self { file, buffer, offsets, path } = self;
-        file.seek(SeekFrom::Start(offsets[row]))
-            .and_then(|_| file.read_exact(buffer))
-            .map_err(TrainError::io("read", path))?;
+        match file.seek(SeekFrom::Start(offsets[row])).and_then(|_| file.read_exact(buffer)) {
+            Ok(()) => {}
+            // A run that needed the room has emptied it.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(TrainError::io("read", path)(error)),
+        }
         let (stored, values) = buffer.split_at(4);
         if stored != checksum(row, values).to_le_bytes() {
             return Ok(false);
@@ -57,6 +61,11 @@ impl RowFile {
             *out = f32::from_le_bytes(*value);
         }
         Ok(true)
+    }
+
+    /// Gives the room of all rows back to the disk. Where that fails it stays taken.
+    pub fn empty(&mut self) {
+        let _ = File::options().write(true).open(&self.path).and_then(|file| file.set_len(HEADER as u64));
     }
 
     pub fn write(&mut self, row: usize, values: &[f32]) -> Result<(), TrainError> {

@@ -38,6 +38,8 @@ pub struct PrefixCache<B: Backend = Cpu> {
     /// Why no more rows are kept.
     complaint: Option<String>,
     is_full: bool,
+    /// Whether a file that takes no more is emptied.
+    gives_room_back: bool,
 }
 
 enum Rows<B: Backend> {
@@ -61,7 +63,7 @@ pub fn bytes(lengths: &[usize]) -> u64 {
 /// (architecture, depth, instruction set). SHA-256 in hexadecimal.
 pub fn key<B: Backend>(backend: &B, params: &Params<B>, model: &str, encoded: &Encoded) -> String {
     let mut hash = Sha256::new();
-    hash.update(format!("prefix 1\n{model}\n{} rows\n", encoded.len()));
+    hash.update(format!("prefix 2\n{model}\n{} rows\n", encoded.len()));
     for words in [&encoded.ids, &encoded.type_ids, &encoded.offsets] {
         words.chunks(1 << 14).for_each(|block| {
             hash.update(block.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
@@ -85,7 +87,7 @@ impl<B: Backend> PrefixCache<B> {
     }
 
     fn new(lengths: Vec<usize>, rows: Rows<B>) -> PrefixCache<B> {
-        PrefixCache { lengths, rows, complaint: None, is_full: false }
+        PrefixCache { lengths, rows, complaint: None, is_full: false, gives_room_back: false }
     }
 
     /// A cache in the file `KEY.prefix` of `folder`, with what an earlier run left there under the same key. Its memory does not grow.
@@ -95,6 +97,11 @@ impl<B: Backend> PrefixCache<B> {
     pub fn in_file(folder: &Path, key: &str, lengths: Vec<usize>) -> Result<PrefixCache<B>, TrainError> {
         let rows = Rows::File(RowFile::open(folder, key, &lengths)?);
         Ok(PrefixCache::new(lengths, rows))
+    }
+
+    /// Empties the file where it takes no more: for one on the disk that checkpoints go to, of which a run needs the room more.
+    pub fn giving_room_back(self) -> PrefixCache<B> {
+        PrefixCache { gives_room_back: true, ..self }
     }
 
     /// An empty cache in the device's own memory, whole from the start, stored as activations are: for devices that would have to copy from the host.
@@ -124,6 +131,9 @@ impl<B: Backend> PrefixCache<B> {
             Rows::File(file) => {
                 if let Err(error) = file.write(row, values) {
                     self.is_full = true;
+                    if self.gives_room_back {
+                        file.empty();
+                    }
                     self.complaint =
                         Some(format!("outputs of frozen layers are no longer kept, but computed again: {error}"));
                 }

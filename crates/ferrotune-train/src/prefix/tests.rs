@@ -95,6 +95,27 @@ fn a_file_that_takes_no_more_is_read_on_and_said_once() {
     assert!(caches.complaint().unwrap().contains("no longer kept") && caches.complaint().is_none());
 }
 
+/// On the disk of the checkpoints the room is worth more than the time.
+#[test]
+fn a_file_that_takes_no_more_gives_its_room_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || -> PrefixCache { PrefixCache::in_file(folder.path(), "key", vec![1000; 3]).unwrap() };
+    let (mut cache, mut beside) = (open().giving_room_back(), open());
+    cache.write(0, &[1.0; 1000]);
+    let Rows::File(file) = &mut cache.rows else { unreachable!() };
+    file.refuse_writing();
+    let mut out = [0.0; 1000];
+    assert!(cache.read(0, &mut out).unwrap() && beside.read(0, &mut out).unwrap());
+    cache.write(1, &[2.0; 1000]);
+    cache.write(2, &[3.0; 1000]);
+    for row in 0..3 {
+        assert!(!cache.read(row, &mut out).unwrap() && !beside.read(row, &mut out).unwrap(), "row {row}");
+    }
+    let size = std::fs::metadata(folder.path().join("key.prefix")).unwrap().len();
+    assert!(size < 1000, "{size}");
+    assert!(!open().read(0, &mut out).unwrap(), "a later run begins a new one");
+}
+
 /// Gives each token its id and the half of it, and counts the tokens that it was asked for.
 struct Halves(Cell<usize>);
 

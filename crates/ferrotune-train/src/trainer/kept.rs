@@ -20,9 +20,14 @@ pub struct Best {
     pub weights: Vec<f32>,
 }
 
-/// The place of a value among those that are kept, best first: before all that it is better than. An equal one that came earlier stays before it.
-pub fn place(kept: &[Best], metric: MetricName, value: f64) -> usize {
-    kept.iter().position(|best| metric.better(value, best.value)).unwrap_or(kept.len())
+/// The place of an evaluation among those that are kept, best first: before all that it is better than. An equal one that came earlier stays before
+/// it. Where the metric is not defined (a correlation with scores that are all the same) the loss decides.
+pub fn place(kept: &[Best], metric: MetricName, value: f64, loss: f64) -> usize {
+    let better = |best: &Best| match value.is_nan() && best.value.is_nan() {
+        true => MetricName::Loss.better(loss, best.report.loss()),
+        false => metric.better(value, best.value),
+    };
+    kept.iter().position(better).unwrap_or(kept.len())
 }
 
 /// The mean of the weights, summed in double precision.
@@ -44,7 +49,7 @@ mod tests {
     use crate::metrics::RegressionReport;
 
     fn best(value: f64, weights: &[f32]) -> Best {
-        let report = Report::Regression(RegressionReport::of(&[1.0], &[1.0]));
+        let report = Report::Regression(RegressionReport::of(&[1.5], &[1.0]));
         Best { epoch: 1, step: 1, value, report, weights: weights.to_vec() }
     }
 
@@ -52,10 +57,10 @@ mod tests {
     fn the_best_come_first_and_of_equals_the_earlier() {
         let kept = [best(0.9, &[]), best(0.8, &[]), best(f64::NAN, &[])];
         for (value, expected) in [(0.95, 0), (0.9, 1), (0.85, 1), (0.8, 2), (0.1, 2), (f64::NAN, 3)] {
-            assert_eq!(place(&kept, MetricName::Accuracy, value), expected, "{value}");
+            assert_eq!(place(&kept, MetricName::Accuracy, value, 0.25), expected, "{value}");
         }
-        assert_eq!(place(&kept[..2], MetricName::Loss, 0.85), 0, "of a loss the smaller is better");
-        assert_eq!(place(&[], MetricName::Accuracy, f64::NAN), 0, "the first evaluation is kept whatever it is");
+        assert_eq!(place(&kept[..2], MetricName::Loss, 0.85, 0.85), 0, "of a loss the smaller is better");
+        assert_eq!(place(&[], MetricName::Accuracy, f64::NAN, 1.0), 0, "the first evaluation is kept whatever it is");
     }
 
     #[test]

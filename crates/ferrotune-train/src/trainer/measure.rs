@@ -63,7 +63,13 @@ pub(super) fn after_epoch<B: Backend>(
         state.degenerate.get_or_insert(finding);
     }
     let progress = &mut state.progress;
-    let place = kept::place(&progress.best, settings.metric, value);
+    if value.is_nan() && measured.loss.is_finite() && progress.epochs.iter().all(|epoch| epoch.validation.is_none()) {
+        run.observer.on(&Event::warning(format!(
+            "{} is not defined on these validation rows (one row, or one score for all): the loss chooses the epoch that is kept",
+            settings.metric
+        )));
+    }
+    let place = kept::place(&progress.best, settings.metric, value, measured.loss);
     if place == 0 {
         run.observer.on(&Event::NewBest { epoch, step, metric: settings.metric, value });
         progress.evaluations_without_improvement = 0;

@@ -193,6 +193,7 @@ fn steps<B: Backend>(run: &mut Run<'_, B>) -> Result<Outcome, TrainError> {
         }
         if epoch_ends {
             let validation = measure::after_epoch(run, &mut state, epoch, last)?;
+            say_complaints(run);
             let (sum, steps) = std::mem::take(&mut state.progress.epoch_loss);
             state.progress.epochs.push(Epoch { train_loss: sum / steps as f64, validation });
         }
