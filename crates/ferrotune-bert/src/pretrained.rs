@@ -113,14 +113,19 @@ pub fn load_with_adapters<B: Backend>(
     );
     let output = ["weight", "bias"].map(|name| format!("{out}.{name}"));
     let head_is_loaded = report.loaded.contains(&output[0]);
+    // For another number of labels.
+    let head_is_unfit = report.newly_initialised.iter().any(|new| new.name == output[0] && new.in_folder);
     let (mut head_replaced, mut head_reordered) = (None, None);
+    if let (true, Head::For { .. }, Some(stored)) = (head_is_unfit, head, &config.id2label) {
+        head_replaced = Some(other_labels(stored, &labels));
+    }
     if head_is_loaded && matches!(head, Head::For { .. }) {
         let ids = output.map(|name| named(&name));
         let stored = config.id2label.clone().unwrap_or_else(|| unnamed_labels(labels.len()));
         let places = places(&stored, &labels).filter(|_| config.head_kind() == kind);
         match places {
             None if config.head_kind() != kind => head_replaced = Some(format!("it is for {}", config.head_kind())),
-            None => head_replaced = Some(format!("its labels are {}", stored.join(", "))),
+            None => head_replaced = Some(other_labels(&stored, &labels)),
             Some(places) if stored != labels => {
                 ids.iter().for_each(|&id| reorder(backend, &mut params, id, &places));
                 head_reordered = Some(stored);
@@ -137,6 +142,16 @@ pub fn load_with_adapters<B: Backend>(
 /// The names of so many classes that have none.
 fn unnamed_labels(count: usize) -> Vec<String> {
     (0..count).map(|id| format!("LABEL_{id}")).collect()
+}
+
+/// How the labels of a head differ from those that are wanted.
+fn other_labels(stored: &[String], wanted: &[String]) -> String {
+    let (kept, lost): (Vec<&str>, Vec<&str>) =
+        stored.iter().map(String::as_str).partition(|label| wanted.iter().any(|own| own == label));
+    match kept.is_empty() || lost.is_empty() {
+        true => format!("its labels are {}", stored.join(", ")),
+        false => format!("its labels are {}, and no row to learn from has {}", stored.join(", "), lost.join(", ")),
+    }
 }
 
 /// Where each of the `wanted` labels is among the `stored`, if these are the same in any order.

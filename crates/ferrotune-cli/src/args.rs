@@ -240,6 +240,9 @@ pub struct PredictArgs {
     /// Where predictions go, or - for standard output.
     #[arg(long, value_name = "FILE|-", default_value = "-")]
     pub output: String,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub overwrite: bool,
     /// How predictions are written [default: by the output's extension, else csv].
     #[arg(long, value_enum)]
     pub format: Option<OutputFormat>,

@@ -23,6 +23,58 @@ fn check(place: &Path, arguments: &str, code: i32, says: &[&str]) -> String {
     said.into_owned()
 }
 
+/// What the labels are for is asked where a column does not say it, and a trained head is not lost without a word.
+#[test]
+fn labels_that_could_be_something_else_are_said() {
+    let place = tempfile::tempdir().unwrap();
+    let check = |arguments: &str, code, says: &[&str]| check(place.path(), arguments, code, says);
+    let write = |name: &str, label: &dyn Fn(usize) -> String| {
+        let rows = (0..60).fold("text,label\n".to_string(), |all, n| format!("{all}the river is {n},{}\n", label(n)));
+        std::fs::write(place.path().join(name), rows).unwrap();
+    };
+    write("prices.csv", &|n| format!("{}.5", n % 9));
+    write("ids.csv", &|n| format!("row-{n}"));
+    write("three.csv", &|n| ["bad", "good", "fair"][n % 3].to_string());
+    write("two.csv", &|n| ["bad", "good"][n % 2].to_string());
+    write("sorted.csv", &|_| "bad".to_string());
+    let train = "train --max-steps 2 --max-length 32 --threads 1 --baselines off --report off";
+    check(
+        &format!("{train} --model MODEL --train prices.csv --output a"),
+        2,
+        &["numbers such as \"0.5\"", "--task regression"],
+    );
+    check(
+        &format!("{train} --model MODEL --train prices.csv --task regression --output a"),
+        0,
+        &["task       regression"],
+    );
+    check(&format!("{train} --model MODEL --train ids.csv --output b"), 0, &["54 of 54 labels have one row"]);
+    check(
+        &format!("{train} --model MODEL --train three.csv --validation sorted.csv --output c"),
+        0,
+        &["validation: every row has the label bad; if the file is a piece of a sorted one"],
+    );
+    check(
+        &format!("{train} --model c/best --train two.csv --output d"),
+        0,
+        &["head is replaced by a new one: its labels are bad, fair, good, and no row to learn from has fair"],
+    );
+    // A run that was ended before its first checkpoint.
+    std::fs::create_dir_all(place.path().join("e/checkpoints")).unwrap();
+    check(&format!("{train} --model MODEL --train two.csv --output e --resume"), 0, &["it begins again"]);
+    check(&format!("{train} --model MODEL --train two.csv --output f --resume"), 2, &["holds no run"]);
+    // What a run came to is never begun again.
+    std::fs::remove_dir_all(place.path().join("e/checkpoints")).unwrap();
+    std::fs::create_dir_all(place.path().join("e/checkpoints")).unwrap();
+    check(&format!("{train} --model MODEL --train two.csv --output e --resume"), 8, &["no checkpoint in"]);
+    // Of two files one must be named.
+    for name in ["train", "validation", "dev"] {
+        std::fs::create_dir_all(place.path().join("set")).unwrap();
+        std::fs::copy(place.path().join("two.csv"), place.path().join(format!("set/{name}.csv"))).unwrap();
+    }
+    check(&format!("{train} --model MODEL --train set --output g"), 3, &["several files for validation"]);
+}
+
 #[test]
 fn names_of_training_are_known_afterwards() {
     let place = tempfile::tempdir().unwrap();
@@ -43,7 +95,7 @@ fn names_of_training_are_known_afterwards() {
         check(&format!("{command} usual.csv --text-column text --label-column label"), 0, &[]);
         check(&format!("{command} half.csv --text-column text"), 0, &["columns    sentiment, as in training"]);
     }
-    let predict = "predict --model own/best --output labelled.csv --input";
+    let predict = "predict --model own/best --output labelled.csv --overwrite --input";
     check(&format!("{predict} named.csv"), 0, &["columns    review, as in training"]);
     check(&format!("{predict} usual.csv"), 3, &["no column \"review\""]);
     check(&format!("{predict} usual.csv --text-column text"), 0, &[]);
@@ -75,5 +127,23 @@ fn names_of_training_are_known_afterwards() {
         assert_eq!(place.path().join(name).exists(), code == 0, "{name}");
     }
     check("predict --model plain/best --input usual.csv --output o.json --format jsonl", 0, &[]);
+    // A file that holds something is not replaced unasked, the input least of all.
+    for name in ["o.txt", "usual.csv"] {
+        check(
+            &format!("predict --model plain/best --input usual.csv --output {name}"),
+            2,
+            &["exists already; say --overwrite"],
+        );
+    }
+    assert_eq!(std::fs::read_to_string(place.path().join("usual.csv")).unwrap(), rows("text,label"));
+    // No key of a row is lost in a table without a word.
+    std::fs::write(place.path().join("keys.jsonl"), "{\"text\":\"a\"}\n{\"text\":\"b\",\"ticket\":7}\n").unwrap();
+    check(
+        "predict --model plain/best --input keys.jsonl --output keys.csv",
+        3,
+        &["line 2: the first row has no key `ticket`"],
+    );
+    assert!(!place.path().join("keys.csv").exists());
+    check("predict --model plain/best --input keys.jsonl --output keys-out.jsonl", 0, &[]);
     check("init --preset bert-tiny --tokenizer MODEL --output own", 2, &["own is not empty: say --overwrite"]);
 }

@@ -73,7 +73,7 @@ pub enum DataError {
     Encoding { file: String, encoding: &'static str },
     #[error(
         "invalid UTF-8 in {file}, line {line}, column {column}: convert the file to UTF-8 \
-         (for Latin-1: `iconv -f ISO-8859-1 -t UTF-8`)"
+         (of Excel and Western Windows: `iconv -f WINDOWS-1252 -t UTF-8`)"
     )]
     InvalidUtf8 { file: String, line: u64, column: u64 },
     #[error("NUL byte in {file}, line {line}, column {column}: remove it, or convert the file if it is UTF-16")]
@@ -97,6 +97,8 @@ pub enum DataError {
          put a field that holds the delimiter in quotes"
     )]
     FieldCount { file: String, line: u64, got: usize, expected: usize },
+    #[error("column {} of {file} would be read twice, as two of text, second text and label: name another", quoted(.column))]
+    ColumnTwice { file: String, column: String },
     #[error("duplicate column {} in {file}: give each column its own name", quoted(.column))]
     DuplicateColumn { file: String, column: String },
     #[error("no column {} in {file}: rename the right one of its columns {columns}{flag}{}", quoted(.column), did_you_mean(.nearest))]

@@ -1,11 +1,13 @@
 //! [`Labels`]: names of classes to ids and back. It knows nothing of files but the name in a message.
 
 pub(crate) mod label_sets;
+pub(crate) mod numbers;
 pub(crate) mod scores;
 pub(crate) mod tags;
 
 use crate::names::{listed, nearest};
 use crate::{DataError, Row, Table};
+use numbers::in_order;
 use std::collections::{BTreeSet, HashMap};
 
 /// The classes of a task. The id of a class is its place in the list of names.
@@ -16,7 +18,8 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// The labels of a training table, sorted by name (by code point, so "10" comes before "2").
+    /// The labels of a training table, sorted by name (by code point), or by value where all are whole numbers: the label 2 is then the output 2 if
+    /// they count from 0.
     ///
     /// # Errors
     /// A row without a label, or only one class in the whole table.
@@ -33,7 +36,7 @@ impl Labels {
             let label = names.into_iter().next().unwrap_or_default();
             return Err(DataError::SingleClass { file: file(), label });
         }
-        Labels::from_names(names.into_iter().collect())
+        Labels::from_names(in_order(names))
     }
 
     /// Labels with given ids: the name at place `n` has id `n`, as in a model's `id2label`.

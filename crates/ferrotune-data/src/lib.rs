@@ -49,6 +49,7 @@ pub use files::source::{Part, Source};
 pub use files::table::{Format, MAX_FILE_BYTES, Need, Row, Table, headers, read_table, read_table_with};
 pub use files::texts::read_texts;
 pub use labels::label_sets::{encode_label_sets, label_set};
+pub use labels::numbers::real_numbers;
 pub use labels::scores::{encode_scores, parse_score};
 pub use labels::tags::{Tag, Tagging, encode_tags, row_tags};
 pub use labels::{Labels, encode_labels};

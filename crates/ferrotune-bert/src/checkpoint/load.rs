@@ -123,15 +123,15 @@ pub fn plan(folder: &Path, wanted: &[TensorSpec], optional: &dyn Fn(&str) -> boo
         let is_new = optional(&spec.name) && new_modules.contains(module_of(&spec.name));
         match found {
             Err(fault) if is_new => {
-                let reason = match fault {
-                    Fault::Missing => "not in the folder".to_string(),
-                    Fault::Unfit(problem) => problem.clone(),
+                let (reason, in_folder) = match fault {
+                    Fault::Missing => ("not in the folder".to_string(), false),
+                    Fault::Unfit(problem) => (problem.clone(), true),
                 };
-                report.newly_initialised.push(NewlyInitialised { name: spec.name.clone(), reason });
+                report.newly_initialised.push(NewlyInitialised { name: spec.name.clone(), reason, in_folder });
             }
             Ok(_) if is_new => {
                 let reason = format!("goes with the rest of {}", module_of(&spec.name));
-                report.newly_initialised.push(NewlyInitialised { name: spec.name.clone(), reason });
+                report.newly_initialised.push(NewlyInitialised { name: spec.name.clone(), reason, in_folder: true });
             }
             Err(Fault::Missing) => missing.push(spec.name.clone()),
             Err(Fault::Unfit(problem)) => unfit.push(format!("{} ({problem})", spec.name)),

@@ -31,6 +31,8 @@ pub struct NewlyInitialised {
     pub name: String,
     /// Why: missing, or stored in another shape.
     pub reason: String,
+    /// Whether the folder has one of that name all the same.
+    pub in_folder: bool,
 }
 
 impl LoadReport {
@@ -42,7 +44,8 @@ impl LoadReport {
     /// Of a folder that has all tensors but these.
     #[cfg(test)]
     pub(crate) fn without<'a>(names: impl IntoIterator<Item = &'a str>) -> LoadReport {
-        let new = |name: &str| NewlyInitialised { name: name.to_string(), reason: "missing".to_string() };
+        let new =
+            |name: &str| NewlyInitialised { name: name.to_string(), reason: "missing".to_string(), in_folder: false };
         LoadReport { newly_initialised: names.into_iter().map(new).collect(), ..LoadReport::default() }
     }
 

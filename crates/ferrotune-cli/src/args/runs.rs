@@ -20,4 +20,7 @@ pub struct CompareArgs {
     /// Also write a page with the curves of all runs.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Replace a page that is there.
+    #[arg(long, requires = "html")]
+    pub overwrite: bool,
 }

@@ -133,7 +133,7 @@ pub struct TrainSettings {
     #[arg(long, value_enum, help_heading = "Optimization")]
     pub recipe: Option<RecipeName>,
     /// Peak learning rate. Small encoders want 1e-4 and more, BERT-base 2e-5 to 5e-5 [default: 2e-5].
-    #[arg(long, value_name = "RATE", help_heading = "Optimization")]
+    #[arg(long, alias = "learning-rate", value_name = "RATE", help_heading = "Optimization")]
     pub lr: Option<f64>,
     /// Rows of an optimizer step [default: 32].
     #[arg(long, value_name = "N", help_heading = "Optimization")]

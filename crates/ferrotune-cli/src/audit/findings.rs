@@ -12,6 +12,8 @@ const IMBALANCED: usize = 10;
 const UNEVEN: usize = 4;
 /// One row in so many in another language is worth a note; of fewer the guesses are often wrong.
 const FOREIGN: usize = 200;
+/// From so many labels on, it is odd if most have one row.
+const MANY: usize = 8;
 /// Names in a message.
 pub(super) const NAMES: usize = 5;
 /// Characters of a label in a message.
@@ -246,7 +248,13 @@ fn labels(split: &SplitAudit, one_class: bool, found: &mut Found) {
             "what is not learned cannot be recognised; correct them, or add training rows",
         );
     }
-    if !split.missing_labels.is_empty() {
+    if let ([(only, _)], true, false) = (&split.label_counts[..], one_class, split.missing_labels.is_empty()) {
+        let message = format!(
+            "{name}: every row has the label {}; if the file is a piece of a sorted one, `ferrotune split` of the whole makes better ones",
+            short(only, LABEL)
+        );
+        found.whole(warning, "one-label", message, "such rows can choose no epoch, and measure one class alone");
+    } else if !split.missing_labels.is_empty() {
         let message = format!("{name}: no row has the label {}", list(&split.missing_labels));
         found.whole(warning, "missing-labels", message, "nothing is measured of these labels");
     }
@@ -261,6 +269,14 @@ fn labels(split: &SplitAudit, one_class: bool, found: &mut Found) {
     if counts.len() == 1 {
         let message = format!("{name}: every row has the label {}", short(&most.0, LABEL));
         found.whole(warning, "one-label", message, "there is nothing to tell apart; a classifier needs two labels");
+    }
+    let single = counts.iter().filter(|(_, count)| *count == 1).count();
+    if counts.len() >= MANY && 2 * single > counts.len() {
+        let message = format!(
+            "{name}: {single} of {} labels have one row; a column of numbers is learned with --task regression, one of ids not at all",
+            counts.len()
+        );
+        found.whole(warning, "single-rows", message, "a class is learned from several rows");
     }
     if most.1 >= UNEVEN * least.1 {
         let (severity, how) = match most.1 >= IMBALANCED * least.1 {
@@ -358,7 +374,11 @@ fn repeats(overlap: &Overlap, found: &mut Found) {
         Severity::Warning,
         "repeated-rows",
         message,
-        "they count as often as they stand there; --fix keeps the first",
+        if name == "train" {
+            "they count as often as they stand there; --fix keeps the first"
+        } else {
+            "they count as often as they stand there; --fix leaves them, so that figures can be compared"
+        },
         copies,
     );
     let message = format!("{name}: {} near to an earlier row ({})", are(near.len()), kinds(overlap, false));

@@ -61,7 +61,8 @@ pub fn run(args: &BaselineArgs) -> Result<(), Failure> {
 /// Refuses rows that `train` would learn another task from: they have no column of one class a row.
 fn check_task(asked: &TrainSettings, train: &Source) -> Result<(), Failure> {
     let (name, why) = task::choose(asked, &train.headers()?);
-    if name == TaskName::Classification {
+    // A column that was named is taken as it is said here; but words have no class of their row.
+    if name == TaskName::Classification || name != TaskName::Tokens && asked.label_column.is_some() {
         return Ok(());
     }
     let message = format!(

@@ -5,11 +5,15 @@ use crate::exit::Failure;
 use crate::html;
 use crate::results::comparison::{Comparison, Entry, Figure};
 use crate::results::report::bare;
+use crate::run::replaced::check_replaced;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::store::replace_file;
 
 /// Runs the command.
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
+    if let Some(path) = &args.html {
+        check_replaced(path, args.overwrite)?;
+    }
     let comparison = Comparison::read(&args.runs)?;
     comparison.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     print!("{}", text(&comparison));

@@ -8,6 +8,7 @@ use crate::model::calibrated::{ABSTAINS, mark};
 use crate::model::find::find_model;
 use crate::model::fine_tuned::{Cutter, FineTuned};
 use crate::rows::data::kept;
+use crate::run::replaced::{check_replaced, stands_for_open_file};
 use ferrotune_data::{Format, Need, Opened, Row, unpacked};
 use ferrotune_train::evaluate::answers;
 use ferrotune_train::tasks::{Answer, Prediction, Unit};
@@ -38,6 +39,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
     if args.logits && format != OutputFormat::Jsonl {
         return Err(usage("--logits needs --format jsonl"));
     }
+    check_replaced(Path::new(&args.output), args.overwrite)?;
     let mut model = FineTuned::read(backend, find_model(&args.model)?.folder)?;
     let Cutter { tokenizer, limit, long_texts } = model.cutter(args.max_length)?;
     let abstention = model.notes.calibration.as_ref().and_then(|calibration| calibration.abstention);
@@ -68,7 +70,18 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         while block.len() < BLOCK
             && let Some(row) = rows.next()
         {
-            block.push(row?);
+            let row = row?;
+            if let (OutputFormat::Csv, Some(key)) = (format, rows.unlisted()) {
+                return Err(Failure {
+                    message: format!(
+                        "{name}, line {}: the first row has no key `{key}`, and the columns of the predictions are its keys: give it all of them (null where \
+                         nothing is known), or say --format jsonl",
+                        row.line
+                    ),
+                    code: DATA,
+                });
+            }
+            block.push(row);
             fields.push(rows.fields().to_vec());
         }
         if block.is_empty() {
@@ -161,10 +174,7 @@ impl Output {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(cannot()(error)),
         };
-        // What stands for an open file is that file, and another must not take its place.
-        let is_open = ["/dev/stdout", "/dev/stderr", "/dev/fd/"].iter().any(|open| path.starts_with(open))
-            || path.starts_with("/proc/") && path.contains("/fd/");
-        if is_open || earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
+        if stands_for_open_file(Path::new(path)) || earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
             let file = OpenOptions::new().append(true).open(path).map_err(cannot())?;
             return Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: None, gone: false });
         }

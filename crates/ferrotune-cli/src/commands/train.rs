@@ -13,12 +13,13 @@ use crate::exit::{Failure, usage};
 use crate::rows::data::Data;
 use crate::rows::{inputs, task};
 use crate::run::fingerprint;
-use crate::run::folder::{RESTARTS, RunFolder, has_checkpoints, restarts_of};
+use crate::run::folder::{BEST, RESTARTS, RESULTS, RunFolder, has_checkpoints, restarts_of};
 use crate::run::sums::Sums;
 use crate::settings::recipes::Recipe;
 use crate::settings::{Resolved, resolve, said};
 use ferrotune_tensor::Backend;
 use ferrotune_train::trainer::End;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -54,9 +55,21 @@ pub(super) fn one(
     overwrite: bool,
     stop: &AtomicBool,
 ) -> Result<Finished, Failure> {
+    let nothing_yet = resume && nothing_was_saved(&resolved.output);
+    if nothing_yet {
+        eprintln!("resume     the run there was ended before its first checkpoint: it begins again");
+    }
+    let (resume, overwrite) = (resume && !nothing_yet, overwrite || nothing_yet);
     let start = Start::of(&mut resolved)?;
     let device = start.device.clone();
     device.run(One { resolved, start, resume, overwrite, stop, begin: &|| Ok(()) })
+}
+
+/// Whether a run began in this folder, and left nothing that is worth more than a step.
+fn nothing_was_saved(folder: &Path) -> bool {
+    restarts_of(folder) == Some(0)
+        && !has_checkpoints(folder)
+        && [RESULTS, BEST].iter().all(|name| !folder.join(name).exists())
 }
 
 /// One run of a series in its own folder. With `resume` it goes on from its newest checkpoint; what an interrupted series left without a checkpoint has

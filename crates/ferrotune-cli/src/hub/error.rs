@@ -72,7 +72,9 @@ pub enum HubError {
         reason: String,
     },
     /// The hub cannot be reached, and the manifest knows no other way.
-    #[error("{hub}; there is no mirror for '{id}', so fetch it where there is a network and pass its folder")]
+    #[error(
+        "{hub}; there is no folder of that name here and no mirror for '{id}': correct it, or fetch the model where there is a network and pass its folder"
+    )]
     NoMirror {
         /// The id that was asked for.
         id: String,
@@ -104,7 +106,9 @@ pub enum HubError {
         file: String,
     },
     /// Downloads are forbidden and the model is not on this disk.
-    #[error("'{id}' is not in the cache and HF_HUB_OFFLINE is set; unset it to download, or pass a folder")]
+    #[error(
+        "'{id}' is no folder here and not in the cache, and HF_HUB_OFFLINE is set; correct it, unset that to download, or pass a folder"
+    )]
     Offline {
         /// The id that was asked for.
         id: String,

@@ -113,6 +113,9 @@ fn labels(report: &MultiLabelReport) -> String {
 /// Classes beyond this number make a matrix that no terminal shows; the most confused pairs are listed instead.
 const MATRIX_CLASSES: usize = 20;
 
+/// Names of at most so many characters head their columns.
+const SHORT_NAME: usize = 6;
+
 /// The confusion matrix, true classes down and predictions across; for many classes the most confused pairs.
 fn confusion(per_class: &[ClassMetrics], counts: &[Vec<u64>]) -> String {
     let names: Vec<&str> = per_class.iter().map(|class| class.name.as_str()).collect();
@@ -120,14 +123,21 @@ fn confusion(per_class: &[ClassMetrics], counts: &[Vec<u64>]) -> String {
         return confused_pairs(counts, &names);
     }
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let cell = counts.iter().flatten().max().map_or(1, |n| n.to_string().len()).max(2);
-    let mut text = format!("{:<width$}      predicted\n{:<width$}     ", "true", "");
-    for i in 0..names.len() {
-        let _ = write!(text, " {:>cell$}", format!("{}", i + 1));
+    // Numbers stand for long names; short ones stand for themselves, or labels that are numbers would be taken for others.
+    let numbered = width > SHORT_NAME;
+    let number = |place: usize| if numbered { (place + 1).to_string() } else { names[place].to_string() };
+    let widest = (0..names.len()).map(|place| number(place).chars().count()).max().unwrap_or(0);
+    let cell = counts.iter().flatten().max().map_or(1, |n| n.to_string().len()).max(2).max(widest);
+    let before = if numbered { "     " } else { " " };
+    let width = width.max("true".len());
+    let mut text = format!("{:<width$}{before} predicted\n{:<width$}{before}", "true", "");
+    for place in 0..names.len() {
+        let _ = write!(text, " {:>cell$}", number(place));
     }
     text.push('\n');
-    for (i, (name, row)) in names.iter().zip(counts).enumerate() {
-        let _ = write!(text, "{name:<width$}  {:>2} ", i + 1);
+    for (place, (name, row)) in names.iter().zip(counts).enumerate() {
+        let own = if numbered { format!("  {:>2} ", place + 1) } else { before.to_string() };
+        let _ = write!(text, "{name:<width$}{own}");
         for count in row {
             let shown = if *count == 0 { "·".to_string() } else { count.to_string() };
             let _ = write!(text, " {shown:>cell$}");
@@ -148,4 +158,30 @@ fn confused_pairs(counts: &[Vec<u64>], names: &[&str]) -> String {
         let _ = writeln!(text, "{n:>4}  {} -> {}", names[i], names[j]);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrotune_train::metrics::Confusion;
+
+    /// The matrix of three classes with these names.
+    fn matrix(names: [&str; 3]) -> String {
+        let mut counts = Confusion::new(3);
+        [(0, 0), (0, 2), (1, 1), (2, 2), (2, 2)].iter().for_each(|&(label, said)| counts.add(label, said));
+        let report = counts.report(0.5, &names.map(str::to_string));
+        confusion(&report.per_class, &report.confusion)
+    }
+
+    #[test]
+    fn short_names_head_their_columns_and_numbers_stand_for_long_ones() {
+        assert_eq!(
+            matrix(["-1", "0", "1"]),
+            "true  predicted\n      -1  0  1\n-1     1  ·  1\n0      ·  1  ·\n1      ·  ·  2\n"
+        );
+        assert_eq!(
+            matrix(["late", "refunded", "lost"]),
+            "true          predicted\n               1  2  3\nlate       1   1  ·  1\nrefunded   2   ·  1  ·\nlost       3   ·  ·  2\n"
+        );
+    }
 }

@@ -44,6 +44,7 @@ impl<B: Backend> Labelled<B> {
         let need = task::need(name, s);
         let columns = settings::columns(&s.text_column, &s.text_b_column, &s.label_column);
         let table = source.read(columns.as_ref(), need)?;
+        task::check_labels(s, name, &table)?;
         let (task, loss) = task::build(name, s, &table)?;
         Ok(Labelled { name, why, need, columns, table, task, loss })
     }

@@ -10,7 +10,8 @@ use std::path::Path;
 pub fn choose(said: &mut TrainSettings) {
     let Some(folder) = said.train.as_ref().filter(|path| path.is_dir()) else { return };
     let open = said.validation.is_none() && said.validation_share.is_none();
-    if open && Source::find(folder, Part::Validation).is_ok() {
+    // Several files of which one must be named are refused where they are read.
+    if open && !matches!(Source::find(folder, Part::Validation), Err(DataError::NoPart { .. })) {
         said.validation = Some(folder.clone());
     }
     for (part, path) in [(Part::Train, &said.train), (Part::Validation, &said.validation), (Part::Test, &said.test)] {

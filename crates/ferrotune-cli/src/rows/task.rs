@@ -3,7 +3,7 @@
 use crate::args::{LossName, Switch, TaskName, TrainSettings};
 use crate::exit::{Failure, usage};
 use clap::ValueEnum;
-use ferrotune_data::{Need, Table, Tagging};
+use ferrotune_data::{Need, Table, Tagging, real_numbers};
 use ferrotune_tensor::Backend;
 use ferrotune_train::metrics::MetricName;
 use ferrotune_train::tasks::{
@@ -14,22 +14,52 @@ use ferrotune_train::tasks::{
 const GAMMA: f64 = 2.0;
 /// Class weights by which all classes count the same.
 const AUTO: &str = "auto";
+/// The column of rows of words.
+const WORDS: &str = "tokens";
 /// Where Huber's error turns from squared to linear, as in PyTorch.
 const DELTA: f64 = 1.0;
 
 /// The task that was asked for, or the one that the columns of the training file speak of; and why.
 pub fn choose(s: &TrainSettings, headers: &[String]) -> (TaskName, String) {
     let has = |name: &str| headers.iter().any(|header| header == name);
-    match s.task {
-        Some(name) => (name, "as asked".to_string()),
-        None if s.label_column.is_some() || has("label") => (TaskName::Classification, "one label a row".to_string()),
-        None if has("tokens") && has("tags") && !has("text") => {
-            (TaskName::Tokens, "the file has the columns tokens and tags".to_string())
+    let texts = s.text_column.as_deref().is_some_and(|name| name != WORDS) || has("text") || has("text_a");
+    let words = has(WORDS) && !texts;
+    let (name, why) = match (s.task, s.label_column.as_deref()) {
+        (Some(name), _) => (name, "as asked".to_string()),
+        (None, Some(tags)) if words => {
+            (TaskName::Tokens, format!("the file has the columns {WORDS} and {tags}, and no text"))
         }
-        None if has("labels") => (TaskName::MultiLabel, "the file has the column labels".to_string()),
-        None if has("score") => (TaskName::Regression, "the file has the column score".to_string()),
-        None => (TaskName::Classification, "one label a row".to_string()),
+        (None, Some("labels")) => (TaskName::MultiLabel, "the column is labels".to_string()),
+        (None, Some("score")) => (TaskName::Regression, "the column is score".to_string()),
+        (None, None) if words && has("tags") && !has("label") => {
+            (TaskName::Tokens, format!("the file has the columns {WORDS} and tags"))
+        }
+        (None, None) if has("labels") && !has("label") => {
+            (TaskName::MultiLabel, "the file has the column labels".to_string())
+        }
+        (None, None) if has("score") && !has("label") => {
+            (TaskName::Regression, "the file has the column score".to_string())
+        }
+        (None, _) => (TaskName::Classification, "one label a row".to_string()),
+    };
+    (name, why)
+}
+
+/// Refuses rows of which nobody said what is learned, and whose labels are real numbers: each would be a class of its own.
+///
+/// # Errors
+/// Labels that are all numbers, some with a fraction.
+pub fn check_labels(s: &TrainSettings, name: TaskName, train: &Table) -> Result<(), Failure> {
+    if s.task.is_some() || name != TaskName::Classification {
+        return Ok(());
     }
+    let Some(example) = real_numbers(train) else { return Ok(()) };
+    let column = s.label_column.as_deref().unwrap_or("label");
+    Err(usage(format!(
+        "the labels in column {column:?} of {} are numbers such as {example:?}: say --task regression to learn them as numbers, or --task \
+         classification to learn each as a class",
+        train.path.display()
+    )))
 }
 
 /// How the tables of a task are read.
@@ -60,6 +90,11 @@ pub fn check(name: TaskName, s: &TrainSettings) -> Result<(), Failure> {
     }
     if s.balanced_sampling == Some(Switch::On) && !matches!(name, TaskName::Classification | TaskName::Binary) {
         return stray("balanced-sampling", "tasks with one class a row");
+    }
+    if s.class_weights.is_some() && s.balanced_sampling == Some(Switch::On) {
+        return Err(usage(
+            "--class-weights and --balanced-sampling both make rare classes count more, and rows would be weighted twice; leave one of them out",
+        ));
     }
     if s.label_smoothing.is_some() && regression {
         return stray("label-smoothing", "tasks with classes");
@@ -234,11 +269,24 @@ mod tests {
             (&["tokens", "tags", "intent"], None, TaskName::Tokens),
             (&["tokens", "tags", "label"], None, TaskName::Classification),
             (&["tokens", "tags", "text", "score"], None, TaskName::Regression),
+            (&["text", "score"], Some("score"), TaskName::Regression),
+            (&["text", "labels"], Some("labels"), TaskName::MultiLabel),
+            (&["tokens", "tags"], Some("tags"), TaskName::Tokens),
+            (&["id", "tokens", "ner_tags"], Some("ner_tags"), TaskName::Tokens),
+            (&["tokens", "tags", "text", "intent"], Some("intent"), TaskName::Classification),
         ] {
             let headers: Vec<String> = headers.iter().map(|name| name.to_string()).collect();
             let s = TrainSettings { label_column: label_column.map(str::to_string), ..TrainSettings::default() };
             assert_eq!(choose(&s, &headers).0, expected, "{headers:?}");
         }
+        let named = |text: &str, label: &str| TrainSettings {
+            text_column: Some(text.to_string()),
+            label_column: Some(label.to_string()),
+            ..TrainSettings::default()
+        };
+        let headers = ["tokens", "tags", "sentence", "intent"].map(str::to_string);
+        assert_eq!(choose(&named("sentence", "intent"), &headers).0, TaskName::Classification);
+        assert_eq!(choose(&named("tokens", "tags"), &headers).0, TaskName::Tokens);
         let asked = TrainSettings { task: Some(TaskName::Binary), ..TrainSettings::default() };
         assert_eq!(choose(&asked, &["labels".to_string()]).0, TaskName::Binary);
     }
@@ -311,6 +359,11 @@ mod tests {
                 TaskName::Binary,
                 TrainSettings { loss: Some(LossName::Focal), label_smoothing: Some(0.1), ..none() },
                 "--label-smoothing and --loss focal exclude",
+            ),
+            (
+                TaskName::Classification,
+                TrainSettings { class_weights: Some("auto".into()), balanced_sampling: Some(Switch::On), ..none() },
+                "--class-weights and --balanced-sampling both",
             ),
             (
                 TaskName::Binary,

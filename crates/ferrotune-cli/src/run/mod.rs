@@ -6,5 +6,6 @@ pub mod folder;
 pub mod manifest;
 pub mod memory;
 pub mod prefix;
+pub mod replaced;
 pub mod staged;
 pub mod sums;

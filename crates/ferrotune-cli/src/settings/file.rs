@@ -7,6 +7,9 @@ use clap::{Args, Command};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
+/// How like a name must be (Jaro-Winkler) to be taken for what was meant.
+const LIKE: f64 = 0.8;
+
 /// The text of a settings file.
 pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read {}: {e}", path.display())))
@@ -54,7 +57,15 @@ fn is_switch(key: &str) -> bool {
 /// Refuses a key that is not known, with the nearest one that is.
 pub fn check_keys(table: &toml::Table, place: &str, known: &[String]) -> Result<(), Failure> {
     let Some(key) = table.keys().find(|key| !known.contains(key)) else { return Ok(()) };
-    let near = known.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let likeness = |name: &String| strsim::jaro_winkler(name, key);
+    let near = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|near| likeness(near) >= LIKE);
+    let hint = match (&key[..], near) {
+        ("learning-rate", _) if known.iter().any(|name| name == "lr") => "; did you mean `lr`?".to_string(),
+        ("config" | "resume" | "overwrite", _) => "; it is said on the command line alone".to_string(),
+        // With the feature it is known.
+        ("device", _) => "; this program was built without the feature cuda and computes on the CPU".to_string(),
+        (_, Some(near)) => format!("; did you mean `{near}`?"),
+        (_, None) => String::new(),
+    };
     Err(usage(format!("{place}: unknown key `{key}`{hint}")))
 }

@@ -59,6 +59,14 @@ fn invisible(text: &str) -> bool {
 /// Greek and Cyrillic letters that look like a Latin one in most typefaces: the single letters of the confusables of Unicode Technical
 /// Standard 39 that map to an ASCII letter.
 const LOOK_LATIN: &str = "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονаеорсухіјѕԁԛԝһАВЕКМНОРСТХІЈЅԚԜҮ";
+/// What each of them looks like.
+const LATIN: &str = "ABEZHIKMNOPTYXovaeopcyxijsdqwhABEKMHOPCTXIJSQWY";
+
+/// The Latin letter that this one looks like, else the letter itself.
+pub(super) fn as_latin(letter: char) -> char {
+    let place = LOOK_LATIN.chars().position(|other| other == letter);
+    place.and_then(|place| LATIN.chars().nth(place)).unwrap_or(letter)
+}
 
 fn confusable(word: &str) -> bool {
     word.contains(|c: char| c.is_ascii_alphabetic()) && word.contains(|c| LOOK_LATIN.contains(c))

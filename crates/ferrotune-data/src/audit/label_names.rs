@@ -1,8 +1,11 @@
 //! Names of labels that look like one name written twice. It knows nothing of rows.
 
-use super::label_values::number;
+use super::characters::as_latin;
+use crate::labels::numbers::number;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 /// Two labels that may be one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,14 +18,18 @@ pub struct LookAlike {
     pub rare: String,
     /// Its rows over all splits.
     pub rare_rows: usize,
-    /// Whether they differ in case, blanks and punctuation alone; else in one letter.
+    /// Whether they differ in case, blanks, punctuation and how Unicode spells their letters alone; else in one letter.
     pub same_letters: bool,
 }
 
-/// Pairs of names that differ in case, blanks and punctuation alone, or in one letter (more, less, another, or swapped with its neighbour) of at
+/// Pairs of names that differ in case, blanks, punctuation and the spelling of their letters in Unicode alone (composed or not, of full width, a
+/// Cyrillic or Greek one that looks Latin), or in one letter (more, less, another, or swapped with its neighbour) of at
 /// least four; digits are no letters, and a sign or a point makes another number. The surest first. `counts` are names with their rows.
 pub(crate) fn look_alikes(counts: &BTreeMap<String, usize>) -> Vec<LookAlike> {
-    let letters = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let letters = |name: &str| -> Vec<char> {
+        let letters = name.nfkc().filter(|c| c.is_alphanumeric() || is_combining_mark(*c));
+        letters.map(as_latin).flat_map(char::to_lowercase).collect()
+    };
     let names: Vec<(&String, Vec<char>)> = counts.keys().map(|name| (name, letters(name))).collect();
     // Names one letter apart share a name with a letter left out, so that not each pair has to be compared.
     let mut by_rest: BTreeMap<Vec<char>, Vec<usize>> = BTreeMap::new();

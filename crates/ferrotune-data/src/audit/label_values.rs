@@ -1,6 +1,7 @@
 //! Names of labels that a program wrote in place of a value: one number in two notations, words for a value that is missing. It knows nothing of
 //! rows.
 
+use crate::labels::numbers::number;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -40,22 +41,6 @@ pub(crate) fn same_numbers(counts: &BTreeMap<String, usize>) -> Vec<SameNumber> 
         }
     }
     numbers.into_values().filter(|same| same.names.len() > 1).collect()
-}
-
-/// The number that a name writes, in one way: `1.` of `01`, `+1` and `1.0`. As text, since numbers of customers have more digits than a float.
-pub(crate) fn number(name: &str) -> Option<String> {
-    let (sign, digits) = match name.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", name.strip_prefix('+').unwrap_or(name)),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.len() + fraction.len() == 0 || !is_digits(whole) || !is_digits(fraction) {
-        return None;
-    }
-    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-    let sign = if whole.is_empty() && fraction.is_empty() { "" } else { sign };
-    Some(format!("{sign}{whole}.{fraction}"))
 }
 
 /// The names that say that a value is missing, where there are other names too. `arrays` says whether names are written as arrays, of which one may

@@ -60,7 +60,8 @@ impl Columns {
         need: Need,
     ) -> Result<Columns, DataError> {
         let mut names = HashSet::with_capacity(headers.len());
-        if let Some(header) = headers.iter().find(|header| !names.insert(header.as_str())) {
+        // Spreadsheets write columns without a name beside the others: nobody can mean one of them.
+        if let Some(header) = headers.iter().find(|header| !names.insert(header.as_str()) && !header.is_empty()) {
             return Err(DataError::DuplicateColumn { file: file.to_owned(), column: header.clone() });
         }
         let has = |name: &str| headers.iter().any(|header| header == name);
@@ -83,6 +84,13 @@ impl Columns {
         let usual = || need.label_columns().iter().find(|name| has(name)).unwrap_or(&need.label_columns()[0]);
         let label = named.unwrap_or_else(|| (*usual()).to_owned());
         columns.label = (!need.no_label() || has(&label)).then_some(label);
+        let twice = [Some(&columns.text), columns.text_b.as_ref(), columns.label.as_ref().filter(|_| !need.no_label())];
+        let twice: Vec<&String> = twice.into_iter().flatten().collect();
+        if let Some(column) =
+            twice.iter().enumerate().find_map(|(n, column)| twice[..n].contains(column).then_some(column))
+        {
+            return Err(DataError::ColumnTwice { file: file.to_owned(), column: column.to_string() });
+        }
         let text_flag = if columns.text_b.is_some() { PAIR_FLAGS } else { TEXT_FLAG };
         let read = [
             (Some(&columns.text), text_flag),

@@ -17,6 +17,7 @@ pub struct RowReader<R> {
     columns: Columns,
     headers: Vec<String>,
     fields: Vec<String>,
+    unlisted: Option<String>,
     source: Source<R>,
     head: Range<u64>,
     span: Range<u64>,
@@ -68,7 +69,18 @@ pub fn stream_with<R: BufRead>(
         }
     };
     let head = if format == Format::JsonLines { 0..0 } else { first.clone() };
-    Ok(RowReader { file, need, columns, headers, fields: Vec::new(), source, head, span: first, ended: false })
+    Ok(RowReader {
+        file,
+        need,
+        columns,
+        headers,
+        fields: Vec::new(),
+        unlisted: None,
+        source,
+        head,
+        span: first,
+        ended: false,
+    })
 }
 
 /// The names of a stream's columns.
@@ -120,9 +132,14 @@ impl<R: BufRead> RowReader<R> {
     }
 
     /// The whole record of the row last returned, one field for each header. A JSON value that is no string is given
-    /// as JSON, null and a missing key as nothing; keys that the first object does not have are left out.
+    /// as JSON, null and a missing key as nothing; keys that the first object does not have are left out: [`RowReader::unlisted`].
     pub fn fields(&self) -> &[String] {
         &self.fields
+    }
+
+    /// A key of the row last returned that the first object does not have.
+    pub fn unlisted(&self) -> Option<&str> {
+        self.unlisted.as_deref()
     }
 
     /// The bytes of the stream that the header stands in, without its line end; none in JSON Lines.
@@ -166,9 +183,11 @@ impl<R: BufRead> RowReader<R> {
                 let row = json_row::read(file, line, &object, &self.columns, self.need)?;
                 self.fields.clear();
                 self.fields.resize(self.headers.len(), String::new());
+                self.unlisted = None;
                 for (key, value) in &object {
-                    if let Some(&place) = places.get(key) {
-                        self.fields[place] = jsonl::plain(value);
+                    match places.get(key) {
+                        Some(&place) => self.fields[place] = jsonl::plain(value),
+                        None => self.unlisted = Some(key.clone()),
                     }
                 }
                 row

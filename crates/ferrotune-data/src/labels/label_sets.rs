@@ -1,6 +1,7 @@
 //! Rows with any number of labels: names joined by a separator, or a JSON array. It knows nothing of classes that exclude each other.
 
 use crate::labels::encode_rows;
+use crate::labels::numbers::in_order;
 use crate::{DataError, Labels, Row, Table};
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ pub fn label_set<'a>(row: &'a Row, separator: char, file: &str) -> Result<Vec<&'
 }
 
 impl Labels {
-    /// The labels that occur in the rows of a training table, sorted by name.
+    /// The labels that occur in the rows of a training table, sorted as those of [`Labels::from_table`].
     ///
     /// # Errors
     /// As [`label_set`]; or no row has any label.
@@ -37,7 +38,7 @@ impl Labels {
         if names.is_empty() {
             return Err(DataError::NoLabels { file });
         }
-        Labels::from_names(names.into_iter().map(str::to_owned).collect())
+        Labels::from_names(in_order(names.into_iter().map(str::to_owned).collect()))
     }
 }
 

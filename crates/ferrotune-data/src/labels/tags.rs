@@ -74,7 +74,8 @@ pub fn row_tags(row: &Row) -> impl Iterator<Item = &str> {
 }
 
 impl Labels {
-    /// The tags that occur in a training table, sorted by name.
+    /// The tags of a training table, sorted by name. Of entities each type has every place that one of them has: where `I` occurs, a type that has
+    /// only words by themselves here (`B-year`) may have longer ones elsewhere.
     ///
     /// # Errors
     /// No row has a word, all words have the same tag, or some tags spell entities and others do not.
@@ -82,19 +83,28 @@ impl Labels {
         let file = || table.path.display().to_string();
         let mut names: BTreeSet<&str> = BTreeSet::new();
         table.rows.iter().for_each(|row| names.extend(row_tags(row)));
-        if let Err(tag) = Tagging::of(names.iter().copied()) {
+        let tagging = Tagging::of(names.iter().copied()).map_err(|tag| {
             let with_it = table.rows.iter().find(|row| row_tags(row).any(|other| other == tag));
-            let line = with_it.map_or(0, |row| row.line);
-            return Err(DataError::MixedTags { file: file(), line, tag: tag.to_owned() });
-        }
+            DataError::MixedTags { file: file(), line: with_it.map_or(0, |row| row.line), tag: tag.to_owned() }
+        })?;
         match names.len() {
             0 => Err(DataError::NoLabels { file: file() }),
             1 => {
                 Err(DataError::SingleTag { file: file(), tag: names.into_iter().next().unwrap_or_default().to_owned() })
             }
+            _ if tagging == Tagging::Entities => Labels::from_names(with_all_places(&names)),
             _ => Labels::from_names(names.into_iter().map(str::to_owned).collect()),
         }
     }
+}
+
+/// These tags of entities, and those of the same types in the places of all.
+fn with_all_places(names: &BTreeSet<&str>) -> Vec<String> {
+    let tags =
+        || names.iter().filter_map(|name| Some((name.chars().next()?, name.get(1..)?))).filter(|tag| tag.0 != 'O');
+    let places: BTreeSet<char> = tags().map(|(place, _)| place).collect();
+    let all = tags().flat_map(|(_, kind)| places.iter().map(move |place| format!("{place}{kind}")));
+    all.chain(names.iter().map(|name| name.to_string())).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The ids of each row's tags, one for each word.

@@ -111,6 +111,24 @@ fn names_of_labels_that_look_alike() {
     );
 }
 
+#[test]
+fn names_of_labels_that_unicode_spells_in_two_ways() {
+    for (one, other, same) in [
+        ("caf\u{e9}", "cafe\u{301}", true),
+        ("\u{ff46}\u{ff55}\u{ff4c}\u{ff4c}", "full", true),
+        ("\u{fb01}ne", "fine", true),
+        // Cyrillic letters.
+        ("\u{41e}\u{41a}", "OK", true),
+        ("p\u{43e}sitiv\u{435}", "positive", true),
+        // An accent is a letter of its own.
+        ("r\u{e9}sum\u{e9}", "resum\u{e9}", false),
+    ] {
+        let found = labelled(&[one, one, other]).look_alike_labels;
+        assert_eq!(found.iter().map(|pair| pair.same_letters).collect::<Vec<_>>(), [same], "{one:?} {other:?}");
+    }
+    assert!(labelled(&["\u{434}\u{430}", "no"]).look_alike_labels.is_empty());
+}
+
 /// What is found of rows with these labels.
 fn labelled(labels: &[&str]) -> Audit {
     let mut table = texts(labels);

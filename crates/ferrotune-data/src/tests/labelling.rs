@@ -1,7 +1,7 @@
 //! Label maps and their errors.
 
 use super::table;
-use crate::{DataError, Labels, encode_labels};
+use crate::{DataError, Labels, encode_labels, real_numbers};
 use expect_test::{Expect, expect};
 
 #[test]
@@ -14,6 +14,37 @@ fn names_and_ids() {
     assert_eq!(encode_labels(&train, &labels).unwrap(), [2, 1, 0, 1]);
     let given = Labels::from_names(vec!["pos".into(), "neg".into(), "mid".into()]).unwrap();
     assert_eq!(encode_labels(&train, &given).unwrap(), [0, 1, 2, 1]);
+}
+
+#[test]
+fn labels_that_are_whole_numbers_have_the_order_of_numbers() {
+    for (labels, expected) in [
+        (&["10", "2", "0", "11", "1"][..], &["0", "1", "2", "10", "11"][..]),
+        (&["-1", "-10", "1", "0"], &["-10", "-1", "0", "1"]),
+        // As a program would not write them, or not all numbers.
+        (&["02", "1", "10"], &["02", "1", "10"]),
+        (&["10", "2", "x"], &["10", "2", "x"]),
+        (&["1.0", "10.0", "2.0"], &["1.0", "10.0", "2.0"]),
+    ] {
+        let csv = format!("text,label\n{}", labels.iter().map(|label| format!("a,{label}\n")).collect::<String>());
+        assert_eq!(Labels::from_table(&table("f", &csv)).unwrap().names(), expected);
+        assert_eq!(Labels::from_sets(&table("f", &csv), '|').unwrap().names(), expected);
+    }
+}
+
+#[test]
+fn real_numbers_are_no_names() {
+    for (labels, expected) in [
+        (&["0.5", "1", "2.25"][..], Some("0.5")),
+        (&["1", "-3.5"], Some("-3.5")),
+        // Classes of a program whose column had gaps; sections beside a name; names.
+        (&["1.0", "2.0"], None),
+        (&["1.1", "1.2", "appendix"], None),
+        (&["a", "b"], None),
+    ] {
+        let csv = format!("text,label\n{}", labels.iter().map(|label| format!("a,{label}\n")).collect::<String>());
+        assert_eq!(real_numbers(&table("f", &csv)), expected);
+    }
 }
 
 fn check(result: Result<Vec<u32>, DataError>, expected: Expect) {

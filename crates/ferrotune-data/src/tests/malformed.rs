@@ -43,7 +43,7 @@ fn encoding_faults() {
     check(
         b"text,label\ngood,pos\ncaf\xE9,neg\n",
         expect![
-            "invalid UTF-8 in f, line 3, column 4: convert the file to UTF-8 (for Latin-1: `iconv -f ISO-8859-1 -t UTF-8`)"
+            "invalid UTF-8 in f, line 3, column 4: convert the file to UTF-8 (of Excel and Western Windows: `iconv -f WINDOWS-1252 -t UTF-8`)"
         ],
     );
     check(
@@ -136,6 +136,8 @@ fn shape_faults() {
             "wrong number of fields in f, line 5: got 1, the header has 2; put a field that holds the delimiter in quotes"
         ],
     );
+    // Two columns without a name, as spreadsheets write them, are no fault.
+    assert_eq!(rows_of(b"text,label,,\na,b,,\n", Format::Csv, Need::Labels).unwrap().len(), 1);
     csv("text,label,text\na,b,c\n", expect![[r#"duplicate column "text" in f: give each column its own name"#]]);
     csv(
         "Text,label\na,b\n",

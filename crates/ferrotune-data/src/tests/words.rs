@@ -81,8 +81,8 @@ fn words_and_tags_are_read() {
     assert_eq!(row_tags(&table.rows[0]).collect::<Vec<_>>(), ["B-loc", "O", "O"]);
     assert_eq!(row_tags(&table.rows[1]).count(), 0);
     let labels = Labels::from_tags(&table).unwrap();
-    assert_eq!(labels.names(), ["B-loc", "O", "S-x"]);
-    assert_eq!(encode_tags(&table, &labels).unwrap(), [&[0, 1, 1][..], &[], &[1, 2]]);
+    assert_eq!(labels.names(), ["B-loc", "B-x", "O", "S-loc", "S-x"], "each type has the places of all");
+    assert_eq!(encode_tags(&table, &labels).unwrap(), [&[0, 2, 2][..], &[], &[2, 4]]);
     // For a prediction tags need not be there, and may be anything.
     for line in [r#"{"tokens":["a"]}"#, r#"{"tokens":["a"],"tags":5}"#, r#"{"tokens":["a"],"tags":["x","y"]}"#] {
         assert_eq!(read(line, Need::WordsOnly).unwrap().rows[0].words.as_deref(), Some(&["a".to_string()][..]));

@@ -20,12 +20,13 @@ pub struct Best {
     pub weights: Vec<f32>,
 }
 
-/// The place of an evaluation among those that are kept, best first: before all that it is better than. An equal one that came earlier stays before
-/// it. Where the metric is not defined (a correlation with scores that are all the same) the loss decides.
+/// The place of an evaluation among those that are kept, best first: before all that it is better than. Of equal values the lower loss is better: on few
+/// rows an accuracy is soon that of an epoch before, and a correlation with scores that are all the same is not defined at all. An evaluation that
+/// came earlier stays before one that is equal in both.
 pub fn place(kept: &[Best], metric: MetricName, value: f64, loss: f64) -> usize {
-    let better = |best: &Best| match value.is_nan() && best.value.is_nan() {
-        true => MetricName::Loss.better(loss, best.report.loss()),
-        false => metric.better(value, best.value),
+    let better = |best: &Best| {
+        metric.better(value, best.value)
+            || !metric.better(best.value, value) && MetricName::Loss.better(loss, best.report.loss())
     };
     kept.iter().position(better).unwrap_or(kept.len())
 }
@@ -55,9 +56,14 @@ mod tests {
 
     #[test]
     fn the_best_come_first_and_of_equals_the_earlier() {
+        // Their loss is 0.25.
         let kept = [best(0.9, &[]), best(0.8, &[]), best(f64::NAN, &[])];
         for (value, expected) in [(0.95, 0), (0.9, 1), (0.85, 1), (0.8, 2), (0.1, 2), (f64::NAN, 3)] {
             assert_eq!(place(&kept, MetricName::Accuracy, value, 0.25), expected, "{value}");
+        }
+        for (value, loss, expected) in [(0.9, 0.2, 0), (0.9, 0.3, 1), (0.8, 0.2, 1), (f64::NAN, 0.2, 2), (0.1, 0.2, 2)]
+        {
+            assert_eq!(place(&kept, MetricName::Accuracy, value, loss), expected, "{value} with a loss of {loss}");
         }
         assert_eq!(place(&kept[..2], MetricName::Loss, 0.85, 0.85), 0, "of a loss the smaller is better");
         assert_eq!(place(&[], MetricName::Accuracy, f64::NAN, 1.0), 0, "the first evaluation is kept whatever it is");

@@ -135,7 +135,7 @@ impl Sentinels {
         self.said_constant = true;
         let classes = match report {
             Report::Classification(_) => {
-                ", or nearly all rows of one kind (--class-weights auto, --balanced-sampling on)"
+                ", or nearly all rows of one kind (--class-weights auto, or --balanced-sampling on)"
             }
             Report::Words(_) => ", or nearly all words of one kind",
             _ => "",

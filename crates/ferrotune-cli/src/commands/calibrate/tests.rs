@@ -58,6 +58,7 @@ fn notes(model: &Path) -> Value {
 /// Predicts for a file.
 fn predict(model: &Path, input: &Path, output: &Path) -> Result<(), (u8, String)> {
     let args = PredictArgs {
+        overwrite: true,
         model: model.display().to_string(),
         input: input.display().to_string(),
         output: output.display().to_string(),
