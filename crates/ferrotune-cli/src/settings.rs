@@ -57,6 +57,8 @@ pub struct Resolved {
     pub max_length: usize,
     /// Whether somebody asked for it; a default follows the model.
     pub length_was_said: bool,
+    /// Whether somebody, or a recipe, asked for the learning rate; a default follows the model.
+    pub rate_was_said: bool,
     /// What is read of texts beyond it.
     pub long_texts: LongTextsName,
     /// What was asked for; the device says what it came to.
@@ -92,6 +94,13 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// Takes this learning rate in place of a default.
+    pub fn follow_rate(&mut self, rate: f64) {
+        self.settings.lr = Some(rate);
+        self.numbers.learning_rate = rate;
+        self.head_rate = self.settings.head_lr.map_or(1.0, |own| own / rate);
+    }
+
     /// The same, for rows beside whose results no baseline is shown.
     pub fn without_baselines(&self) -> Resolved {
         let mut same = self.clone();

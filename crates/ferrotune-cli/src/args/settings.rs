@@ -132,7 +132,7 @@ pub struct TrainSettings {
     /// Settings that belong together; each of them can still be set by its own flag.
     #[arg(long, value_enum, help_heading = "Optimization")]
     pub recipe: Option<RecipeName>,
-    /// Peak learning rate. Small encoders want 1e-4 and more, BERT-base 2e-5 to 5e-5 [default: 2e-5].
+    /// Peak learning rate. Small encoders want 1e-4 and more, BERT-base 2e-5 to 5e-5 [default: 1e-4 up to a width of 512, else 2e-5].
     #[arg(long, alias = "learning-rate", value_name = "RATE", help_heading = "Optimization")]
     pub lr: Option<f64>,
     /// Rows of an optimizer step [default: 32].

@@ -211,6 +211,17 @@ fn suspects(errors: &LabelErrors, found: &mut Found) {
     };
     let all: Vec<RowNote> = errors.suspects().map(note).collect();
     let share = 100.0 * all.len() as f64 / errors.ranked.len().max(1) as f64;
+    if let Some(most) = errors.no_judge() {
+        let message = format!(
+            "train: the probe on the frozen encoder says {:.1} % of the labels, and who says always the same {:.1} %: that it doubts {} means little",
+            100.0 * errors.agreement,
+            100.0 * most,
+            rows(all.len())
+        );
+        let advice = "so few rows, or labels that the encoder says nothing of; a fine-tuned model may judge them";
+        found.rows(Severity::Note, "label-errors", message, advice, all);
+        return;
+    }
     found.rows(
         Severity::Warning,
         "label-errors",

@@ -9,6 +9,7 @@ use ferrotune_tensor::{Cpu, Pool};
 use ferrotune_train::label_errors::{confident_joint, ranked};
 use ferrotune_train::probe::{Features, Standard, out_of_fold};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Parts of the rows: each is judged by what the others teach.
@@ -44,6 +45,16 @@ pub struct LabelErrors {
 }
 
 impl LabelErrors {
+    /// The share of the most frequent label, if the probe says hardly more labels than who says always this one: by less than three standard
+    /// deviations of such a share.
+    pub fn no_judge(&self) -> Option<f64> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        self.ranked.iter().for_each(|row| *counts.entry(&row.label).or_default() += 1);
+        let rows = self.ranked.len() as f64;
+        let most = counts.into_values().max()? as f64 / rows;
+        (self.agreement < most + 3.0 * (most * (1.0 - most) / rows).sqrt()).then_some(most)
+    }
+
     /// The rows that confident learning counts among the wrong ones, the surest first.
     pub fn suspects(&self) -> impl Iterator<Item = &Suspect> {
         self.ranked.iter().take_while(|judged| judged.suspect)
@@ -96,4 +107,39 @@ fn folds(rows: &[Row], labels: &[u32]) -> Vec<usize> {
     let sizes = part_sizes(rows.len(), &[1.0 / FOLDS as f64; FOLDS]);
     // Few rows, or one text that most have: folds in turn then.
     split(&sizes, &classes, &groups, None, SEED).unwrap_or_else(|_| (0..rows.len()).map(|row| row % FOLDS).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows in turn of two labels, or three of the first and one of the second.
+    fn errors(rows: usize, of_four: usize, agreement: f64) -> LabelErrors {
+        let row = |n: usize| Suspect {
+            place: Place { split: "train", row: n, line: n as u64 + 2 },
+            label: ["a", "b"][usize::from(n % 4 >= of_four)].to_string(),
+            other: "b".to_string(),
+            self_confidence: 0.4,
+            margin: -0.2,
+            suspect: true,
+        };
+        LabelErrors { agreement, ranked: (0..rows).map(row).collect() }
+    }
+
+    #[test]
+    fn a_probe_that_learned_nothing_is_no_judge() {
+        // Three deviations are 0.168 of 80 rows, 0.015 of 10 000.
+        for (rows, of_four, agreement, expected) in [
+            (80, 2, 0.60, Some(0.5)),
+            (80, 2, 0.70, None),
+            (10_000, 2, 0.51, Some(0.5)),
+            (10_000, 2, 0.52, None),
+            (10_000, 3, 0.76, Some(0.75)),
+            (10_000, 3, 0.60, Some(0.75)),
+            (10_000, 3, 0.80, None),
+        ] {
+            assert_eq!(errors(rows, of_four, agreement).no_judge(), expected, "{rows} {of_four} {agreement}");
+        }
+        assert_eq!(errors(0, 2, f64::NAN).no_judge(), None);
+    }
 }

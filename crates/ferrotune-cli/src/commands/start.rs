@@ -8,6 +8,7 @@ use crate::hub;
 use crate::model::find::find_model;
 use crate::rows::task::shown;
 use crate::settings::Resolved;
+use crate::settings::auto::default_rate;
 use crate::terminal::voice::say;
 use ferrotune_bert::{EncoderConfig, freeze};
 
@@ -37,7 +38,12 @@ impl Start {
         let model = find_model(&resolved.model)?;
         say!("model      {} ({})", model.folder.display(), model.source);
         let config = EncoderConfig::from_folder(&model.folder)?;
-        Start { device, model, config, frozen: Vec::new() }.fitted(resolved)
+        let start = Start { device, model, config, frozen: Vec::new() }.fitted(resolved)?;
+        if !resolved.rate_was_said {
+            let (rate, width) = (resolved.numbers.learning_rate, start.config.hidden_size);
+            say!("rate       --lr {rate:e}, the default for an encoder of width {width}");
+        }
+        Ok(start)
     }
 
     /// The same ground for other settings of the same model and device.
@@ -49,6 +55,9 @@ impl Start {
         let most = self.config.longest_sequence();
         if resolved.max_length > most && !resolved.length_was_said {
             (resolved.max_length, resolved.settings.max_length) = (most, Some(most));
+        }
+        if !resolved.rate_was_said {
+            resolved.follow_rate(default_rate(self.config.hidden_size));
         }
         if resolved.max_length > most {
             let asked = resolved.max_length;

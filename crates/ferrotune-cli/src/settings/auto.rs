@@ -47,6 +47,17 @@ impl Facts {
     }
 }
 
+/// Encoders of at most this width are small.
+const SMALL: usize = 512;
+/// What these want, and what wider ones do where nobody says more.
+const DEFAULT_RATES: [f64; 2] = [1e-4, 2e-5];
+
+/// The learning rate of a run that says none, by the width of its encoder: one that fits BERT-base teaches a small encoder next to nothing in a few
+/// epochs.
+pub fn default_rate(hidden: usize) -> f64 {
+    DEFAULT_RATES[usize::from(hidden > SMALL)]
+}
+
 /// More labels than this are many.
 const MANY_LABELS: usize = 20;
 /// Fewer rows than this are few.
@@ -63,8 +74,8 @@ pub fn choose(facts: &Facts) -> (TrainSettings, Vec<String>) {
     let mut why = Vec::new();
     let (rate, size) = match (hidden, layers) {
         (1024.., _) | (_, 18..) => (1e-5, "a large encoder wants a low rate"),
-        (513.., _) => (3e-5, "an encoder of this size wants a rate between 2e-5 and 5e-5"),
-        _ => (1e-4, "a small encoder wants a high rate"),
+        (hidden, _) if hidden > SMALL => (3e-5, "an encoder of this size wants a rate between 2e-5 and 5e-5"),
+        _ => (default_rate(hidden), "a small encoder wants a high rate"),
     };
     why.push(format!("lr: {layers} layers of width {hidden}, {size}"));
     let words = task == TaskName::Tokens;

@@ -36,7 +36,7 @@ pub fn check_seeds(first: u64, count: u64) -> Result<(), Failure> {
 /// # Errors
 /// A setting that is missing, out of its range, or contradicts another: exit code 2.
 pub(super) fn check(said: TrainSettings) -> Result<Resolved, Failure> {
-    let length_was_said = said.max_length.is_some();
+    let (length_was_said, rate_was_said) = (said.max_length.is_some(), said.lr.is_some());
     let s = with_defaults(said);
     let needed =
         |flag: &str, what: &str| usage(format!("--{flag} is missing: name {what} (or set `{flag}` in {DEFAULT_FILE})"));
@@ -94,6 +94,7 @@ pub(super) fn check(said: TrainSettings) -> Result<Resolved, Failure> {
         output,
         max_length,
         length_was_said,
+        rate_was_said,
         long_texts: s.long_texts.unwrap_or(LongTextsName::Head),
         precision: s.precision.unwrap_or(Precision::F32),
         #[cfg(feature = "cuda")]

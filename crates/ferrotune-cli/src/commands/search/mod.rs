@@ -85,6 +85,9 @@ pub fn run(args: SearchArgs) -> Result<(), Failure> {
         // It may have followed the model; the trials and best.toml say it.
         base.said.max_length = Some(alone.max_length);
     }
+    if !alone.rate_was_said {
+        base.said.lr = alone.settings.lr;
+    }
     let device = start.device.clone();
     device.run(Search { args, base, space, start, stop: &stop })
 }

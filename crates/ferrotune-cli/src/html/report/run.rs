@@ -112,7 +112,9 @@ fn resolved(said: toml::Table) -> Option<toml::Table> {
     let (own, shared): (toml::Table, toml::Table) = said.into_iter().partition(|(key, _)| own_keys.contains(key));
     let shared: TrainSettings = from_table(shared, SETTINGS).ok()?;
     if own.is_empty() {
-        let run = resolve(shared, TrainSettings::default()).ok()?;
+        let mut run = resolve(shared, TrainSettings::default()).ok()?;
+        // Its default follows the model, which no file of the run describes.
+        run.settings.lr = run.settings.lr.filter(|_| run.rate_was_said);
         return toml::Table::try_from(run.settings).ok();
     }
     Some(resolve_pretraining(from_table(own, SETTINGS).ok()?, shared, None).ok()?.table)
