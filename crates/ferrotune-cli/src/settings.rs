@@ -23,6 +23,7 @@ pub mod recipes;
 mod rows;
 #[cfg(test)]
 mod tests;
+pub mod unset;
 mod written;
 
 pub use check::check_seeds;
@@ -129,6 +130,7 @@ pub fn said_and_searched(
     config: Option<&Path>,
 ) -> Result<(TrainSettings, Option<(toml::Table, String)>), Failure> {
     check_written(&typed)?;
+    unset::check(&typed)?;
     let path = match config {
         Some(path) => path,
         None if Path::new(DEFAULT_FILE).is_file() => {
@@ -138,7 +140,8 @@ pub fn said_and_searched(
         None => return Ok((typed, None)),
     };
     let name = path.display().to_string();
-    let (mut file, search) = parse_with_search(&read_text(path)?, &name)?;
+    let (file, search) = parse_with_search(&read_text(path)?, &name)?;
+    let mut file = unset::without(file, &typed.unset)?;
     if typed.validation_share == Some(0.0) {
         // They speak of rows that a flag says are not held out; a flag cannot unsay a key of the file.
         (file.validation_seed, file.metric) = (None, None);

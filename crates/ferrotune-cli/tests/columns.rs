@@ -63,6 +63,8 @@ fn labels_that_could_be_something_else_are_said() {
     std::fs::create_dir_all(place.path().join("e/checkpoints")).unwrap();
     check(&format!("{train} --model MODEL --train two.csv --output e --resume"), 0, &["it begins again"]);
     check(&format!("{train} --model MODEL --train two.csv --output f --resume"), 2, &["holds no run"]);
+    // A run that goes on knows its settings.
+    check("train --resume --output e", 0, &["settings   e/ferrotune.toml", "resumed"]);
     // What a run came to is never begun again.
     std::fs::remove_dir_all(place.path().join("e/checkpoints")).unwrap();
     std::fs::create_dir_all(place.path().join("e/checkpoints")).unwrap();

@@ -132,6 +132,9 @@ pub struct TrainSettings {
     /// Settings that belong together; each of them can still be set by its own flag.
     #[arg(long, value_enum, help_heading = "Optimization")]
     pub recipe: Option<RecipeName>,
+    /// Settings of the settings file or the recipe that are to count as not said, such as freeze,lora-rank.
+    #[arg(long, value_name = "NAME,...", help_heading = "Optimization")]
+    pub unset: Option<String>,
     /// Peak learning rate. Small encoders want 1e-4 and more, BERT-base 2e-5 to 5e-5 [default: 1e-4 up to a width of 512, else 2e-5].
     #[arg(long, alias = "learning-rate", value_name = "RATE", help_heading = "Optimization")]
     pub lr: Option<f64>,

@@ -6,20 +6,20 @@ use super::budget::{self, Asked};
 use super::ending::{Finished, Trained};
 use super::start::Start;
 use super::{learning_curve, seeds};
-use crate::args::TrainArgs;
+use crate::args::{TrainArgs, TrainSettings};
 use crate::device::threads::use_threads;
 use crate::device::{Machine, Work};
 use crate::exit::{Failure, usage};
 use crate::rows::data::Data;
 use crate::rows::{inputs, task};
 use crate::run::fingerprint;
-use crate::run::folder::{BEST, RESTARTS, RESULTS, RunFolder, has_checkpoints, restarts_of};
+use crate::run::folder::{BEST, RESTARTS, RESULTS, RunFolder, SETTINGS, has_checkpoints, restarts_of};
 use crate::run::sums::Sums;
 use crate::settings::recipes::Recipe;
-use crate::settings::{Resolved, resolve, said};
+use crate::settings::{DEFAULT_FILE, Resolved, resolve, said};
 use ferrotune_tensor::Backend;
 use ferrotune_train::trainer::End;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -27,7 +27,8 @@ use std::time::Instant;
 /// Runs the command.
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let begin = Instant::now();
-    let mut said = said(args.settings, args.config.as_deref())?;
+    let config = args.config.or_else(|| settings_of_run(&args.settings, args.earlier.resume));
+    let mut said = said(args.settings, config.as_deref())?;
     inputs::choose(&mut said);
     let recipe = Recipe::of(&said)?;
     let of_recipe = recipe.as_ref().map(|recipe| recipe.settings.clone()).unwrap_or_default();
@@ -46,6 +47,19 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
         (None, Some(shares)) => learning_curve::run(&resolved, shares, resume, overwrite, &stop),
         (None, None) => one(resolved, resume, overwrite, &stop).map(drop),
     }
+}
+
+/// The settings that a run wrote, where it is to go on and nothing but its folder is named.
+fn settings_of_run(typed: &TrainSettings, resume: bool) -> Option<PathBuf> {
+    if !resume || typed.model.is_some() || typed.train.is_some() || Path::new(DEFAULT_FILE).exists() {
+        return None;
+    }
+    let written = typed.output.as_ref()?.join(SETTINGS);
+    if !written.is_file() {
+        return None;
+    }
+    eprintln!("settings   {}", written.display());
+    Some(written)
 }
 
 /// One run, from its rows to its model.

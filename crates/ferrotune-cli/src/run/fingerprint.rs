@@ -7,7 +7,9 @@ use ferrotune_train::store::fingerprint::Fingerprint;
 use std::collections::BTreeMap;
 
 /// Settings that may differ between a run and its continuation: they do not change results.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
+    // What it takes away is seen in the others.
+    "unset",
     "device",
     "threads",
     "log-every",

@@ -25,6 +25,7 @@ const FIXED: &[&str] = &[
     "label-separator",
     "positive-label",
     "recipe",
+    "unset",
     "metric",
     "seed",
     "seeds",

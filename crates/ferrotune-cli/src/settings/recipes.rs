@@ -3,6 +3,7 @@
 use crate::args::{OptimizerName, RecipeName, ScheduleName, TrainSettings};
 use crate::exit::Failure;
 use crate::settings::auto::{self, Facts};
+use crate::settings::unset;
 use clap::ValueEnum;
 
 /// A recipe that was asked for.
@@ -25,6 +26,7 @@ impl Recipe {
             RecipeName::Auto => Facts::of(said)?.as_ref().map(auto::choose).unwrap_or_default(),
             name => (settings(name), vec![source(name).to_string()]),
         };
+        let settings = unset::without(settings, &said.unset)?;
         Ok(Some(Recipe { name, settings, why }))
     }
 
