@@ -97,6 +97,9 @@ fn names_of_training_are_known_afterwards() {
         check(&format!("{command} usual.csv --text-column text --label-column label"), 0, &[]);
         check(&format!("{command} half.csv --text-column text"), 0, &["columns    sentiment, as in training"]);
     }
+    check("calibrate --model own/best --data named.csv", 0, &["warning: the model learned from named.csv"]);
+    std::fs::write(place.path().join("others.csv"), rows("review,sentiment").replace("river", "lake")).unwrap();
+    assert!(!check("calibrate --model own/best --data others.csv", 0, &[]).contains("learned from"));
     let predict = "predict --model own/best --output labelled.csv --overwrite --input";
     check(&format!("{predict} named.csv"), 0, &["columns    review, as in training"]);
     check(&format!("{predict} usual.csv"), 3, &["no column \"review\""]);

@@ -12,6 +12,7 @@ use crate::model::fine_tuned::{Cutter, FineTuned};
 use crate::model::notes::Notes;
 use crate::results::confidence::{answered, chosen_for, percent, ranked, table};
 use crate::rows::data::cut;
+use crate::run::manifest::learned_from;
 use ferrotune_data::{Part, Source};
 use ferrotune_train::calibration::{Abstention, NoFit, Ranked};
 use ferrotune_train::model::Split;
@@ -68,6 +69,12 @@ fn run_on<B: Machine>(backend: &B, args: &CalibrateArgs, say: &mut dyn FnMut(Str
     check_task(args, model.task.as_mut())?;
     let columns = model.columns(args.columns.with_label(&args.label_column), true);
     let source = Source::find(&args.data, Part::Validation)?;
+    if learned_from(&model.folder, &source.files) {
+        eprintln!(
+            "warning: the model learned from {}: it is surer of these rows than of others, and what is promised by them will not hold; name rows that it has not seen",
+            args.data.display()
+        );
+    }
     let table_of_rows = source.read(columns.as_ref(), model.task.need())?;
     model.check_pair(table_of_rows.pair, args.data.display())?;
     let Cutter { tokenizer, limit, long_texts } = model.cutter(None)?;

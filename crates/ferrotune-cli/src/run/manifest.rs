@@ -5,9 +5,11 @@ use crate::exit::{Failure, MODEL, io};
 use crate::run::folder::{BEST, MANIFEST, RunFolder};
 use crate::run::sums::{FileSum, PartSums, Sums};
 use crate::settings::Resolved;
+use ferrotune_data::Part;
+use ferrotune_train::store::fingerprint::sha256_file;
 use ferrotune_train::store::replace_file;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The layout of the file.
 const FORMAT: u64 = 1;
@@ -98,6 +100,15 @@ pub fn write(
 /// They cannot be read.
 pub fn weights(run: &Path) -> Result<FileSum, Failure> {
     FileSum::of(&run.join(BEST).join(WEIGHTS), format!("{BEST}/{WEIGHTS}"))
+}
+
+/// Whether the run whose model lies in this folder learned from one of these files, by their bytes. No where that cannot be known.
+pub fn learned_from(model: &Path, files: &[PathBuf]) -> bool {
+    let run = std::fs::canonicalize(model).ok().and_then(|model| model.parent().map(Path::to_path_buf));
+    let Some(manifest) = run.and_then(|run| Manifest::read(&run.join(MANIFEST)).ok()) else { return false };
+    let parts = manifest.data.iter().filter(|part| part.part == Part::Train.name());
+    let known: Vec<&str> = parts.flat_map(|part| &part.files).map(|file| &file.sha256[..]).collect();
+    files.iter().any(|file| sha256_file(file).is_ok_and(|sum| known.contains(&&sum[..])))
 }
 
 impl Manifest {
