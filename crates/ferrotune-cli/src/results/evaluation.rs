@@ -6,7 +6,7 @@ use crate::terminal::shown::short;
 use ferrotune_data::Row;
 use ferrotune_tensor::Backend;
 use ferrotune_train::metrics::{ClassificationDetail, Interval, Intervals, by_length, wilson};
-use ferrotune_train::tasks::{Answer, Targets, Task, sigmoid};
+use ferrotune_train::tasks::{Answer, Targets, Task, WordTags, argmax, cross_entropy, sigmoid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -108,7 +108,8 @@ pub struct Measured {
     pub by_length_of: Option<Figure>,
     /// Rows by the length of their texts in characters, both texts of a pair together.
     pub by_length: Vec<LengthGroup>,
-    /// The rows with the highest loss among those that were predicted wrong, of numbers those with the largest error.
+    /// The rows with the highest loss among those that were predicted wrong, of numbers those with the largest error, of words those with the
+    /// highest loss of their wrong words.
     pub mistakes: Vec<Mistake>,
     /// True and predicted number, of regression.
     pub points: Vec<[f64; 2]>,
@@ -209,7 +210,8 @@ impl Measured {
             }
             (None, Targets::Sets(sets)) => of_sets(empty, task, logits, sets, rows),
             (None, Targets::Scores(scores)) => of_scores(empty, logits, scores, rows),
-            (None, Targets::Classes(_) | Targets::Words(_) | Targets::Hidden(_)) => empty,
+            (None, Targets::Words(tags)) => Measured { mistakes: of_words(task.labels(), logits, tags, rows), ..empty },
+            (None, Targets::Classes(_) | Targets::Hidden(_)) => empty,
         }
     }
 }
@@ -275,6 +277,40 @@ fn of_scores(empty: Measured, logits: &[f32], scores: &[f64], rows: &[Row]) -> M
         points: said.into_iter().step_by(every).filter(|point| point.iter().all(|value| value.is_finite())).collect(),
         ..empty
     }
+}
+
+/// A word of a row, the tag that it has and the one that was said.
+struct WrongWord {
+    word: u32,
+    tags: [u32; 2],
+}
+
+/// The rows of words with the highest loss of their wrong words: these, each with the tag that it has and the one that was said.
+fn of_words(names: &[String], logits: &[f32], tags: &WordTags, rows: &[Row]) -> Vec<Mistake> {
+    let mut wrong: BTreeMap<usize, (f64, Vec<WrongWord>)> = BTreeMap::new();
+    let mut scores = logits.chunks(names.len());
+    for (sequence, &row) in tags.words.rows.iter().enumerate() {
+        for (&word, scores) in tags.words.of(sequence).1.iter().zip(&mut scores) {
+            let (real, said) = (tags.tags[row][word as usize], argmax(scores) as u32);
+            if real != said {
+                let (loss, words) = wrong.entry(row).or_default();
+                *loss += cross_entropy(scores, real as usize);
+                words.push(WrongWord { word, tags: [real, said] });
+            }
+        }
+    }
+    let mistake = |(row, (loss, mut words)): (usize, (f64, Vec<WrongWord>))| {
+        let row = &rows[row];
+        // A window may give words that stand before those of the last.
+        words.sort_unstable_by_key(|wrong| wrong.word);
+        let word = |word: u32| row.words.as_ref().map_or("", |words| &words[word as usize]);
+        let tagged = |which: usize| {
+            let one = |wrong: &WrongWord| format!("{} {}", word(wrong.word), names[wrong.tags[which] as usize]);
+            short(&words.iter().map(one).collect::<Vec<_>>().join(", "), SHOWN)
+        };
+        (loss, Mistake::of(row, tagged(0), tagged(1)))
+    };
+    worst(wrong.into_iter().map(mistake).collect())
 }
 
 fn number(value: f64) -> String {

@@ -1,9 +1,9 @@
 //! What is kept of each task, from logits. It must not know models.
 
 use super::*;
-use ferrotune_data::Labels;
+use ferrotune_data::{Labels, Words};
 use ferrotune_tensor::Cpu;
-use ferrotune_train::tasks::{MultiLabel, Regression, SingleLabel};
+use ferrotune_train::tasks::{MultiLabel, Regression, SingleLabel, Tokens, WordTags};
 
 fn rows(texts: &[&str]) -> Vec<Row> {
     let row = |(n, text): (usize, &&str)| Row {
@@ -51,6 +51,36 @@ fn sets_are_right_as_a_whole() {
     assert_eq!((found.by_length_of, found.detail), (Some(Figure::SubsetAccuracy), None));
     let right: f64 = found.by_length.iter().map(|group| group.value * group.rows as f64).sum();
     assert_eq!(right, 1.0);
+}
+
+#[test]
+fn rows_of_words_show_their_wrong_words() {
+    let words = Words {
+        rows: vec![0, 0, 1, 2],
+        places: vec![1, 1, 1, 1, 2],
+        words: vec![1, 0, 0, 0, 1],
+        offsets: vec![0, 1, 2, 3, 5],
+        table_rows: 3,
+        ..Words::default()
+    };
+    let targets =
+        Targets::Words(WordTags { tags: vec![vec![0, 1], vec![1], vec![0, 0]], words: std::sync::Arc::new(words) });
+    let row = |(n, text): (usize, &str)| Row {
+        text: text.to_string(),
+        text_b: None,
+        words: Some(text.split(' ').map(str::to_string).collect()),
+        label: None,
+        line: 10 + n as u64,
+    };
+    let rows: Vec<Row> = ["rain falls", "wind", "it blows"].into_iter().enumerate().map(row).collect();
+    let task: &dyn Task<Cpu> = &Tokens::new(labels(&["NOUN", "VERB"])).unwrap();
+    // Both words of the first row are wrong, read in two windows; the second row is right; the last has one wrong word with a higher loss than both.
+    let logits = [2.0, 0.0, 0.0, 2.0, 0.0, 2.0, 1.0, 0.0, 0.0, 9.0];
+    let found = Measured::of("test", task, &logits, &targets, &rows);
+    assert_eq!(
+        lines(&found),
+        [(12, "blows NOUN", "blows VERB"), (10, "rain NOUN, falls VERB", "rain VERB, falls NOUN")]
+    );
 }
 
 #[test]
