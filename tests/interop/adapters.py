@@ -1,4 +1,6 @@
 """LoRA: the merged folder in transformers, and the adapter in PEFT over the base."""
+import json
+import shutil
 import signal
 import subprocess
 import time
@@ -6,10 +8,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import peft
 import torch
 from peft import AutoPeftModelForSequenceClassification
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import bases
 from compare import adapter_agrees, adapter_settings, export_agrees, largest_difference, logits_of, logits_said, must_have_moved, same
@@ -73,6 +76,26 @@ def over_a_classifier(work: Workplace, family: str, kind: Kind) -> float:
     return lora_agrees(work, run, base, kind)
 
 
+def over_labels_in_another_order(work: Workplace, family: str) -> float:
+    """An adapter has no names of labels: PEFT takes those of the base, so that the head must have the base's order."""
+    base = work.new("turned")
+    shutil.copytree(bases.classifier(work, family), base)
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    turned = SINGLE.names[1:] + SINGLE.names[:1]
+    config["id2label"] = {str(index): name for index, name in enumerate(turned)}
+    config["label2id"] = {name: index for index, name in enumerate(turned)}
+    (base / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    run = work.train(base, SINGLE, **LORA)
+    same("that the head is kept in another order", "it has the labels in another order" in run.output, True)
+    rows = test_rows(SINGLE)
+    model = AutoModelForSequenceClassification.from_pretrained(base, dtype=torch.float32)
+    names = [model.config.id2label[index] for index in range(len(turned))]
+    adapted = peft.PeftModel.from_pretrained(model, run.adapter).eval()
+    logits = logits_of(adapted, AutoTokenizer.from_pretrained(base), rows)
+    own = [[row[names.index(name)] for name in SINGLE.names] for row in logits]
+    return largest_difference("logits", logits_said(work.predict(run.best, rows)), own, rows)
+
+
 def of_bert_agrees(work: Workplace, make_base: Base, kind: Kind, settings: dict, modules: list[str]) -> float:
     base = make_base(work, "bert")
     run = work.train(base, kind, **settings)
@@ -125,6 +148,7 @@ def checks(work: Workplace) -> Iterator[Check]:
             yield Check(f"LoRA, targets {targets}: {family}", partial(targets_agree, work, family, targets))
         yield Check(f"LoRA, tokens: {family}", partial(tokens_agree, work, family))
         yield Check(f"LoRA, over a classifier of the same labels: {family}", partial(over_a_classifier, work, family, SINGLE))
+        yield Check(f"LoRA, over a classifier of labels in another order: {family}", partial(over_labels_in_another_order, work, family))
         others = KINDS["multi-label"]
         yield Check(f"LoRA, over a classifier of other labels: {family}", partial(over_a_classifier, work, family, others))
     for name, (base, kind, settings, modules) in OF_BERT.items():

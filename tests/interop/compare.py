@@ -108,7 +108,9 @@ def answers_agree(said: list[dict], logits: list, config: PretrainedConfig, kind
     names = label_names(config)
     problem = config.problem_type or (REGRESSION if len(names) == 1 else SINGLE_LABEL)
     if kind.shape == "tokens":
-        tags = [[best_label(names, word) if word else "O" for word in row] for row in logits]
+        # A word without a token is outside of entities, and has no class.
+        silent = "O" if "O" in names else None
+        tags = [[best_label(names, word) if word else silent for word in row] for row in logits]
         same("tags", [row["tags"] for row in said], tags)
     elif problem == REGRESSION:
         largest_difference("scores", [row["score"] for row in said], logits)

@@ -43,6 +43,7 @@ KINDS = {
     "pairs": Kind("pair", "label", ("different", "same"), SINGLE_LABEL, settings={"max_length": 40}),
     "scores of pairs": Kind("pair", "score", (), REGRESSION, ("score",), {"max_length": 40}),
     "tokens": Kind("tokens", "tags", ("B-place", "I-place", "O")),
+    "classes of words": Kind("tokens", "tags", ("ADJ", "NOUN", "VERB")),
 }
 
 # What a tokenizer may trip over: nothing, blanks, capitals, accents, other scripts, long texts, special tokens written out.
