@@ -252,6 +252,9 @@ pub struct PredictArgs {
     /// Add the raw scores of the classes, for words one array each (jsonl only).
     #[arg(long)]
     pub logits: bool,
+    /// Add the columns of the input, as the object `input` (jsonl only; csv has them in any case).
+    #[arg(long)]
+    pub with_input: bool,
     /// Tokens of a row at most [default: what the model was trained with, else 128].
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,

@@ -150,5 +150,17 @@ fn names_of_training_are_known_afterwards() {
     );
     assert!(!place.path().join("keys.csv").exists());
     check("predict --model plain/best --input keys.jsonl --output keys-out.jsonl", 0, &[]);
+    check("predict --model plain/best --input keys.jsonl --output keys-in.jsonl --with-input", 3, &["no key `ticket`"]);
+    check("predict --model plain/best --input usual.csv --output in.jsonl --with-input", 0, &[]);
+    let first = std::fs::read_to_string(place.path().join("in.jsonl")).unwrap();
+    assert!(
+        first.lines().next().unwrap().contains(r#""input":{"label":"good","text":"the river is good and 0"}"#),
+        "{first}"
+    );
+    check(
+        "predict --model plain/best --input usual.csv --output in.csv --with-input",
+        2,
+        &["--with-input needs --format jsonl"],
+    );
     check("init --preset bert-tiny --tokenizer MODEL --output own", 2, &["own is not empty: say --overwrite"]);
 }

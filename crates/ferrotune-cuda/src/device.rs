@@ -5,6 +5,9 @@ use bytemuck::NoUninit;
 
 /// A device. All calls are for one queue: each sees what the calls before it have written. They may return before the work is done; what goes wrong
 /// then is said by a later call. What a user can do nothing about (a launch that fails, memory that is exhausted) panics with a [`DeviceError`].
+///
+/// Addresses are plain numbers, so whoever hands one in promises what lies there. Since there is one queue, that has to hold when the call is made:
+/// what later calls give back or overwrite they do behind it.
 pub trait Device: Send + Sync + 'static {
     /// Memory that is given back when it is dropped, after the work that was queued before.
     type Memory: Send + Sync;
@@ -14,16 +17,35 @@ pub trait Device: Send + Sync + 'static {
     /// Where it begins.
     fn address(memory: &Self::Memory) -> u64;
     /// Copies to the device. The bytes may change as soon as this returns.
-    fn upload(&self, to: u64, bytes: &[u8]);
+    ///
+    /// # Safety
+    /// `to` is an address in live memory of this device with room for the bytes behind it, and nobody else has borrowed that room.
+    unsafe fn upload(&self, to: u64, bytes: &[u8]);
     /// Waits for all work, and copies to the host.
-    fn download(&self, from: u64, bytes: &mut [u8]);
+    ///
+    /// # Safety
+    /// `from` is an address in live memory of this device with as many bytes behind it, and nobody else has borrowed them for writing.
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]);
     /// Copies to a place of the device's choosing, without waiting for work that was queued before. The bytes stay there until another
     /// [`Device::STAGED`] bytes have been staged. Aligned to 16.
-    fn stage(&self, bytes: &[u8]) -> u64;
+    ///
+    /// # Safety
+    /// Work that is queued later reads nothing of what these bytes are staged over.
+    unsafe fn stage(&self, bytes: &[u8]) -> u64;
     /// Queues a kernel.
-    fn launch<P: NoUninit>(&self, kernel: &'static str, grid: Grid, params: &P);
+    ///
+    /// # Safety
+    /// `P` is the one struct of parameters that this kernel takes, and the grid one that it is written for. The addresses in the parameters, and in
+    /// the tables that they point to, are those of live memory of this device, of as many numbers and as aligned as the sizes and flags beside them
+    /// and the grid say; the address of what the kernel does not touch may be any. Nobody else has borrowed what it writes, or for writing what it
+    /// reads.
+    unsafe fn launch<P: NoUninit>(&self, kernel: &'static str, grid: Grid, params: &P);
     /// Queues a matrix product.
-    fn product(&self, product: &Product);
+    ///
+    /// # Safety
+    /// At the addresses of a, b, c and the bias begin `m·k`, `k·n`, `m·n` and `n` numbers of their kinds in live memory of this device, each aligned
+    /// to its size. Nobody else has borrowed c, or for writing the others, and c overlaps none of them.
+    unsafe fn product(&self, product: &Product);
 
     /// How many bytes, each piece rounded up to 16, may be staged before the first are overwritten.
     const STAGED: usize;

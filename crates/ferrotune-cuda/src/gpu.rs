@@ -4,14 +4,13 @@ use crate::device::{Device, Kind};
 use crate::launch;
 use crate::memory::{Buf, Mut, Ref};
 use crate::scalar::{Scalar, Scalars};
-use crate::words::Words;
-use bytemuck::NoUninit;
+use crate::words::{Tables, Words};
 use ferrotune_tensor::backend::{
     AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Target,
 };
 use ferrotune_tensor::{Mask, Pool};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How activations are stored and products computed. Parameters, gradients of parameters, moments, statistics and all sums are f32 in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub enum Precision {
     Bf16,
 }
 
-/// A GPU, or what plays one. Copies are handles of the same device.
+/// A GPU, or what plays one. Copies are handles of the same device; buffers, scalars and pools are for the handles of the one that made them.
 pub struct Gpu<D: Device>(Arc<Inner<D>>);
 
 pub(crate) struct Inner<D: Device> {
@@ -32,8 +31,8 @@ pub(crate) struct Inner<D: Device> {
     pub precision: Precision,
     words: Mutex<Words>,
     scalars: Arc<Scalars<D>>,
-    /// Partial sums of reductions; work on it is in order of launches.
-    partials: D::Memory,
+    /// Partial sums of reductions, from the launch that leaves them to the one that adds them.
+    partials: Mutex<D::Memory>,
 }
 
 /// Steps that may be under way: enough that the device never waits for the host, few enough that a run which fails is soon over.
@@ -51,7 +50,7 @@ impl<D: Device> Clone for Gpu<D> {
 impl<D: Device> Gpu<D> {
     /// Computes on this device.
     pub fn new(device: D, precision: Precision) -> Gpu<D> {
-        let partials = device.alloc(PARTIALS);
+        let partials = Mutex::new(device.alloc(PARTIALS));
         let (words, scalars) = (Mutex::new(Words::new()), Scalars::new());
         Gpu(Arc::new(Inner { device, precision, words, scalars, partials }))
     }
@@ -66,17 +65,18 @@ impl<D: Device> Gpu<D> {
         &self.0.device
     }
 
-    /// A host array on the device: see `words.rs`.
-    pub(crate) fn words<T: NoUninit>(&self, numbers: &[T]) -> u64 {
-        self.0.words.lock().unwrap_or_else(PoisonError::into_inner).place(&self.0.device, numbers)
+    /// For the host arrays that a launch reads: see `words.rs`. There is one at a time.
+    pub(crate) fn tables(&self) -> Tables<'_, D> {
+        Tables::new(&self.0.device, self.0.words.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn new_scalar(&self) -> Scalar<D> {
         self.0.scalars.take(&self.0.device)
     }
 
-    pub(crate) fn partials(&self) -> u64 {
-        D::address(&self.0.partials)
+    /// [`PARTIALS`] bytes, for whoever holds the lock.
+    pub(crate) fn partials(&self) -> MutexGuard<'_, D::Memory> {
+        self.0.partials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn kind(&self, role: Role) -> Kind {

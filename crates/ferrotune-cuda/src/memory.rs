@@ -19,6 +19,8 @@ pub struct Buf<D: Device> {
 impl<D: Device> Buf<D> {
     /// Room for so many numbers.
     pub fn new(device: &D, len: usize, kind: Kind, has_shadow: bool) -> Buf<D> {
+        // A number takes six bytes at most; sizes in bytes must not wrap to small ones.
+        assert!(len <= isize::MAX as usize / 8, "a buffer of {len} numbers");
         let bytes = if has_shadow { shadow_offset(len) + len * Kind::Bf16.bytes() } else { len * kind.bytes() };
         Buf { memory: device.alloc(bytes.max(1)), len, kind, has_shadow }
     }
@@ -70,16 +72,16 @@ impl Kind {
 #[derive(Clone, Copy)]
 pub struct Ref<'a> {
     pub(crate) view: View,
-    /// Numbers.
-    pub len: usize,
+    /// Numbers; launches rely on it.
+    pub(crate) len: usize,
     life: PhantomData<&'a ()>,
 }
 
 /// Memory borrowed for writing.
 pub struct Mut<'a> {
     pub(crate) view: View,
-    /// Numbers.
-    pub len: usize,
+    /// Numbers; launches rely on it.
+    pub(crate) len: usize,
     life: PhantomData<&'a mut ()>,
 }
 
@@ -113,6 +115,12 @@ impl View {
 
     pub fn kind(&self) -> Kind {
         if self.is_bf16 == 1 { Kind::Bf16 } else { Kind::F32 }
+    }
+
+    /// Where it begins, for a kernel that gets no view but an address, and takes what lies there for f32.
+    pub fn address_of_f32(&self) -> u64 {
+        assert!(self.kind() == Kind::F32, "a kernel takes numbers in f32, got {:?}", self.kind());
+        self.data
     }
 
     /// Whether it begins at a multiple of four numbers: `four.cuh` then takes four at a time.

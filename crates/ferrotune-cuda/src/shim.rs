@@ -35,10 +35,14 @@ struct Ring {
     at: usize,
 }
 
+/// Bytes of the ring. A piece may take `STAGED` of them, and as many are left out where a later one does not fit and goes to the start: even then
+/// another `STAGED` bytes are staged before the piece is overwritten.
+const RING: usize = 3 * Shim::STAGED;
+
 impl Shim {
     /// Threads run in ascending order between barriers, or in descending order: a kernel whose numbers differ lacks a barrier.
     pub fn new(descending: bool) -> Shim {
-        Shim { descending, ring: Mutex::new(Ring { memory: vec![0; Shim::STAGED / 16 + 1], at: 0 }) }
+        Shim { descending, ring: Mutex::new(Ring { memory: vec![0; RING / 16 + 1], at: 0 }) }
     }
 }
 
@@ -65,21 +69,21 @@ impl Device for Shim {
         memory.bytes[memory.start..].as_ptr() as u64
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) {
-        // SAFETY: `to` is an address within memory of this device, as the trait asks, with room for the bytes; kernels have ended.
+    unsafe fn upload(&self, to: u64, bytes: &[u8]) {
+        // SAFETY: the caller promises room for the bytes at `to`, which nobody else has borrowed; it is the host's, and kernels have ended.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) }
     }
 
-    fn download(&self, from: u64, bytes: &mut [u8]) {
-        // SAFETY: as in `upload`.
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) {
+        // SAFETY: the caller promises as many bytes at `from`, which nobody else writes; they are the host's, and kernels have ended.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), bytes.len()) }
     }
 
-    fn stage(&self, bytes: &[u8]) -> u64 {
+    unsafe fn stage(&self, bytes: &[u8]) -> u64 {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let size = bytes.len().next_multiple_of(16);
         assert!(size <= Self::STAGED, "{size} bytes to stage");
-        if ring.at + size > Self::STAGED {
+        if ring.at + size > RING {
             ring.at = 0;
         }
         let start = ring.at;
@@ -89,7 +93,7 @@ impl Device for Shim {
         memory[start..].as_ptr() as u64
     }
 
-    fn launch<P: NoUninit>(&self, kernel: &'static str, grid: Grid, params: &P) {
+    unsafe fn launch<P: NoUninit>(&self, kernel: &'static str, grid: Grid, params: &P) {
         assert!(grid.threads.is_multiple_of(32) && grid.threads <= 1024, "{kernel}: {} threads", grid.threads);
         assert!(grid.shared <= 227 * 1024, "{kernel}: {} bytes of shared memory", grid.shared);
         let name = CString::new(kernel).expect("kernel names have no zero byte");
@@ -104,7 +108,7 @@ impl Device for Shim {
         );
         let [x, y] = grid.blocks;
         let shared = c_ulong::from(grid.shared);
-        // SAFETY: the parameters have the size of their twin; what they point to was checked by the launch that filled them.
+        // SAFETY: the caller promises that the parameters are the kernel's, and what lies at their addresses; the kernel has ended when this returns.
         unsafe {
             ferrotune_shim_run(
                 body,
@@ -118,30 +122,44 @@ impl Device for Shim {
         }
     }
 
-    fn product(&self, product: &Product) {
+    unsafe fn product(&self, product: &Product) {
         let &Product { a, b, c, beta, bias, m, n, k, tf32 } = product;
         let round = |x: f64| if tf32 { to_tf32(x) } else { x };
         assert!(a.kind == b.kind && !c.transposed, "{product:?}");
         assert!(bias.is_none() || beta == 0.0, "a bias with an old result: {product:?}");
         for row in 0..m {
             for column in 0..n {
-                let sum =
-                    (0..k).map(|i| round(at(a, [row, i], [m, k])) * round(at(b, [i, column], [k, n]))).sum::<f64>();
-                let old = if beta == 0.0 { 0.0 } else { f64::from(beta) * at(c, [row, column], [m, n]) };
+                let term = |i| {
+                    // SAFETY: the caller promises factors of (m, k) and (k, n), and the row, the column and `i` are below m, n and k.
+                    let (x, y) = unsafe { (at(a, [row, i], [m, k]), at(b, [i, column], [k, n])) };
+                    round(x) * round(y)
+                };
+                let sum = (0..k).map(term).sum::<f64>();
+                let old = if beta == 0.0 {
+                    0.0
+                } else {
+                    // SAFETY: the caller promises a result of (m, n), and the row and the column are below these.
+                    f64::from(beta) * unsafe { at(c, [row, column], [m, n]) }
+                };
                 let bias = bias.map_or(0.0, |bias| {
                     let bias = Matrix { address: bias, kind: c.kind, transposed: false };
-                    at(bias, [0, column], [1, n])
+                    // SAFETY: the caller promises a bias of n numbers of the result's kind, and the column is below n.
+                    unsafe { at(bias, [0, column], [1, n]) }
                 });
-                set(c, row * n + column, (sum + old + bias) as f32);
+                // SAFETY: the caller promises a result of (m, n) that nobody else has borrowed, and the row and the column are below these.
+                unsafe { set(c, row * n + column, (sum + old + bias) as f32) };
             }
         }
     }
 }
 
 /// Element `[row, column]` of a matrix of this shape as it is read.
-fn at(matrix: Matrix, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> f64 {
+///
+/// # Safety
+/// The matrix lies with this shape in live memory of this device, and has this element.
+unsafe fn at(matrix: Matrix, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> f64 {
     let i = if matrix.transposed { column * rows + row } else { row * columns + column };
-    // SAFETY: the product's caller gives matrices of these sizes in memory of this device, and the index is within them.
+    // SAFETY: the caller promises a matrix of `rows·columns` numbers of its kind, and an element of it has a number below that, transposed or not.
     let number = unsafe {
         match matrix.kind {
             Kind::F32 => *(matrix.address as *const f32).add(i),
@@ -151,8 +169,12 @@ fn at(matrix: Matrix, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) ->
     f64::from(number)
 }
 
-fn set(matrix: Matrix, i: usize, value: f32) {
-    // SAFETY: as in `at`.
+/// Sets number `i` of a matrix as it is stored.
+///
+/// # Safety
+/// The matrix lies in live memory of this device and has this number, and nobody else has borrowed it.
+unsafe fn set(matrix: Matrix, i: usize, value: f32) {
+    // SAFETY: the caller promises more than `i` numbers of this kind at the address, for this call alone.
     unsafe {
         match matrix.kind {
             Kind::F32 => *(matrix.address as *mut f32).add(i) = value,

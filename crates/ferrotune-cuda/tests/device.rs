@@ -15,6 +15,38 @@ fn numbers(len: usize, seed: u32) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
+/// Memory that checks what lies in it.
+struct Held<'d, D: Device> {
+    device: &'d D,
+    memory: D::Memory,
+    len: usize,
+}
+
+impl<'d, D: Device> Held<'d, D> {
+    fn new(device: &'d D, len: usize) -> Self {
+        Held { device, memory: device.alloc(len), len }
+    }
+
+    fn address(&self) -> u64 {
+        D::address(&self.memory)
+    }
+
+    /// Copies to so many bytes behind its beginning.
+    fn upload(&mut self, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= self.len, "{} bytes at {at} of {}", bytes.len(), self.len);
+        // SAFETY: the memory is live and nobody else's, and the assert found the bytes within it.
+        unsafe { self.device.upload(self.address() + at as u64, bytes) };
+    }
+
+    /// All bytes from there on.
+    fn download(&self, at: usize) -> Vec<u8> {
+        let mut back = vec![0; self.len - at];
+        // SAFETY: the memory is live, and has as many bytes from there on as the vector was made for.
+        unsafe { self.device.download(self.address() + at as u64, &mut back) };
+        back
+    }
+}
+
 fn bytes_of(numbers: &[f32], kind: Kind) -> Vec<u8> {
     match kind {
         Kind::F32 => numbers.iter().flat_map(|x| x.to_ne_bytes()).collect(),
@@ -35,14 +67,13 @@ fn numbers_of(bytes: &[u8], kind: Kind) -> Vec<f32> {
 /// What is uploaded comes back, also beside what is neighbouring it.
 fn copies<D: Device>(device: &D) {
     for len in [1usize, 255, 4096, 3 << 20] {
-        let memory = device.alloc(len + 32);
-        let address = D::address(&memory);
+        let mut memory = Held::new(device, len + 32);
+        let address = memory.address();
         assert!(address.is_multiple_of(256), "{len} bytes at {address}");
         let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
-        device.upload(address, &vec![0xaa; len + 32]);
-        device.upload(address + 16, &bytes);
-        let mut back = vec![0; len + 32];
-        device.download(address, &mut back);
+        memory.upload(0, &vec![0xaa; len + 32]);
+        memory.upload(16, &bytes);
+        let back = memory.download(0);
         assert!(back[..16] == [0xaa; 16] && back[16..16 + len] == bytes[..] && back[16 + len..] == [0xaa; 16], "{len}");
     }
 }
@@ -54,18 +85,21 @@ fn tables<D: Device>(device: &D) {
     for round in 0..60u8 {
         let len = bytes.len() - usize::from(round % 7);
         bytes.fill(round);
-        let address = device.stage(&bytes[..len]);
+        // SAFETY: nothing is queued that reads staged bytes but the copies below, each before more is staged.
+        let address = unsafe { device.stage(&bytes[..len]) };
         assert!(address.is_multiple_of(16), "{address}");
         bytes.fill(0xff);
         sent.push((address, len, round));
         // The last four take 4/5 of what is kept.
         for &(address, len, round) in sent.iter().rev().take(4) {
             let mut back = vec![0; len];
-            device.download(address, &mut back);
+            // SAFETY: `len` bytes were staged at the address, and less than `STAGED` behind them.
+            unsafe { device.download(address, &mut back) };
             assert!(back.iter().all(|&byte| byte == round), "table {round} of {}", sent.len());
         }
     }
-    device.stage(&[]);
+    // SAFETY: as above.
+    unsafe { device.stage(&[]) };
 }
 
 /// Products of all kinds, transposed or not, with and without a bias, over an old result and over not-a-numbers, of sizes and at addresses that no
@@ -88,9 +122,9 @@ fn products<D: Device>(device: &D) {
                 // Not aligned to vectors in half of the cases.
                 let skip = if case % 2 == 0 { 0 } else { 1 };
                 let memory = |numbers: &[f32], kind: Kind| {
-                    let memory = device.alloc((numbers.len() + skip) * kind.bytes());
-                    let address = D::address(&memory) + (skip * kind.bytes()) as u64;
-                    device.upload(address, &bytes_of(numbers, kind));
+                    let mut memory = Held::new(device, (numbers.len() + skip) * kind.bytes());
+                    memory.upload(skip * kind.bytes(), &bytes_of(numbers, kind));
+                    let address = memory.address() + (skip * kind.bytes()) as u64;
                     (memory, address)
                 };
                 let [a, b, old, bias] =
@@ -110,9 +144,9 @@ fn products<D: Device>(device: &D) {
                     k,
                     tf32,
                 };
-                device.product(&product);
-                let mut back = vec![0; m * n * result.bytes()];
-                device.download(at_c, &mut back);
+                // SAFETY: behind what is skipped the four memories, which are held until below, have m·k, k·n, m·n and n numbers of these kinds.
+                unsafe { device.product(&product) };
+                let back = held_c.download(skip * result.bytes());
                 drop((held_a, held_b, held_c, held_bias));
                 for (index, &got) in numbers_of(&back, result).iter().enumerate() {
                     let (row, column) = (index / n, index % n);
@@ -143,15 +177,14 @@ fn products<D: Device>(device: &D) {
 /// Sums of nothing: the result is 0 or stays.
 fn empty_sums<D: Device>(device: &D) {
     for (beta, expected) in [(0.0, 0.0), (1.0, 1.5)] {
-        let memory = device.alloc(6 * 4);
-        let address = D::address(&memory);
+        let mut memory = Held::new(device, 6 * 4);
         let start = if beta == 0.0 { f32::NAN } else { 1.5 };
-        device.upload(address, &bytes_of(&[start; 6], Kind::F32));
-        let matrix = Matrix { address, kind: Kind::F32, transposed: false };
-        device.product(&Product { a: matrix, b: matrix, c: matrix, beta, bias: None, m: 2, n: 3, k: 0, tf32: false });
-        let mut back = [0; 24];
-        device.download(address, &mut back);
-        assert_eq!(numbers_of(&back, Kind::F32), [expected; 6]);
+        memory.upload(0, &bytes_of(&[start; 6], Kind::F32));
+        let c = Matrix { address: memory.address(), kind: Kind::F32, transposed: false };
+        let product = Product { a: c, b: c, c, beta, bias: None, m: 2, n: 3, k: 0, tf32: false };
+        // SAFETY: the memory has the six numbers of c, and the factors have none.
+        unsafe { device.product(&product) };
+        assert_eq!(numbers_of(&memory.download(0), Kind::F32), [expected; 6]);
     }
 }
 

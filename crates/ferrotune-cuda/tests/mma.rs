@@ -31,15 +31,20 @@ fn a_product_goes_through_the_documented_layouts() {
         let device = Shim::new(descending);
         let sent = [bf16(16, 16, a), bf16(8, 16, |column, k| b(k, column)), bf16(16, 8, b)].map(|bytes| {
             let memory = device.alloc(bytes.len());
-            device.upload(Shim::address(&memory), &bytes);
+            // SAFETY: the memory has been allocated for these bytes.
+            unsafe { device.upload(Shim::address(&memory), &bytes) };
             memory
         });
         let c = device.alloc(2 * 16 * 8 * size_of::<f32>());
         let [a_at, b_by_columns, b_by_rows] = sent.each_ref().map(Shim::address);
         let params = Params { a: a_at, b_by_columns, b_by_rows, c: Shim::address(&c) };
-        device.launch("mma_check", Grid { blocks: [1, 1], threads: 32, shared: 0 }, &params);
+        let one_warp = Grid { blocks: [1, 1], threads: 32, shared: 0 };
+        // SAFETY: the parameters have the kernel's layout, a, b and b again lie in memory of their 16·16, 8·16 and 16·8 numbers in bf16, and c has
+        // room for two results.
+        unsafe { device.launch("mma_check", one_warp, &params) };
         let mut got = [[[0f32; 8]; 16]; 2];
-        device.download(Shim::address(&c), bytemuck::bytes_of_mut(&mut got));
+        // SAFETY: c has been allocated for as many bytes as these two results have.
+        unsafe { device.download(Shim::address(&c), bytemuck::bytes_of_mut(&mut got)) };
         for (way, got) in ["by columns", "by rows"].iter().zip(got) {
             for (row, got) in got.iter().enumerate() {
                 for (column, got) in got.iter().enumerate() {

@@ -110,7 +110,7 @@ pub enum DataError {
     #[error("{file} begins with a line sep=…, which is for spreadsheets alone: remove this line")]
     SeparatorLine { file: String },
     #[error(
-        "{file} seems to be separated by {found}, for it has a column {}: a .csv file is read by commas, a .tsv file by tabs; {advice}",
+        "{file} seems to be separated by {found}, for it has a column {}: a .csv file is read by commas (or semicolons, if its header has no comma), a .tsv file by tabs; {advice}",
         quoted(.column)
     )]
     OtherDelimiter { file: String, column: String, found: &'static str, advice: &'static str },

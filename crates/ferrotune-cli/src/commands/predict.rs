@@ -36,8 +36,10 @@ impl Work for &PredictArgs {
 
 fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
     let format = args.format.map_or_else(|| format_of(&args.output), Ok)?;
-    if args.logits && format != OutputFormat::Jsonl {
-        return Err(usage("--logits needs --format jsonl"));
+    for (flag, said) in [("logits", args.logits), ("with-input", args.with_input)] {
+        if said && format != OutputFormat::Jsonl {
+            return Err(usage(format!("--{flag} needs --format jsonl")));
+        }
     }
     check_replaced(Path::new(&args.output), args.overwrite)?;
     let mut model = FineTuned::read(backend, find_model(&args.model)?.folder)?;
@@ -61,6 +63,8 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         });
     }
     let mut writer = Output::new(&args.output, format)?;
+    // As the input has it, for the program that wrote that.
+    writer.delimiter = if rows.delimiter() == ';' { ';' } else { ',' };
     if format == OutputFormat::Csv {
         writer.header(rows.headers(), own)?;
     }
@@ -71,7 +75,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
             && let Some(row) = rows.next()
         {
             let row = row?;
-            if let (OutputFormat::Csv, Some(key)) = (format, rows.unlisted()) {
+            if let (true, Some(key)) = (format == OutputFormat::Csv || args.with_input, rows.unlisted()) {
                 return Err(Failure {
                     message: format!(
                         "{name}, line {}: the first row has no key `{key}`, and the columns of the predictions are its keys: give it all of them (null where \
@@ -92,9 +96,12 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         let outputs = model.loaded.labels.len();
         for ((row, fields), answer) in block.iter().zip(&fields).zip(answers(&scores, &encoded, outputs)) {
             let logits = args.logits.then(|| raw_scores(row, answer, outputs));
+            let input = args.with_input.then(|| rows.headers().iter().cloned().zip(fields.iter().cloned()));
+            let input = input.map(Value::from_iter);
             let mut prediction = model.task.predict(row, answer);
             abstention.iter().for_each(|abstention| mark(&mut prediction, abstention));
-            writer.row(fields, logits, prediction)?;
+            let more = [("logits", logits), ("input", input)];
+            writer.row(fields, more, prediction)?;
         }
         done += block.len();
         cut += encoded.truncated.len();
@@ -158,6 +165,8 @@ fn open(args: &PredictArgs) -> Result<(Opened, String), Failure> {
 struct Output {
     writer: Box<dyn Write>,
     format: OutputFormat,
+    /// What stands between two fields of CSV.
+    delimiter: char,
     staged: Option<(tempfile::TempPath, PathBuf)>,
     /// Nobody reads it any more.
     gone: bool,
@@ -166,7 +175,13 @@ struct Output {
 impl Output {
     fn new(path: &str, format: OutputFormat) -> Result<Output, Failure> {
         if path == "-" {
-            return Ok(Output { writer: Box::new(BufWriter::new(stdout())), format, staged: None, gone: false });
+            return Ok(Output {
+                writer: Box::new(BufWriter::new(stdout())),
+                format,
+                delimiter: ',',
+                staged: None,
+                gone: false,
+            });
         }
         let cannot = || io(format!("cannot write {path}"));
         let earlier = match fs::metadata(path) {
@@ -176,7 +191,13 @@ impl Output {
         };
         if stands_for_open_file(Path::new(path)) || earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
             let file = OpenOptions::new().append(true).open(path).map_err(cannot())?;
-            return Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: None, gone: false });
+            return Ok(Output {
+                writer: Box::new(BufWriter::new(file)),
+                format,
+                delimiter: ',',
+                staged: None,
+                gone: false,
+            });
         }
         let place = behind_links(path);
         let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -189,7 +210,13 @@ impl Output {
             // Who may read the file that is there may read the new one, and nobody else.
             file.set_permissions(earlier.permissions()).map_err(cannot())?;
         }
-        Ok(Output { writer: Box::new(BufWriter::new(file)), format, staged: Some((aside, place)), gone: false })
+        Ok(Output {
+            writer: Box::new(BufWriter::new(file)),
+            format,
+            delimiter: ',',
+            staged: Some((aside, place)),
+            gone: false,
+        })
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
@@ -210,15 +237,23 @@ impl Output {
 
     fn header(&mut self, headers: &[String], own: Vec<String>) -> Result<(), Failure> {
         let all: Vec<String> = headers.iter().cloned().chain(own).collect();
-        self.line(&csv_line(&all))
+        self.line(&csv_line(&all, self.delimiter))
     }
 
-    fn row(&mut self, fields: &[String], logits: Option<Value>, prediction: Prediction) -> Result<(), Failure> {
+    /// The input's fields, what JSON may have besides, and what is predicted.
+    fn row(
+        &mut self,
+        fields: &[String],
+        more: [(&str, Option<Value>); 2],
+        prediction: Prediction,
+    ) -> Result<(), Failure> {
         let line = match self.format {
-            OutputFormat::Csv => csv_line(&fields.iter().cloned().chain(prediction.fields).collect::<Vec<_>>()),
+            OutputFormat::Csv => {
+                csv_line(&fields.iter().cloned().chain(prediction.fields).collect::<Vec<_>>(), self.delimiter)
+            }
             OutputFormat::Jsonl => {
                 let mut json = prediction.json;
-                json.extend(logits.map(|logits| ("logits".to_string(), logits)));
+                json.extend(more.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))));
                 Value::from(json).to_string()
             }
         };
@@ -246,12 +281,12 @@ fn behind_links(path: &str) -> PathBuf {
 }
 
 /// One line of CSV: fields that need it are quoted, quotes in them doubled.
-fn csv_line(fields: &[String]) -> String {
+fn csv_line(fields: &[String], delimiter: char) -> String {
     let quoted = |field: &String| {
-        let plain = !field.contains([',', '"', '\n', '\r']);
+        let plain = !field.contains([delimiter, '"', '\n', '\r']);
         if plain { field.clone() } else { format!("\"{}\"", field.replace('"', "\"\"")) }
     };
-    fields.iter().map(quoted).collect::<Vec<_>>().join(",")
+    fields.iter().map(quoted).collect::<Vec<_>>().join(&delimiter.to_string())
 }
 
 #[cfg(test)]
@@ -261,7 +296,8 @@ mod tests {
     #[test]
     fn csv_fields_are_quoted_where_they_must_be() {
         let fields = ["plain", "a,b", "say \"hi\"", "two\nlines", ""].map(str::to_string);
-        assert_eq!(csv_line(&fields), "plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",");
+        assert_eq!(csv_line(&fields, ','), "plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",");
+        assert_eq!(csv_line(&fields[..2], ';'), "plain;a,b");
     }
 
     /// The line that is written, and beside it nothing that was staged.

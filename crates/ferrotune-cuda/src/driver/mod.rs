@@ -161,41 +161,41 @@ impl Device for Cuda {
         memory.address()
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) {
+    unsafe fn upload(&self, to: u64, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
         self.context.enter();
-        // SAFETY: the trait's caller gives memory of this device with room for the bytes, which stay until the wait below.
+        // SAFETY: the caller promises memory of this device with room for the bytes, and these stay until the wait below.
         unsafe { memcpy_htod_async(to, bytes, self.context.compute) }
             .or_throw(|| format!("copy {} bytes to it", bytes.len()));
         self.context.wait();
     }
 
-    fn download(&self, from: u64, bytes: &mut [u8]) {
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) {
         if bytes.is_empty() {
             return;
         }
         self.context.enter();
         let len = bytes.len();
-        // SAFETY: the trait's caller gives memory of this device of at least so many bytes; nobody reads the host's until the wait below.
+        // SAFETY: the caller promises memory of this device of at least so many bytes, and nobody reads the host's until the wait below.
         unsafe { memcpy_dtoh_async(bytes, from, self.context.compute) }
             .or_throw(|| format!("copy {len} bytes from it"));
         self.context.wait();
     }
 
-    fn stage(&self, bytes: &[u8]) -> u64 {
+    unsafe fn stage(&self, bytes: &[u8]) -> u64 {
         self.context.enter();
         lock(&self.ring).stage(bytes)
     }
 
-    fn launch<P: NoUninit>(&self, kernel: &'static str, grid: Grid, params: &P) {
+    unsafe fn launch<P: NoUninit>(&self, kernel: &'static str, grid: Grid, params: &P) {
         self.context.enter();
         let function = lock(&self.kernels).find(kernel, grid.shared);
         let [x, y] = grid.blocks;
         let mut pointers = [std::ptr::from_ref(params).cast_mut().cast()];
-        // SAFETY: the parameters are the kernel's one struct, which the driver copies before it returns; what they point to was checked by the launch
-        // that filled them.
+        // SAFETY: the caller promises that the parameters are the kernel's one struct, which the driver copies before it returns, and what lies at
+        // their addresses; the function and the stream are live.
         unsafe {
             launch_kernel(function, (x, y, 1), (grid.threads, 1, 1), grid.shared, self.context.compute, &mut pointers)
         }
@@ -203,9 +203,10 @@ impl Device for Cuda {
         self.launches.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn product(&self, product: &Product) {
+    unsafe fn product(&self, product: &Product) {
         self.context.enter();
-        lock(&self.products).queue(product);
+        // SAFETY: the caller promises of the product's memory what `queue` asks.
+        unsafe { lock(&self.products).queue(product) };
         self.launches.fetch_add(1, Ordering::Relaxed);
     }
 }

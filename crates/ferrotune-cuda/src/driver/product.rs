@@ -55,7 +55,10 @@ impl Products {
     }
 
     /// Queues a product. The context has been entered.
-    pub fn queue(&mut self, product: &Product) {
+    ///
+    /// # Safety
+    /// The memory of the product is as [`Device::product`](crate::device::Device::product) says.
+    pub unsafe fn queue(&mut self, product: &Product) {
         let &Product { a, b, c, m, n, k, .. } = product;
         assert!(a.kind == b.kind && !c.transposed, "{product:?}");
         assert!(product.bias.is_none() || product.beta == 0.0, "a bias with an old result: {product:?}");
@@ -64,14 +67,15 @@ impl Products {
             return;
         }
         if k == 0 {
-            self.queue_nothing(product);
+            // SAFETY: the caller promises of c what is asked here.
+            unsafe { self.queue_nothing(product) };
             return;
         }
         let failed = || format!("multiply {m} x {k} by {k} x {n} ({:?} to {:?})", a.kind, c.kind);
         let call = Call::new(product).or_throw(failed);
         let plan = self.plan(product, &call).or_throw(failed);
         let one = 1.0f32;
-        // SAFETY: the handles are live. The matrices lie in memory of this device, with the sizes of their layouts, as the trait's caller promises; the
+        // SAFETY: the handles are live. The matrices lie in memory of this device, with the sizes of their layouts, as the caller promises; the
         // workspace is as large as said, and whatever used it before is before this in the stream. The two factors of scale are read before the call
         // returns.
         unsafe {
@@ -98,11 +102,14 @@ impl Products {
     }
 
     /// A product of empty sums, which cuBLASLt does not take.
-    fn queue_nothing(&self, product: &Product) {
+    ///
+    /// # Safety
+    /// At the address of c begin `m·n` numbers of its kind in live memory of this device, and nobody else has borrowed them.
+    unsafe fn queue_nothing(&self, product: &Product) {
         let &Product { c, m, n, .. } = product;
         assert!(product.bias.is_none(), "a bias on empty sums: {product:?}");
         if product.beta == 0.0 {
-            // SAFETY: the result lies in memory of this device, as the trait's caller promises. Zero in both kinds is all bits zero.
+            // SAFETY: the caller promises `m·n` numbers of this kind in memory of this device. Zero in both kinds is all bits zero.
             unsafe { memset_d8_async(c.address, 0, m * n * c.kind.bytes(), self.context.compute) }
                 .or_throw(|| format!("clear {m} x {n} numbers"));
         }

@@ -19,7 +19,7 @@ struct ActivationParams {
     unused: u32,
 }
 
-/// `to = beta·to + f(a, b)`.
+/// `to = beta·to + f(a, b)`. The kernels read b where there is one, and a for it where there is none.
 fn activate<D: Device>(
     gpu: &Gpu<D>,
     kernel: &'static str,
@@ -40,7 +40,8 @@ fn activate<D: Device>(
     let aligned = u32::from([to.view, a, b].iter().all(View::begins_at_four));
     let to = Place::of(Some((to, beta)));
     let params = ActivationParams { to, a, b, mask: mask.into(), len: len as u64, aligned, unused: 0 };
-    gpu.device().launch(kernel, Grid::elements(len.div_ceil(4)), &params);
+    // SAFETY: the target, a and b are borrowed, the loop compared their lengths with `len`, and `aligned` says what all of them allow.
+    unsafe { gpu.device().launch(kernel, Grid::elements(len.div_ceil(4)), &params) };
 }
 
 /// `y = dropout(x)`.

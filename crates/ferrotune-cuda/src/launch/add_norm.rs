@@ -2,8 +2,10 @@
 
 use crate::device::{Device, Grid, THREADS};
 use crate::gpu::Gpu;
+use crate::launch::area;
 use crate::launch::column_sums::column_totals;
 use crate::memory::{Dropout, Mut, Place, Ref, View};
+use crate::words::Tables;
 use bytemuck::NoUninit;
 use ferrotune_tensor::Pool;
 use ferrotune_tensor::backend::*;
@@ -84,7 +86,8 @@ impl Row {
 
     /// A launch of blocks of so many warps, with so many floats of shared memory a block.
     fn grid(self, warps: usize, blocks: usize, shared: usize) -> Grid {
-        Grid { threads: (warps * WARP) as u32, shared: (shared * size_of::<f32>()) as u32, ..Grid::blocks(blocks) }
+        let shared = u32::try_from(shared * size_of::<f32>()).expect("shared memory of less than 4 GiB");
+        Grid { threads: (warps * WARP) as u32, shared, ..Grid::blocks(blocks) }
     }
 }
 
@@ -92,15 +95,15 @@ fn check<D: Device>(what: &str, input: &AddNorm<'_, '_, Gpu<D>>, others: [(&str,
     let NormDims { rows, width } = input.dims;
     let matrices = [("x", input.x.len), ("residual", input.residual.map_or(input.x.len, |residual| residual.len))];
     let statistics = [("mask_rows", input.mask_rows.map_or(rows, <[u32]>::len)), others[1], others[2]];
-    let sized = matrices.into_iter().chain([others[0]]).map(|(name, len)| (name, len, rows * width));
+    let sized = matrices.into_iter().chain([others[0]]).map(|(name, len)| (name, len, area(rows, width)));
     for (name, len, expected) in sized.chain(statistics.map(|(name, len)| (name, len, rows))) {
         assert!(len == expected, "{what}: {name}: expected {expected} elements, got {len}");
     }
     assert!(input.gamma.len == width, "{what}: gamma: expected {width} elements, got {}", input.gamma.len);
 }
 
-fn words_of<D: Device>(gpu: &Gpu<D>, rows: Option<&[u32]>) -> u64 {
-    rows.map_or(0, |rows| gpu.words(rows))
+fn place_rows<D: Device>(tables: &mut Tables<'_, D>, rows: Option<&[u32]>) -> u64 {
+    rows.map_or(0, |rows| tables.place(rows))
 }
 
 /// `y = LN(residual + dropout(x))·gamma + bias`, saving mean and 1/σ of each row.
@@ -127,6 +130,7 @@ pub(crate) fn add_norm<D: Device>(
         Row::Registers1024 => ("add_norm_1024", 0),
         Row::Shared => ("add_norm_any", width.next_multiple_of(WARP)),
     };
+    let mut tables = gpu.tables();
     let params = AddNormParams {
         y: y.view,
         mean: mean.view,
@@ -136,12 +140,15 @@ pub(crate) fn add_norm<D: Device>(
         gamma: gamma.view,
         bias: bias.view,
         mask: mask.into(),
-        mask_rows: words_of(gpu, mask_rows),
+        mask_rows: place_rows(&mut tables, mask_rows),
         rows: rows as u64,
         width: width as u32,
         eps,
     };
-    gpu.device().launch(kernel, row.grid(row.warps(), rows.div_ceil(row.warps()), shared), &params);
+    let grid = row.grid(row.warps(), rows.div_ceil(row.warps()), shared);
+    // SAFETY: all of these are borrowed, and `check` and the assert on the bias compared them with rows and width; `row` says what all of them
+    // allow, `shared` is what its kernel keeps there, and `tables` lives.
+    unsafe { gpu.device().launch(kernel, grid, &params) };
 }
 
 /// Gradients of `add_norm`: one kernel for rows, which leaves sums of its blocks, and one that adds these for gamma and the bias.
@@ -184,6 +191,7 @@ pub(crate) fn add_norm_backward<D: Device>(
     let wants_sums = dgamma.wanted == 1 || dbias.wanted == 1;
     let scratch = wants_sums.then(|| pool.scratch(2 * blocks * width));
     let sums = scratch.as_ref().map_or(View::NONE, |scratch| scratch.data().view);
+    let mut tables = gpu.tables();
     let params = AddNormBackwardParams {
         dx,
         dresidual,
@@ -194,16 +202,21 @@ pub(crate) fn add_norm_backward<D: Device>(
         mean: mean.view,
         rstd: rstd.view,
         mask: mask.into(),
-        mask_rows: words_of(gpu, mask_rows),
-        sums: sums.data,
+        mask_rows: place_rows(&mut tables, mask_rows),
+        sums: sums.address_of_f32(),
         rows: rows as u64,
         width: width as u32,
         unused: 0,
     };
     if blocks * width > 0 {
-        gpu.device().launch(kernel, row.grid(row.backward_warps(), blocks, shared), &params);
+        let grid = row.grid(row.backward_warps(), blocks, shared);
+        // SAFETY: all of these are borrowed, and `check` and the loop over the targets compared them with rows and width; `sums` has two rows in f32
+        // for each block where anybody wants them, `row` says what all of them allow, `shared` is what its kernel keeps there, and `tables` lives.
+        unsafe { gpu.device().launch(kernel, grid, &params) };
     }
-    column_totals(gpu, [(sums, dgamma), (sums.skip(blocks * width), dbias)], blocks, width);
+    let parts = [(sums, dgamma), (sums.skip(blocks * width), dbias)];
+    // SAFETY: where one is wanted, `sums` has twice `blocks·width` numbers; dgamma and dbias are borrowed and were compared with the width.
+    unsafe { column_totals(gpu, parts, blocks, width) };
     if let Some(scratch) = scratch {
         pool.give(scratch);
     }

@@ -1,6 +1,7 @@
 //! Ragged attention: which tiles its blocks take, and how a head's columns lie. Twins: `kernels/attention.cuh`, `attention.cu`,
 //! `attention_backward.cu`.
 
+use super::area;
 use crate::device::{Device, DeviceError, Grid, Kind};
 use crate::gpu::Gpu;
 use crate::memory::{Dropout, Mut, Ref, View};
@@ -163,7 +164,9 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
     fn new(input: Attention<'a, 'd, Gpu<D>>, ctx: usize, lse: usize) -> Self {
         let Attention { sources, query_offsets, offsets, dims: AttentionDims { heads, head_dim }, .. } = input;
         assert!((1..=3).contains(&sources.len()), "attention: sources: expected 1 to 3, got {}", sources.len());
-        assert!(heads > 0 && head_dim > 0, "attention: {heads} heads of {head_dim}");
+        // Kernels count both in 32 bits.
+        let fits = |number: usize| (1..=u32::MAX as usize).contains(&number);
+        assert!(fits(heads) && fits(head_dim), "attention: {heads} heads of {head_dim}");
         assert!(
             offsets.len() == query_offsets.len(),
             "attention: {} and {} offsets",
@@ -189,7 +192,7 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
                 source.len
             );
         }
-        assert!(ctx == queries * heads * head_dim, "attention: ctx of {ctx} for {queries} queries");
+        assert!(ctx == area(queries, job.width()), "attention: ctx of {ctx} for {queries} queries");
         assert!(lse >= queries * heads, "attention: lse of {lse} for {queries} queries");
         job
     }
@@ -220,10 +223,10 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
         match self.input.sources.len() {
             1 => {
                 assert!(queries == tokens, "attention: one source needs a query for each token");
-                vec![3 * width * tokens]
+                vec![area(tokens, 3 * width)]
             }
-            2 => vec![width * queries, 2 * width * tokens],
-            _ => vec![width * queries, width * tokens, width * tokens],
+            2 => vec![area(queries, width), area(tokens, 2 * width)],
+            _ => vec![area(queries, width), area(tokens, width), area(tokens, width)],
         }
     }
 
@@ -295,13 +298,17 @@ pub(crate) fn attention<D: Device>(gpu: &Gpu<D>, ctx: Mut<'_>, lse: Mut<'_>, inp
     if tiles.is_empty() {
         return;
     }
-    let input = job.params(gpu.words(&tiles), job.words(lse.view, lse.len), job.is_wide([ctx.view]));
-    let params = ForwardParams { input, ctx: job.by_query(ctx.view), lse: lse.view.data };
+    let mut tables = gpu.tables();
+    let input = job.params(tables.place(&tiles), job.words(lse.view, lse.len), job.is_wide([ctx.view]));
+    let params = ForwardParams { input, ctx: job.by_query(ctx.view), lse: lse.view.address_of_f32() };
     let kernel = job.tiling.choose([
         ["attention_f32_32", "attention_f32_64", "attention_f32_128"],
         ["attention_bf16_32", "attention_bf16_64", "attention_bf16_128"],
     ]);
-    gpu.device().launch(kernel, job.tiling.grid(tiles.len(), job.input.dims.heads, 1), &params);
+    let grid = job.tiling.grid(tiles.len(), job.input.dims.heads, 1);
+    // SAFETY: the sources, ctx and lse are borrowed, and `Job::new` compared them with the heads and the offsets, which bound every tile; `words` has
+    // found room, lse is in f32 and the rest of the kind that the kernel is chosen by, `is_wide` says what they allow, and `tables` lives.
+    unsafe { gpu.device().launch(kernel, grid, &params) };
 }
 
 /// Gradients of attention by recomputation, one target for each source.
@@ -329,21 +336,25 @@ pub(crate) fn attention_backward<D: Device>(
     let [dq, dk, dv] = goals;
     let wide = job.is_wide(grads.iter().flatten().map(|(to, _)| to.view).chain([ctx.view, dctx.view]));
     let mut delta = pool.scratch(job.rows());
-    let address = delta.data_mut().view.data;
     if goals.iter().any(|goal| goal.wanted == 1) && job.queries > 0 {
-        sum_products(gpu, &job, ctx, dctx, address, wide);
+        sum_products(gpu, &job, ctx, dctx, delta.data_mut(), wide);
     }
+    let sums = delta.data().view.address_of_f32();
     for of_queries in [true, false] {
         let tiles = job.tiles(of_queries);
         let is_wanted = if of_queries { dq.wanted == 1 } else { dk.wanted == 1 || dv.wanted == 1 };
         if tiles.is_empty() || !is_wanted {
             continue;
         }
-        let input = job.params(gpu.words(&tiles), job.words(lse.view, lse.len), wide);
-        let (dctx, lse) = (job.by_query(dctx.view), lse.view.data);
-        let params = BackwardParams { input, dctx, lse, delta: address, dq, dk, dv };
+        let mut tables = gpu.tables();
+        let input = job.params(tables.place(&tiles), job.words(lse.view, lse.len), wide);
+        let (dctx, lse) = (job.by_query(dctx.view), lse.view.address_of_f32());
+        let params = BackwardParams { input, dctx, lse, delta: sums, dq, dk, dv };
         let kernel = job.tiling.choose(if of_queries { QUERIES } else { KEYS });
-        gpu.device().launch(kernel, job.tiling.grid(tiles.len(), job.input.dims.heads, 2), &params);
+        let grid = job.tiling.grid(tiles.len(), job.input.dims.heads, 2);
+        // SAFETY: the sources, lse, dctx and the targets are borrowed, and `Job::new` and the asserts compared them with the heads and the offsets,
+        // which bound every tile; delta has a number in f32 for each row, words, kinds and `wide` are as in `attention`, and `tables` lives.
+        unsafe { gpu.device().launch(kernel, grid, &params) };
     }
     pool.give(delta);
 }
@@ -359,12 +370,15 @@ const KEYS: [[&str; 3]; 2] = [
 ];
 
 /// `delta = Σ ctx·dctx` over each head of each query.
-fn sum_products<D: Device>(gpu: &Gpu<D>, job: &Job<'_, '_, D>, ctx: Ref<'_>, dctx: Ref<'_>, delta: u64, wide: u32) {
+fn sum_products<D: Device>(gpu: &Gpu<D>, job: &Job<'_, '_, D>, ctx: Ref<'_>, dctx: Ref<'_>, delta: Mut<'_>, wide: u32) {
     let AttentionDims { heads, head_dim } = job.input.dims;
+    for (name, len, expected) in [("delta", delta.len, job.rows()), ("dctx", dctx.len, ctx.len)] {
+        assert!(len == expected, "attention backward: {name} of {len}, not {expected}");
+    }
     let params = DeltaParams {
         ctx: job.by_query(ctx.view),
         dctx: job.by_query(dctx.view),
-        delta,
+        delta: delta.view.address_of_f32(),
         queries: job.queries as u64,
         heads: heads as u32,
         head_dim: head_dim as u32,
@@ -373,5 +387,8 @@ fn sum_products<D: Device>(gpu: &Gpu<D>, job: &Job<'_, '_, D>, ctx: Ref<'_>, dct
     };
     let kernel = if job.tiling.kind == Kind::F32 { "attention_delta_f32" } else { "attention_delta_bf16" };
     // Four lanes for each.
-    gpu.device().launch(kernel, Grid::elements(4 * job.queries * heads), &params);
+    let grid = Grid::elements(4 * job.rows());
+    // SAFETY: ctx, dctx and delta are borrowed; `Job::new` compared ctx with the queries and heads, the loop dctx with ctx and delta with the rows;
+    // the kernel is chosen by the kind that `by_query` found in both, and `wide` says what they allow.
+    unsafe { gpu.device().launch(kernel, grid, &params) };
 }

@@ -1,5 +1,6 @@
 //! Sums of columns in a fixed order. Twins: `kernels/column_sums.cu`.
 
+use super::area;
 use crate::device::{Device, Grid, THREADS};
 use crate::gpu::Gpu;
 use crate::memory::{Place, Ref, View};
@@ -43,11 +44,12 @@ pub(crate) fn column_sums<D: Device>(
     target: Target<'_, Gpu<D>>,
 ) {
     let Some((out, beta)) = target else { return };
-    assert!(dy.len == rows * columns, "column_sums: expected {rows}·{columns} elements, got {}", dy.len);
+    assert!(dy.len == area(rows, columns), "column_sums: expected {rows}·{columns} elements, got {}", dy.len);
     assert!(out.len == columns, "column_sums: expected a target of {columns} elements, got {}", out.len);
-    let to = Place::of(Some((out, beta)));
+    let (to, nothing) = (Place::of(Some((out, beta))), (View::NONE, Place::NONE));
     if rows <= FEW {
-        return column_totals(gpu, [(dy.view, to), (View::NONE, Place::NONE)], rows, columns);
+        // SAFETY: dy and the target are borrowed, and the asserts compared them with `rows·columns` and `columns`.
+        return unsafe { column_totals(gpu, [(dy.view, to), nothing], rows, columns) };
     }
     let rows_of_block = ROWS.max(rows.div_ceil(FEW));
     let blocks = rows.div_ceil(rows_of_block);
@@ -57,20 +59,27 @@ pub(crate) fn column_sums<D: Device>(
     let grid = Grid { blocks: [number(columns.div_ceil(WARP * lane)), number(blocks)], threads: THREADS, shared: 0 };
     let params = ColumnPartsParams {
         x: dy.view,
-        sums: sums_view.data,
+        sums: sums_view.address_of_f32(),
         rows: rows as u64,
         columns: number(columns),
         rows_of_block: number(rows_of_block),
     };
     if columns > 0 {
-        gpu.device().launch(kernel, grid, &params);
+        // SAFETY: dy is borrowed and was compared with `rows·columns`, `is_wide` chose the kernel, and `sums`, which is ours until it is given back,
+        // has a row of `columns` in f32 for each block in y.
+        unsafe { gpu.device().launch(kernel, grid, &params) };
     }
-    column_totals(gpu, [(sums_view, to), (View::NONE, Place::NONE)], blocks, columns);
+    // SAFETY: `sums` has `blocks·columns` numbers, and the target, which is borrowed, was compared with `columns`.
+    unsafe { column_totals(gpu, [(sums_view, to), nothing], blocks, columns) };
     pool.give(sums);
 }
 
 /// The sums of the columns of two matrices of the same shape, each for its place, if that is wanted.
-pub(crate) fn column_totals<D: Device>(gpu: &Gpu<D>, parts: [(View, Place); 2], rows: usize, columns: usize) {
+///
+/// # Safety
+/// Where a place is wanted, it is one of `columns` numbers and its matrix one of `rows·columns`, both in live memory of the device, and nobody else
+/// has borrowed the place.
+pub(crate) unsafe fn column_totals<D: Device>(gpu: &Gpu<D>, parts: [(View, Place); 2], rows: usize, columns: usize) {
     let wanted = parts.iter().filter(|(_, to)| to.wanted == 1).count();
     if wanted == 0 || columns == 0 {
         return;
@@ -84,7 +93,8 @@ pub(crate) fn column_totals<D: Device>(gpu: &Gpu<D>, parts: [(View, Place); 2], 
         rows: number(rows),
         columns: number(columns),
     };
-    gpu.device().launch("column_totals", grid, &params);
+    // SAFETY: blocks in y are as many as places that are wanted, which come first, and the caller promises the sizes of these and their matrices.
+    unsafe { gpu.device().launch("column_totals", grid, &params) };
 }
 
 fn number(n: usize) -> u32 {

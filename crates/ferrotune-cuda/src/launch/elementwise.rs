@@ -16,6 +16,7 @@ struct MapParams {
     unused: u32,
 }
 
+/// The callers give what the kernel reads.
 fn map<D: Device>(gpu: &Gpu<D>, kernel: &'static str, y: Mut<'_>, a: Option<Ref<'_>>, b: Option<Ref<'_>>, k: f32) {
     let view = |x: Option<Ref<'_>>| {
         x.map_or(View::NONE, |x| {
@@ -25,7 +26,8 @@ fn map<D: Device>(gpu: &Gpu<D>, kernel: &'static str, y: Mut<'_>, a: Option<Ref<
     };
     let params = MapParams { y: y.view, a: view(a), b: view(b), len: y.len as u64, k, unused: 0 };
     if y.len > 0 {
-        gpu.device().launch(kernel, Grid::elements(y.len), &params);
+        // SAFETY: y, a and b are borrowed, `view` compared their lengths with that of y, and the kernel touches no element beyond it.
+        unsafe { gpu.device().launch(kernel, Grid::elements(y.len), &params) };
     }
 }
 
@@ -60,7 +62,7 @@ struct MapBackwardParams {
     unused: u32,
 }
 
-/// Reads so many elements of dy at most, one of each of the others.
+/// Reads so many elements of dy at most, one of each of the others. The callers give what the kernel reads.
 fn map_backward<D: Device>(
     gpu: &Gpu<D>,
     kernel: &'static str,
@@ -77,7 +79,8 @@ fn map_backward<D: Device>(
     let params =
         MapBackwardParams { dx: Place::of(Some((dx, beta))), dy: dy.view, other, len: len as u64, k, unused: 0 };
     if len > 0 {
-        gpu.device().launch(kernel, Grid::elements(len), &params);
+        // SAFETY: dx, dy and `other` are borrowed, and the asserts compared their lengths with what the kernel reads for `len` elements of dx.
+        unsafe { gpu.device().launch(kernel, Grid::elements(len), &params) };
     }
 }
 
@@ -113,7 +116,8 @@ fn penalty<D: Device>(gpu: &Gpu<D>, g: Mut<'_>, p: Ref<'_>, start: Option<Ref<'_
     let (len, start) = (g.len, start.map_or(View::NONE, |start| start.view));
     let params = PenaltyParams { g: g.view, p: p.view, start, len: len as u64, l1, l2 };
     if len > 0 {
-        gpu.device().launch(kernel, Grid::elements(len), &params);
+        // SAFETY: g, p and `start` are borrowed, the assert gives them one length, and `anchor_add`, which reads `start`, is chosen where there is one.
+        unsafe { gpu.device().launch(kernel, Grid::elements(len), &params) };
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::device::{Device, Grid, THREADS};
 use crate::gpu::Gpu;
-use crate::launch::elementwise;
+use crate::launch::{area, elementwise};
 use crate::memory::{Mut, Place, Ref, View};
 use bytemuck::{NoUninit, Pod, Zeroable};
 use ferrotune_tensor::backend::*;
@@ -55,19 +55,22 @@ pub(crate) fn embedding<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, tables: &[(Ref<'_>,
     assert!(width > 0 && y.len.is_multiple_of(width), "embedding: y: {} elements are no rows of {width}", y.len);
     assert!(tables.len() <= TABLES, "embedding: {} tables, of {TABLES} at most", tables.len());
     let rows = y.len / width;
+    let mut sent = gpu.tables();
     let mut lookups = [Lookup { table: View::NONE, ids: 0 }; TABLES];
     for (number, (lookup, (table, ids))) in lookups.iter_mut().zip(tables).enumerate() {
         assert!(ids.len() == rows, "embedding: ids of table {number}: expected {rows}, got {}", ids.len());
         let last = ids.iter().max().map_or(0, |&id| id as usize);
         let count = table.len / width;
         assert!(last < count, "embedding: ids of table {number}: id {last} of a table of {count} rows");
-        *lookup = Lookup { table: table.view, ids: gpu.words(ids) };
+        *lookup = Lookup { table: table.view, ids: sent.place(ids) };
     }
     let wide = lookups.iter().map(|lookup| lookup.table).chain([y.view]).all(|view| view.is_wide(width));
     let kernel = if wide { "embedding_4" } else { "embedding_1" };
     let params =
         EmbeddingParams { y: y.view, lookups, rows: rows as u64, width: width as u32, tables: tables.len() as u32 };
-    gpu.device().launch(kernel, Grid::blocks(rows.div_ceil(ROWS)), &params);
+    // SAFETY: y and the tables are borrowed; the asserts found y to be rows of `width`, an id for each, and every id below the rows of its table;
+    // `wide` says what all of them allow, and `sent` lives.
+    unsafe { gpu.device().launch(kernel, Grid::blocks(rows.div_ceil(ROWS)), &params) };
 }
 
 /// Gradient of one embedding table.
@@ -137,7 +140,12 @@ impl Sorted {
 /// Adds each row of dy to the row of `to` that it came from; with beta 0 rows that do not occur become 0.
 fn scatter<D: Device>(gpu: &Gpu<D>, what: &str, to: Target<'_, Gpu<D>>, dy: Ref<'_>, ids: &[u32], width: usize) {
     let Some((to, beta)) = to else { return };
-    assert!(dy.len == ids.len() * width, "{what}: dy: {} elements, expected {} rows of {width}", dy.len, ids.len());
+    assert!(
+        dy.len == area(ids.len(), width),
+        "{what}: dy: {} elements, expected {} rows of {width}",
+        dy.len,
+        ids.len()
+    );
     let rows = to.len / width.max(1);
     assert!(to.len == rows * width, "{what}: a target of {} elements is no rows of {width}", to.len);
     let last = ids.iter().max().map_or(0, |&id| id as usize);
@@ -151,12 +159,13 @@ fn scatter<D: Device>(gpu: &Gpu<D>, what: &str, to: Target<'_, Gpu<D>>, dy: Ref<
     if dy.len == 0 {
         return;
     }
+    let mut tables = gpu.tables();
     let params = ScatterParams {
         to: place,
         dy: dy.view,
-        order: gpu.words(&order),
-        segments: gpu.words(&segments),
-        chosen: gpu.words(&long),
+        order: tables.place(&order),
+        segments: tables.place(&segments),
+        chosen: tables.place(&long),
         count: count as u32,
         width: width as u32,
         longest: LONGEST,
@@ -164,10 +173,13 @@ fn scatter<D: Device>(gpu: &Gpu<D>, what: &str, to: Target<'_, Gpu<D>>, dy: Ref<
     };
     let wide = place.to.is_wide(width) && dy.view.is_wide(width);
     let [kernel, long_kernel] = if wide { ["scatter_4", "scatter_long_4"] } else { ["scatter_1", "scatter_long_1"] };
-    gpu.device().launch(kernel, Grid::blocks(count.div_ceil(ROWS)), &params);
+    // SAFETY: the target and dy are borrowed; the asserts found them to be rows of `width`, a row of dy for each id, and every id below the target's
+    // rows, and `Sorted` names these rows alone; `wide` says what both allow, and `tables` lives.
+    unsafe { gpu.device().launch(kernel, Grid::blocks(count.div_ceil(ROWS)), &params) };
     if !long.is_empty() {
         let columns = width.div_ceil(if wide { 128 } else { 32 });
         let grid = Grid { blocks: [long.len() as u32, columns as u32], threads: LONG_THREADS, shared: 0 };
-        gpu.device().launch(long_kernel, grid, &params);
+        // SAFETY: as above, and `chosen` has the number of a segment for each block in x.
+        unsafe { gpu.device().launch(long_kernel, grid, &params) };
     }
 }

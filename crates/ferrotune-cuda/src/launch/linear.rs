@@ -3,14 +3,14 @@
 //! tanh, and these models were trained with the exact one.
 
 use super::column_sums::column_sums;
-use super::{activation, copy};
+use super::{activation, area, copy};
 use crate::device::{Device, Kind, Matrix, Product};
 use crate::gpu::{Gpu, Precision};
 use crate::memory::{Mut, Ref, View};
 use ferrotune_tensor::backend::{LinearDims, LinearGrads};
 use ferrotune_tensor::{Pool, Tensor};
 
-/// A factor in the kind that products take, and the memory it needs if it is stored in another.
+/// A factor in the kind that products take, and the memory it needs if it is stored in another. It has the length of what it was made of.
 struct Factor<D: Device> {
     address: u64,
     kind: Kind,
@@ -31,10 +31,11 @@ impl<D: Device> Factor<D> {
         }
         // A tensor of an activation is stored as products want it.
         let mut converted = pool.take([x.len]);
-        let to = converted.data_mut().view;
-        assert!(to.kind() == kind, "activations are stored as {:?}, products take {kind:?}", to.kind());
-        copy::convert(gpu, to, x.view, x.len);
-        Factor { address: to.data, kind, converted: Some(converted) }
+        let to = converted.data_mut();
+        let view = to.view;
+        assert!(view.kind() == kind, "activations are stored as {:?}, products take {kind:?}", view.kind());
+        copy::convert(gpu, to, x);
+        Factor { address: view.data, kind, converted: Some(converted) }
     }
 
     fn read(&self, transposed: bool) -> Matrix {
@@ -63,14 +64,17 @@ pub(crate) fn linear<D: Device>(
     dims: LinearDims,
 ) {
     let LinearDims { n: rows, i, o } = dims;
+    let result_len = area(rows, o);
     assert!(
-        x.len == rows * i && w.len == o * i && b.len == o && y.len == rows * o,
+        x.len == area(rows, i) && w.len == area(o, i) && b.len == o && y.len == result_len,
         "linear: {dims:?}: x has {}, W {}, b {}, y {}",
         x.len,
         w.len,
         b.len,
         y.len
     );
+    let pre_len = pre.as_ref().map_or(result_len, |pre| pre.len);
+    assert!(pre_len == result_len, "linear: {dims:?}: pre has {pre_len}");
     assert!(b.view.kind() == Kind::F32, "linear: a bias in {:?}", b.view.kind());
     if rows == 0 {
         return;
@@ -82,7 +86,10 @@ pub(crate) fn linear<D: Device>(
     let bias = Some(short.as_ref().map_or(b.view.data, |short| short.address));
     let (a, b) = (x.read(false), w.read(true));
     let tf32 = gpu.precision() == Precision::Tf32;
-    gpu.device().product(&Product { a, b, c, beta: 0.0, bias, m: rows, n: o, k: i, tf32 });
+    let product = Product { a, b, c, beta: 0.0, bias, m: rows, n: o, k: i, tf32 };
+    // SAFETY: x, W, the bias and the result, which is y or `pre`, are borrowed and were compared with the dims above; memory of the factors' own is
+    // live until they are given back, and the bias is of the result's kind or of a wider one.
+    unsafe { gpu.device().product(&product) };
     for factor in [x, w].into_iter().chain(short) {
         factor.give(pool);
     }
@@ -103,12 +110,16 @@ pub(crate) fn linear_backward<D: Device>(
 ) {
     let LinearDims { n: rows, i, o } = dims;
     assert!(
-        x.len == rows * i && w.len == o * i && dy.len == rows * o,
+        x.len == area(rows, i) && w.len == area(o, i) && dy.len == area(rows, o),
         "linear: {dims:?}: x has {}, W {}, dy {}",
         x.len,
         w.len,
         dy.len
     );
+    for (name, target, expected) in [("dx", &grads.dx, x.len), ("dW", &grads.dw, w.len)] {
+        let len = target.as_ref().map_or(expected, |(to, _)| to.len);
+        assert!(len == expected, "linear backward: {dims:?}: {name}: expected {expected} numbers, got {len}");
+    }
     let tf32 = gpu.precision() == Precision::Tf32;
     let by_y = Factor::of(gpu, pool, dy);
     if let Some((dx, beta)) = grads.dx
@@ -116,14 +127,18 @@ pub(crate) fn linear_backward<D: Device>(
     {
         let w = Factor::of(gpu, pool, w);
         let (a, b, c) = (by_y.read(false), w.read(false), result(dx.view));
-        gpu.device().product(&Product { a, b, c, beta, bias: None, m: rows, n: i, k: o, tf32 });
+        let product = Product { a, b, c, beta, bias: None, m: rows, n: i, k: o, tf32 };
+        // SAFETY: dy, W and dx are borrowed and were compared with the dims above; memory of the factors' own is live until they are given back.
+        unsafe { gpu.device().product(&product) };
         w.give(pool);
     }
     if let Some((dw, beta)) = grads.dw {
         if rows > 0 {
             let x = Factor::of(gpu, pool, x);
             let (a, b, c) = (by_y.read(true), x.read(false), result(dw.view));
-            gpu.device().product(&Product { a, b, c, beta, bias: None, m: o, n: i, k: rows, tf32 });
+            let product = Product { a, b, c, beta, bias: None, m: o, n: i, k: rows, tf32 };
+            // SAFETY: dy, x and dW are borrowed and were compared with the dims above; memory of the factors' own is live until they are given back.
+            unsafe { gpu.device().product(&product) };
             x.give(pool);
         } else if beta == 0.0 {
             super::elementwise::fill(gpu, dw, 0.0);

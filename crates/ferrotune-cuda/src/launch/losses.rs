@@ -2,11 +2,13 @@
 //!
 //! Labels and targets are sent in pieces, where they are more than one table of a kernel may hold.
 
+use super::area;
 use super::reduce::{Partials, sum_grid};
 use super::teams::Teams;
 use crate::device::{Device, Grid};
 use crate::gpu::Gpu;
 use crate::memory::{Mut, Place, Ref, View};
+use crate::words::Tables;
 use bytemuck::NoUninit;
 use ferrotune_tensor::backend::Target;
 
@@ -32,8 +34,10 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn check(&self, kernel: &str) {
         let (rows, classes) = (self.labels.len(), self.classes);
+        let weights = self.weights.len();
+        assert!(weights == 0 || weights == classes, "{kernel}: {classes} classes, got {weights} weights");
         assert!(
-            self.logits.len == rows * classes,
+            self.logits.len == area(rows, classes),
             "{kernel}: {rows} rows of {classes}, got {} logits",
             self.logits.len
         );
@@ -58,23 +62,28 @@ struct RowLossParams {
     unused: u32,
 }
 
+/// The callers give the weights and the place of probabilities that the kernel asks for.
 fn row_losses<D: Device>(
     gpu: &Gpu<D>,
     kernel: &'static str,
     loss: Mut<'_>,
-    probabilities: Option<View>,
+    probabilities: Option<Mut<'_>>,
     rows: Rows<'_>,
     k: f32,
 ) {
     rows.check(kernel);
+    let want = rows.logits.len;
+    let got = probabilities.as_ref().map_or(want, |probabilities| probabilities.len);
+    assert!(got == want, "{kernel}: {want} probabilities, got {got}");
     let mut partials = Partials::new(gpu);
     for (first, labels) in pieces::<D, _>(rows.labels, rows.classes) {
         let teams = Teams::of(labels.len(), rows.classes);
+        let mut tables = gpu.tables();
         let params = RowLossParams {
             logits: rows.logits.view.skip(first),
-            probabilities: probabilities.map_or(View::NONE, |view| view.skip(first)),
-            labels: gpu.words(labels),
-            weights: weights_on_device(gpu, rows.weights),
+            probabilities: probabilities.as_ref().map_or(View::NONE, |probabilities| probabilities.view.skip(first)),
+            labels: tables.place(labels),
+            weights: place_weights(&mut tables, rows.weights),
             partials: partials.room(teams.grid),
             rows: labels.len() as u64,
             classes: rows.classes as u32,
@@ -82,13 +91,15 @@ fn row_losses<D: Device>(
             setting: rows.setting,
             unused: 0,
         };
-        gpu.device().launch(kernel, teams.grid, &params);
+        // SAFETY: logits and probabilities are borrowed, and `check` and the assert compared them with all rows, of which these are some; labels are
+        // below the classes, each of which has a weight where the kernel reads any; each block has room for its sum, and `tables` lives.
+        unsafe { gpu.device().launch(kernel, teams.grid, &params) };
     }
     partials.store(loss, k);
 }
 
-fn weights_on_device<D: Device>(gpu: &Gpu<D>, weights: &[f32]) -> u64 {
-    if weights.is_empty() { 0 } else { gpu.words(weights) }
+fn place_weights<D: Device>(tables: &mut Tables<'_, D>, weights: &[f32]) -> u64 {
+    if weights.is_empty() { 0 } else { tables.place(weights) }
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -107,6 +118,7 @@ struct RowLossBackwardParams {
     k: f32,
 }
 
+/// The callers give the weights that the kernel asks for.
 fn row_losses_backward<D: Device>(
     gpu: &Gpu<D>,
     kernel: &'static str,
@@ -118,14 +130,16 @@ fn row_losses_backward<D: Device>(
     let Some((dlogits, beta)) = dlogits else { return };
     rows.check(kernel);
     assert!(dlogits.len == rows.logits.len, "{kernel}: {} gradients, got {}", rows.logits.len, dlogits.len);
+    assert!(dloss.len > 0, "{kernel}: dloss has no element");
     for (first, labels) in pieces::<D, _>(rows.labels, rows.classes) {
         let teams = Teams::of(labels.len(), rows.classes);
+        let mut tables = gpu.tables();
         let params = RowLossBackwardParams {
             dlogits: Place { to: dlogits.view.skip(first), beta, wanted: 1 },
             dloss: dloss.view,
             logits: rows.logits.view.skip(first),
-            labels: gpu.words(labels),
-            weights: weights_on_device(gpu, rows.weights),
+            labels: tables.place(labels),
+            weights: place_weights(&mut tables, rows.weights),
             rows: labels.len() as u64,
             all_weights: rows.weights.iter().map(|&weight| f64::from(weight)).sum(),
             classes: rows.classes as u32,
@@ -133,7 +147,9 @@ fn row_losses_backward<D: Device>(
             setting: rows.setting,
             k,
         };
-        gpu.device().launch(kernel, teams.grid, &params);
+        // SAFETY: dlogits, dloss and the logits are borrowed; `check` and the asserts compared the matrices with all rows, of which these are some,
+        // and found an element of dloss; labels and weights are as in `row_losses`, and `tables` lives.
+        unsafe { gpu.device().launch(kernel, teams.grid, &params) };
     }
 }
 
@@ -147,10 +163,8 @@ pub(crate) fn cross_entropy<D: Device>(
     classes: usize,
     k: f32,
 ) {
-    let (want, got) = (logits.len, probabilities.len);
-    assert!(got == want, "cross_entropy: {want} probabilities, got {got}");
     let rows = Rows { logits, labels, weights: &[], classes, setting: 0.0 };
-    row_losses(gpu, "cross_entropy_rows", loss, Some(probabilities.view), rows, k);
+    row_losses(gpu, "cross_entropy_rows", loss, Some(probabilities), rows, k);
 }
 
 /// Gradient of cross-entropy.
@@ -251,15 +265,18 @@ fn element_losses<D: Device>(
     let mut partials = Partials::new(gpu);
     for (first, targets) in pieces::<D, _>(targets, 1) {
         let grid = sum_grid(targets.len());
+        let mut tables = gpu.tables();
         let params = ElementLossParams {
             x: x.view.skip(first),
-            targets: gpu.words(targets),
+            targets: tables.place(targets),
             partials: partials.room(grid),
             len: targets.len() as u64,
             setting,
             unused: 0,
         };
-        gpu.device().launch(kernel, grid, &params);
+        // SAFETY: x is borrowed and the assert gives it as many numbers as there are targets, of which these are some; each block has room for its
+        // sum, and `tables` lives.
+        unsafe { gpu.device().launch(kernel, grid, &params) };
     }
     partials.store(loss, k);
 }
@@ -288,17 +305,21 @@ fn element_losses_backward<D: Device>(
 ) {
     let Some((dx, beta)) = dx else { return };
     assert!(targets.len() == x.len && dx.len == x.len, "{kernel}: {} of {}", targets.len(), x.len);
+    assert!(dloss.len > 0, "{kernel}: dloss has no element");
     for (first, targets) in pieces::<D, _>(targets, 1) {
+        let mut tables = gpu.tables();
         let params = ElementLossBackwardParams {
             dx: Place { to: dx.view.skip(first), beta, wanted: 1 },
             dloss: dloss.view,
             x: x.view.skip(first),
-            targets: gpu.words(targets),
+            targets: tables.place(targets),
             len: targets.len() as u64,
             setting,
             k,
         };
-        gpu.device().launch(kernel, Grid::elements(targets.len()), &params);
+        // SAFETY: dx, dloss and x are borrowed, and the asserts gave dx and x as many numbers as there are targets, of which these are some, and
+        // found an element of dloss; `tables` lives.
+        unsafe { gpu.device().launch(kernel, Grid::elements(targets.len()), &params) };
     }
 }
 

@@ -1,5 +1,8 @@
 //! One file a family of kernels: the structs that its launches pass, in the layout of their twins in `kernels/`, and the launches. They check
 //! lengths, and must not know the tensor core's tape or ops.
+//!
+//! The `SAFETY` sentences say which memory a `Ref` or `Mut` borrows, and what compared its length. That is enough until the launch is queued: what
+//! others do with the memory afterwards is queued behind it.
 
 pub(crate) mod activation;
 pub(crate) mod add_norm;
@@ -14,3 +17,8 @@ pub(crate) mod optimizer;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 mod teams;
+
+/// Numbers of a matrix. Sizes whose product overflows fit no memory, and must not pass a comparison of lengths with what is left of it.
+fn area(rows: usize, columns: usize) -> usize {
+    rows.checked_mul(columns).unwrap_or_else(|| panic!("a matrix of {rows} x {columns} numbers"))
+}

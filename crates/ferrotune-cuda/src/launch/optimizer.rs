@@ -1,6 +1,6 @@
 //! Steps of optimizers over flat parameters. Twins: `kernels/optimizer.cu`.
 
-use crate::device::{Device, Grid, THREADS};
+use crate::device::{Device, Grid, Kind, THREADS};
 use crate::gpu::Gpu;
 use crate::memory::{Mut, Ref, View};
 use crate::scalar::Scalar;
@@ -104,6 +104,9 @@ pub(crate) fn adamw<D: Device>(
     parts: &[(Range<usize>, AdamW)],
     grad_scale: &Scalar<D>,
 ) {
+    // The kernel finds out by itself where four numbers are aligned, and takes them for f32.
+    let is_f32 = [p.view, m.view, v.view, g.view].iter().all(|view| view.kind() == Kind::F32);
+    assert!(is_f32, "adamw: p, m, v and g are not all in f32");
     let mut distinct: Vec<AdamW> = Vec::new();
     let mut chunks = Vec::new();
     for (part, settings) in parts {
@@ -123,18 +126,21 @@ pub(crate) fn adamw<D: Device>(
     }
     let factors: Vec<_> = distinct.iter().map(AdamWFactors::of).collect();
     for chunks in chunks.chunks(MOST_CHUNKS) {
+        let mut tables = gpu.tables();
         let params = AdamWParams {
             p: p.view,
             m: m.view,
             v: v.view,
             g: g.view,
             grad_scale: grad_scale.address,
-            chunks: gpu.words(chunks),
-            factors: gpu.words(&factors),
+            chunks: tables.place(chunks),
+            factors: tables.place(&factors),
         };
         let longest = chunks.iter().map(|chunk| chunk.length as usize).max().unwrap_or(0);
         let blocks = [chunks.len() as u32, longest.div_ceil(PIECE) as u32];
-        gpu.device().launch("adamw", Grid { blocks, threads: THREADS, shared: 0 }, &params);
+        // SAFETY: p, m, v and g are borrowed and in f32, and each chunk is a stretch of a part that the loop found within all of them, with the number
+        // of its factors; the scalar is borrowed, and `tables` lives.
+        unsafe { gpu.device().launch("adamw", Grid { blocks, threads: THREADS, shared: 0 }, &params) };
     }
 }
 
@@ -161,17 +167,20 @@ pub(crate) fn adamw_idle<D: Device>(
     }
     let late: Vec<[u32; 2]> = rows.iter().map(|&(row, from)| [row, from]).collect();
     let factors: Vec<_> = steps.iter().map(AdamWFactors::of).collect();
+    let mut tables = gpu.tables();
     let params = AdamWIdleParams {
         p: p.view,
         m: m.view,
         v: v.view,
-        rows: gpu.words(&late),
-        factors: gpu.words(&factors),
+        rows: tables.place(&late),
+        factors: tables.place(&factors),
         steps: steps.len() as u32,
         width: width as u32,
     };
     let threads = width.next_multiple_of(32).min(THREADS as usize) as u32;
-    gpu.device().launch("adamw_idle", Grid { threads, ..Grid::blocks(rows.len()) }, &params);
+    // SAFETY: p, m and v are borrowed, and the asserts gave them one length and found each row within it and its first step within the factors;
+    // there is a block for each row, and `tables` lives.
+    unsafe { gpu.device().launch("adamw_idle", Grid { threads, ..Grid::blocks(rows.len()) }, &params) };
 }
 
 /// One SGD step with momentum: `g += decay·p; velocity = momentum·velocity + g; p −= lr·velocity`.
@@ -201,7 +210,8 @@ pub(crate) fn sgd<D: Device>(
         is_wide: u32::from(is_wide),
     };
     if p.len > 0 {
-        gpu.device().launch("sgd", Grid::elements(p.len.div_ceil(4)), &params);
+        // SAFETY: p, the velocity, g and the scalar are borrowed, the loop gave the first three one length, and `is_wide` says what they allow.
+        unsafe { gpu.device().launch("sgd", Grid::elements(p.len.div_ceil(4)), &params) };
     }
 }
 
@@ -209,7 +219,7 @@ pub(crate) fn sgd<D: Device>(
 mod tests {
     use super::*;
     use crate::Precision;
-    use crate::launch::copy::convert;
+    use crate::launch::copy::{convert, convert_views};
     use crate::shim::Shim;
 
     #[test]
@@ -225,7 +235,8 @@ mod tests {
         }
         let before = gpu.download(p.slice(0..len));
         let scale = gpu.new_scalar();
-        gpu.device().upload(scale.address, bytemuck::bytes_of(&1.0f64));
+        // SAFETY: the place of a scalar has room for a number in f64.
+        unsafe { gpu.device().upload(scale.address, bytemuck::bytes_of(&1.0f64)) };
         let settings = AdamW {
             lr: 0.1,
             beta1: 0.9,
@@ -250,10 +261,10 @@ mod tests {
 
         // The numbers as they are, rounded once more, and the shadow.
         let [mut rounded, mut shadow] = [(); 2].map(|()| gpu.alloc(len, Role::Activation));
-        let view = p.slice(0..len).view;
-        convert(&gpu, rounded.slice_mut(0..len).view, view, len);
-        let of_shadow = View { data: view.shadow, shadow: 0, is_bf16: 1, unused: 0 };
-        convert(&gpu, shadow.slice_mut(0..len).view, of_shadow, len);
+        convert(&gpu, rounded.slice_mut(0..len), p.slice(0..len));
+        let of_shadow = View { data: p.slice(0..len).view.shadow, shadow: 0, is_bf16: 1, unused: 0 };
+        // SAFETY: with activations in bf16 a buffer of parameters has a shadow of each number, and the other buffer has been allocated for as many.
+        unsafe { convert_views(&gpu, shadow.slice_mut(0..len).view, of_shadow, len) };
         assert_eq!(gpu.download(shadow.slice(0..len)), gpu.download(rounded.slice(0..len)));
         let after = gpu.download(p.slice(0..len));
         let moved = (0..len).filter(|&i| before[i] != after[i]).count();

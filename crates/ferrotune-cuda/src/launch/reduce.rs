@@ -8,10 +8,13 @@ use crate::gpu::{Gpu, PARTIALS};
 use crate::memory::{Mut, Ref, View};
 use crate::scalar::Scalar;
 use bytemuck::NoUninit;
+use std::sync::MutexGuard;
 
 /// Partial sums that launches leave, to be added.
 pub(super) struct Partials<'g, D: Device> {
     gpu: &'g Gpu<D>,
+    /// Nobody else leaves any before these have been added.
+    memory: MutexGuard<'g, D::Memory>,
     count: usize,
 }
 
@@ -32,12 +35,12 @@ impl<'g, D: Device> Partials<'g, D> {
     const MOST: usize = PARTIALS / size_of::<f64>();
 
     pub fn new(gpu: &'g Gpu<D>) -> Self {
-        Partials { gpu, count: 0 }
+        Partials { gpu, memory: gpu.partials(), count: 0 }
     }
 
     /// Where the blocks of a launch put theirs, one each.
     pub fn room(&mut self, grid: Grid) -> u64 {
-        let address = self.gpu.partials() + (self.count * size_of::<f64>()) as u64;
+        let address = D::address(&self.memory) + (self.count * size_of::<f64>()) as u64;
         self.count += grid.blocks[0] as usize;
         assert!(self.count <= Self::MOST, "{} partial sums, of {} at most", self.count, Self::MOST);
         address
@@ -45,21 +48,31 @@ impl<'g, D: Device> Partials<'g, D> {
 
     /// `y[0] = k·Σ`.
     pub fn store(self, y: Mut<'_>, k: f32) {
-        assert!(y.len > 0, "the result of a sum has no place");
-        self.finish(0, y.view, f64::from(k), false);
+        self.finish(None, Some(y), f64::from(k), false);
     }
 
     /// `k·Σ`, or the root of it.
     fn scalar(self, k: f64, is_root: bool) -> Scalar<D> {
         let scalar = self.gpu.new_scalar();
-        self.finish(scalar.address, View::NONE, k, is_root);
+        self.finish(Some(&scalar), None, k, is_root);
         scalar
     }
 
-    fn finish(self, scalar: u64, y: View, k: f64, is_root: bool) {
-        let (partials, count) = (self.gpu.partials(), self.count as u64);
-        let params = FinishParams { partials, count, scalar, y, k, root: u32::from(is_root), unused: 0 };
-        self.gpu.device().launch("reduce_finish", Grid::blocks(1), &params);
+    /// The result goes to one of both.
+    fn finish(self, scalar: Option<&Scalar<D>>, y: Option<Mut<'_>>, k: f64, is_root: bool) {
+        assert!(scalar.is_some() || y.as_ref().is_some_and(|y| y.len > 0), "the result of a sum has no place");
+        let params = FinishParams {
+            partials: D::address(&self.memory),
+            count: self.count as u64,
+            scalar: scalar.map_or(0, |scalar| scalar.address),
+            y: y.map_or(View::NONE, |y| y.view),
+            k,
+            root: u32::from(is_root),
+            unused: 0,
+        };
+        // SAFETY: the memory, whose lock is held, has so many partial sums, as `room` checked, and the result has a place in the scalar, which nobody
+        // else knows yet, or in y, which is borrowed, as the assert checked.
+        unsafe { self.gpu.device().launch("reduce_finish", Grid::blocks(1), &params) };
     }
 }
 
@@ -100,7 +113,9 @@ fn partial_sums<'g, D: Device>(
         let aligned = u32::from(a.begins_at_four() && b.begins_at_four());
         let grid = sum_grid(len);
         let partials = partials.room(grid);
-        gpu.device().launch(kernel, grid, &SumParams { a, b, partials, len: len as u64, k1, k2, aligned, unused: 0 });
+        let params = SumParams { a, b, partials, len: len as u64, k1, k2, aligned, unused: 0 };
+        // SAFETY: a and b are borrowed and the assert gives them one length, `aligned` says what both allow, and each block has room for its sum.
+        unsafe { gpu.device().launch(kernel, grid, &params) };
     }
     partials
 }
@@ -163,8 +178,10 @@ pub(crate) fn norm<D: Device>(gpu: &Gpu<D>, parts: &[Ref<'_>]) -> Scalar<D> {
     let mut partials = Partials::new(gpu);
     if !chunks.is_empty() {
         let grid = Grid::blocks(chunks.len());
-        let params = SquaresParams { chunks: gpu.words(&chunks), partials: partials.room(grid) };
-        gpu.device().launch("squares_partial", grid, &params);
+        let mut tables = gpu.tables();
+        let params = SquaresParams { chunks: tables.place(&chunks), partials: partials.room(grid) };
+        // SAFETY: there is a block for each chunk, which is a stretch of a part that is borrowed, and each has room for its sum; `tables` lives.
+        unsafe { gpu.device().launch("squares_partial", grid, &params) };
     }
     partials.scalar(1.0, true)
 }
@@ -183,14 +200,17 @@ struct ScalarParams {
 pub(crate) fn scalar<D: Device>(gpu: &Gpu<D>, x: Ref<'_>) -> Scalar<D> {
     assert!(x.len > 0, "scalar: there is no first element");
     let scalar = gpu.new_scalar();
-    gpu.device().launch("to_scalar", ONE, &ScalarParams { scalar: scalar.address, x: x.view });
+    let params = ScalarParams { scalar: scalar.address, x: x.view };
+    // SAFETY: the scalar's place is its own, and x is borrowed and has a first element, as the assert says.
+    unsafe { gpu.device().launch("to_scalar", ONE, &params) };
     scalar
 }
 
 /// Waits for a number.
 pub(crate) fn read<D: Device>(gpu: &Gpu<D>, x: &Scalar<D>) -> f64 {
     let mut number = 0.0f64;
-    gpu.device().download(x.address, bytemuck::bytes_of_mut(&mut number));
+    // SAFETY: the place of a scalar holds a number in f64 and is nobody else's while the scalar lives.
+    unsafe { gpu.device().download(x.address, bytemuck::bytes_of_mut(&mut number)) };
     number
 }
 
@@ -206,9 +226,11 @@ struct TotalParams {
 pub(crate) fn total<D: Device>(gpu: &Gpu<D>, x: &[Scalar<D>]) -> Scalar<D> {
     let scalar = gpu.new_scalar();
     let addresses: Vec<u64> = x.iter().map(|x| x.address).collect();
-    let numbers = if x.is_empty() { 0 } else { gpu.words(&addresses) };
+    let mut tables = gpu.tables();
+    let numbers = if x.is_empty() { 0 } else { tables.place(&addresses) };
     let params = TotalParams { scalar: scalar.address, numbers, count: x.len() as u64 };
-    gpu.device().launch("total_scalars", ONE, &params);
+    // SAFETY: each of the `count` addresses is the place of a scalar that is borrowed, the result's is its own, and `tables` lives.
+    unsafe { gpu.device().launch("total_scalars", ONE, &params) };
     scalar
 }
 
@@ -225,7 +247,8 @@ struct ClipParams {
 pub(crate) fn clip_factor<D: Device>(gpu: &Gpu<D>, norm: &Scalar<D>, most: Option<f64>) -> Scalar<D> {
     let scalar = gpu.new_scalar();
     let params = ClipParams { scalar: scalar.address, norm: norm.address, most: most.unwrap_or(f64::INFINITY) };
-    gpu.device().launch("clip_scalar", ONE, &params);
+    // SAFETY: both are the places of scalars that live, and the result's is its own.
+    unsafe { gpu.device().launch("clip_scalar", ONE, &params) };
     scalar
 }
 

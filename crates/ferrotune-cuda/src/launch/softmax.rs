@@ -45,7 +45,8 @@ pub(crate) fn softmax<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, x: Ref<'_>, cols: usi
     let Some((rows, columns)) = rows_of(y.len, &[x], cols) else { return };
     let teams = Teams::of(rows, cols);
     let params = SoftmaxParams { y: y.view, x: x.view, rows: rows as u64, cols: columns, team: teams.size };
-    gpu.device().launch("softmax_forward", teams.grid, &params);
+    // SAFETY: y and x are borrowed, and `rows_of` checked that each has `rows·cols` numbers.
+    unsafe { gpu.device().launch("softmax_forward", teams.grid, &params) };
 }
 
 /// Gradient of softmax.
@@ -61,5 +62,6 @@ pub(crate) fn softmax_backward<D: Device>(gpu: &Gpu<D>, dx: Target<'_, Gpu<D>>, 
         cols: columns,
         team: teams.size,
     };
-    gpu.device().launch("softmax_backward", teams.grid, &params);
+    // SAFETY: dx, dy and y are borrowed, and `rows_of` checked that each has `rows·cols` numbers.
+    unsafe { gpu.device().launch("softmax_backward", teams.grid, &params) };
 }

@@ -17,7 +17,7 @@ use std::ops::Range;
 /// Reads one record at a time.
 pub(crate) struct Delimited<R> {
     lines: Lines<R>,
-    /// An ASCII character: `,` or tab.
+    /// An ASCII character: `,`, `;` or tab.
     delimiter: u8,
     /// Whether a quote inside an unquoted field is text.
     bare_quotes: bool,
@@ -35,8 +35,27 @@ enum State {
 }
 
 impl<R: BufRead> Delimited<R> {
-    pub(crate) fn csv(lines: Lines<R>) -> Self {
-        Delimited { file: lines.file.clone(), lines, delimiter: b',', bare_quotes: false, span: 0..0 }
+    /// CSV, parted by semicolons where the first line has these outside of quotes and no comma: as spreadsheets write it where the comma is for
+    /// decimals. By commas it would have one column, and no row has its text and its label in one.
+    pub(crate) fn csv(mut lines: Lines<R>) -> Result<Self, DataError> {
+        while lines.peek()?.is_some_and(<[u8]>::is_empty) {
+            lines.next()?;
+        }
+        let header = lines.peek()?.unwrap_or_default();
+        let has = |delimiter: u8| {
+            let mut quoted = false;
+            header.iter().any(|&byte| {
+                quoted ^= byte == b'"';
+                byte == delimiter && !quoted
+            })
+        };
+        let delimiter = if has(b';') && !has(b',') { b';' } else { b',' };
+        Ok(Delimited { file: lines.file.clone(), lines, delimiter, bare_quotes: false, span: 0..0 })
+    }
+
+    /// What stands between fields.
+    pub(crate) fn delimiter(&self) -> char {
+        char::from(self.delimiter)
     }
 
     pub(crate) fn tsv(lines: Lines<R>) -> Self {

@@ -11,6 +11,8 @@ pub const MAX_FIELD_BYTES: usize = 1 << 20;
 /// without line ends can take.
 pub const MAX_RECORD_BYTES: usize = 8 << 20;
 
+/// The byte order mark of UTF-8.
+const UTF_8_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Byte order marks of encodings that are refused. UTF-32LE starts like UTF-16LE, so it comes first.
 const FOREIGN_MARKS: [(&[u8], &str); 4] = [
     (&[0xFF, 0xFE, 0, 0], "UTF-32LE"),
@@ -32,6 +34,8 @@ pub(crate) struct Lines<R> {
     taken: u64,
     /// The byte of the stream at which the line last read begins.
     start: u64,
+    /// The next line lies in the buffer already.
+    held: bool,
 }
 
 /// One line.
@@ -61,16 +65,33 @@ impl<R: BufRead> Lines<R> {
             after_carriage_return: false,
             taken: 0,
             start: 0,
+            held: false,
         }
+    }
+
+    /// The bytes of the next line without a byte order mark; the line is given all the same. `None` at the end of the stream.
+    pub(crate) fn peek(&mut self) -> Result<Option<&[u8]>, DataError> {
+        self.held = self.hold()?;
+        let line = self.buffer.strip_prefix(UTF_8_MARK).unwrap_or(&self.buffer);
+        Ok(self.held.then_some(line))
+    }
+
+    /// Has the next line in the buffer; false at the end of the stream.
+    fn hold(&mut self) -> Result<bool, DataError> {
+        if self.held {
+            return Ok(true);
+        }
+        self.buffer.clear();
+        self.fill(self.line + 1)
     }
 
     /// The next line, or `None` at the end of the stream.
     pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, DataError> {
-        self.buffer.clear();
-        let line = self.line + 1;
-        if !self.fill(line)? {
+        if !self.hold()? {
             return Ok(None);
         }
+        self.held = false;
+        let line = self.line + 1;
         self.line = line;
         let file = || self.file.clone();
         let mut bytes = self.buffer.as_slice();
@@ -78,7 +99,7 @@ impl<R: BufRead> Lines<R> {
             if let Some(&(_, encoding)) = FOREIGN_MARKS.iter().find(|(mark, _)| bytes.starts_with(mark)) {
                 return Err(DataError::Encoding { file: file(), encoding });
             }
-            bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+            bytes = bytes.strip_prefix(UTF_8_MARK).unwrap_or(bytes);
             self.start += (self.buffer.len() - bytes.len()) as u64;
         }
         let text = match std::str::from_utf8(bytes) {

@@ -116,7 +116,7 @@ fn begin<R: BufRead>(reader: R, name: &str, format: Format) -> Result<(Vec<Strin
         let headers = first.1.iter().map(|(key, _)| key.clone()).collect();
         return Ok((headers, Records::JsonLines(objects, first)));
     }
-    let mut records = if format == Format::Csv { Delimited::csv(lines) } else { Delimited::tsv(lines) };
+    let mut records = if format == Format::Csv { Delimited::csv(lines)? } else { Delimited::tsv(lines) };
     let mut headers = Vec::new();
     records.read(&mut headers)?.ok_or_else(empty)?;
     for header in &mut headers {
@@ -140,6 +140,14 @@ impl<R: BufRead> RowReader<R> {
     /// A key of the row last returned that the first object does not have.
     pub fn unlisted(&self) -> Option<&str> {
         self.unlisted.as_deref()
+    }
+
+    /// What stands between two fields of a table; a comma for JSON Lines.
+    pub fn delimiter(&self) -> char {
+        match &self.source {
+            Source::Delimited { records, .. } => records.delimiter(),
+            Source::JsonLines { .. } => ',',
+        }
     }
 
     /// The bytes of the stream that the header stands in, without its line end; none in JSON Lines.

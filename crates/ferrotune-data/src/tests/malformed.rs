@@ -187,21 +187,21 @@ fn shape_faults() {
 fn header_faults() {
     let csv = |text: &str, expected| check(Format::Csv, Need::Labels, text, expected);
     csv(
-        "text;label\na;b\n",
+        "id,text;label\n1,a;b\n",
         expect![[
-            r#"f seems to be separated by semicolons, for it has a column "text;label": a .csv file is read by commas, a .tsv file by tabs; convert it"#
+            r#"f seems to be separated by semicolons, for it has a column "text;label": a .csv file is read by commas (or semicolons, if its header has no comma), a .tsv file by tabs; convert it"#
         ]],
     );
     csv(
         "text\ta\n",
         expect![[
-            r#"f seems to be separated by tabs, for it has a column "text\ta": a .csv file is read by commas, a .tsv file by tabs; name it .tsv"#
+            r#"f seems to be separated by tabs, for it has a column "text\ta": a .csv file is read by commas (or semicolons, if its header has no comma), a .tsv file by tabs; name it .tsv"#
         ]],
     );
     csv(
         "id|label|text,more\n",
         expect![[
-            r#"f seems to be separated by bars, for it has a column "id|label|text": a .csv file is read by commas, a .tsv file by tabs; convert it"#
+            r#"f seems to be separated by bars, for it has a column "id|label|text": a .csv file is read by commas (or semicolons, if its header has no comma), a .tsv file by tabs; convert it"#
         ]],
     );
     csv(
@@ -221,7 +221,7 @@ fn header_faults() {
         Need::Labels,
         "text,label\na,b\n",
         expect![[
-            r#"f seems to be separated by commas, for it has a column "text,label": a .csv file is read by commas, a .tsv file by tabs; name it .csv"#
+            r#"f seems to be separated by commas, for it has a column "text,label": a .csv file is read by commas (or semicolons, if its header has no comma), a .tsv file by tabs; name it .csv"#
         ]],
     );
     check(

@@ -31,6 +31,10 @@ fn rows_and_lines() {
         "text,label\n,pos\n\"\",\"pos\"\n",
         &[row("", None, Some("pos"), 2), row("", None, Some("pos"), 3)],
     );
+    // As spreadsheets write it where the comma is for decimals.
+    check(Csv, Need::Labels, "\ntext;label\n\"a; b\";pos\ngood;pos\n", &[row("a; b", None, Some("pos"), 3), good(4)]);
+    check(Csv, Need::Scores, "\"text\";\"score\"\na, b;1.5\n", &[row("a, b", None, Some("1.5"), 2)]);
+    check(Csv, Need::Labels, "\"a;b\",text,label\n1,good,pos\n", &[good(2)]);
     check(
         Csv,
         Need::Labels,
@@ -139,7 +143,7 @@ fn csv_crate(bytes: &[u8]) -> Vec<Vec<String>> {
 
 /// All records as ours.
 fn strict(bytes: &[u8]) -> Result<Vec<Vec<String>>, crate::DataError> {
-    let mut records = crate::files::delimited::Delimited::csv(crate::files::lines::Lines::new(bytes, "f"));
+    let mut records = crate::files::delimited::Delimited::csv(crate::files::lines::Lines::new(bytes, "f"))?;
     let mut all = Vec::new();
     let mut fields = Vec::new();
     while records.read(&mut fields)?.is_some() {

@@ -65,6 +65,7 @@ fn predict(model: &Path, input: &Path, output: &Path) -> Result<(), (u8, String)
         format: None,
         input_format: None,
         logits: false,
+        with_input: false,
         max_length: None,
         columns: TextColumns::default(),
         threads: None,
