@@ -177,6 +177,27 @@ fn a_head_with_its_labels_in_another_order_is_kept() {
                 wanted.rotate_left(width);
                 assert_eq!(out(&loaded, part), wanted, "{name} {part}");
             }
+            // A label more: what is there keeps its rows, the new one begins as a new head does.
+            let mut more = vec!["another".to_string()];
+            more.extend(turned.iter().cloned());
+            let (loaded, labels) = (load(&more), stored.labels.len());
+            assert_eq!(
+                (loaded.head_extended.as_deref(), loaded.head_replaced.as_ref()),
+                (is_named.then_some(&more[..1]), None),
+                "{name}"
+            );
+            if is_named {
+                for part in ["weight", "bias"] {
+                    let (mut wanted, got) = (out(&stored, part), out(&loaded, part));
+                    let width = wanted.len() / labels;
+                    wanted.rotate_left(width);
+                    assert_eq!(got[width..], wanted, "{name} {part}");
+                    assert!(
+                        got[..width].iter().all(|&x| x != 0.0) == (part == "weight"),
+                        "{name} {part}: the new row is initialised"
+                    );
+                }
+            }
             turned[0] = "another".to_string();
             let loaded = load(&turned);
             assert!(

@@ -116,6 +116,7 @@ mod tests {
             adapters: Some(spec),
             head_replaced: None,
             head_reordered: None,
+            head_extended: None,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Pretrained<B: Backend> {
     pub head_replaced: Option<String>,
     /// The labels in the order in which the folder has them, if its head is kept and that is another one.
     pub head_reordered: Option<Vec<String>>,
+    /// The labels that are new beside those of the folder's head, if that is kept for all that it has.
+    pub head_extended: Option<Vec<String>>,
 }
 
 /// Loads a classifier. Sizes are checked against caps and against the headers of the weights before memory is allocated.
@@ -115,12 +117,18 @@ pub fn load_with_adapters<B: Backend>(
     let head_is_loaded = report.loaded.contains(&output[0]);
     // For another number of labels.
     let head_is_unfit = report.newly_initialised.iter().any(|new| new.name == output[0] && new.in_folder);
-    let (mut head_replaced, mut head_reordered) = (None, None);
+    let (mut head_replaced, mut head_reordered, mut head_extended) = (None, None, None);
+    let mut kept = None;
     if let (true, Head::For { .. }, Some(stored)) = (head_is_unfit, head, &config.id2label) {
-        head_replaced = Some(other_labels(stored, &labels));
+        let are_wanted = stored.iter().all(|label| labels.contains(label)) && config.head_kind() == kind;
+        kept = are_wanted.then(|| stored_head(folder, &wanted, &output, stored.len())).flatten();
+        match kept {
+            Some(_) => head_extended = Some(labels.iter().filter(|label| !stored.contains(label)).cloned().collect()),
+            None => head_replaced = Some(other_labels(stored, &labels)),
+        }
     }
     if head_is_loaded && matches!(head, Head::For { .. }) {
-        let ids = output.map(|name| named(&name));
+        let ids = output.each_ref().map(|name| named(name));
         let stored = config.id2label.clone().unwrap_or_else(|| unnamed_labels(labels.len()));
         let places = places(&stored, &labels).filter(|_| config.head_kind() == kind);
         match places {
@@ -135,8 +143,20 @@ pub fn load_with_adapters<B: Backend>(
         fresh.extend(ids.into_iter().filter(|_| head_replaced.is_some()));
     }
     fresh.into_iter().for_each(|id| params.reset(backend, id, seed));
+    if let (Some(rows), Some(stored)) = (kept, &config.id2label) {
+        let places = places_of(&labels, stored).expect("all stored labels are wanted");
+        for (name, rows) in output.iter().zip(rows) {
+            let id = params.layout().find(name).expect("the head has it");
+            let mut values = backend.download(params.get(id).data);
+            let width = rows.len() / places.len();
+            for (row, place) in rows.chunks(width).zip(&places) {
+                values[place * width..][..width].copy_from_slice(row);
+            }
+            params.set(backend, id, &values);
+        }
+    }
     let adapters = adapters.cloned();
-    Ok(Pretrained { config, labels, model, params, report, adapters, head_replaced, head_reordered })
+    Ok(Pretrained { config, labels, model, params, report, adapters, head_replaced, head_reordered, head_extended })
 }
 
 /// The names of so many classes that have none.
@@ -154,11 +174,30 @@ fn other_labels(stored: &[String], wanted: &[String]) -> String {
     }
 }
 
+/// Weight and bias of the folder's last layer, for so many labels as it has; none where they are not as the model wants them but for that number.
+fn stored_head(folder: &Path, wanted: &[TensorSpec], output: &[String; 2], labels: usize) -> Option<[Vec<f32>; 2]> {
+    let spec = |name: &String| {
+        let spec = wanted.iter().find(|spec| spec.name == *name)?;
+        Some(TensorSpec { name: name.clone(), shape: [&[labels], &spec.shape[1..]].concat() })
+    };
+    let specs = [spec(&output[0])?, spec(&output[1])?];
+    let mut rows = [Vec::new(), Vec::new()];
+    // Nothing else of the folder is looked at.
+    let read = plan(folder, &specs, &|name| !output.iter().any(|own| own == name))
+        .and_then(|plan| plan.read(&mut |index, values| rows[index] = values));
+    read.is_ok().then_some(rows)
+}
+
 /// Where each of the `wanted` labels is among the `stored`, if these are the same in any order.
 pub(crate) fn places(stored: &[String], wanted: &[String]) -> Option<Vec<usize>> {
+    places_of(stored, wanted).filter(|_| stored.len() == wanted.len())
+}
+
+/// Where each of the `wanted` labels is among the `stored`, if all are.
+fn places_of(stored: &[String], wanted: &[String]) -> Option<Vec<usize>> {
     let by_name: HashMap<&String, usize> = stored.iter().zip(0..).collect();
     let places: Option<Vec<usize>> = wanted.iter().map(|label| by_name.get(label).copied()).collect();
-    places.filter(|_| by_name.len() == stored.len() && stored.len() == wanted.len())
+    places.filter(|_| by_name.len() == stored.len())
 }
 
 /// Gives a parameter the rows of these places, in their order.

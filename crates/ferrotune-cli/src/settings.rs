@@ -5,7 +5,7 @@ use crate::args::{
     BaselinesName, DeviceName, LongTextsName, OnDegenerate, OptimizerName, Precision, ScheduleName, Switch,
     TrainSettings,
 };
-use crate::exit::Failure;
+use crate::exit::{Failure, usage};
 use crate::settings::budget::Budget;
 use crate::terminal::voice::say;
 use ferrotune_bert::lora::LoraSpec;
@@ -137,16 +137,23 @@ pub fn said_and_searched(
             say!("settings   {DEFAULT_FILE}");
             Path::new(DEFAULT_FILE)
         }
+        None if typed.unset.is_some() && typed.recipe.is_none() => {
+            return Err(usage(
+                "--unset: there is neither a settings file nor a recipe whose settings it could take away",
+            ));
+        }
         None => return Ok((typed, None)),
     };
     let name = path.display().to_string();
     let (file, search) = parse_with_search(&read_text(path)?, &name)?;
     let mut file = unset::without(file, &typed.unset)?;
+    file.unset = unset::joined(&file.unset, &typed)?;
     if typed.validation_share == Some(0.0) {
         // They speak of rows that a flag says are not held out; a flag cannot unsay a key of the file.
         (file.validation_seed, file.metric) = (None, None);
     }
-    Ok((merge(typed, file), search.map(|table| (table, name))))
+    let unset = file.unset.clone();
+    Ok((TrainSettings { unset, ..merge(typed, file) }, search.map(|table| (table, name))))
 }
 
 /// The settings of a run: what was said, over what a recipe sets, over defaults.

@@ -59,6 +59,11 @@ fn labels_that_could_be_something_else_are_said() {
         0,
         &["head is replaced by a new one: its labels are bad, fair, good, and no row to learn from has fair"],
     );
+    check(
+        &format!("{train} --model d/best --train three.csv --output h"),
+        0,
+        &["kept for the labels that it has; new beside them: fair"],
+    );
     // A run that was ended before its first checkpoint.
     std::fs::create_dir_all(place.path().join("e/checkpoints")).unwrap();
     check(&format!("{train} --model MODEL --train two.csv --output e --resume"), 0, &["it begins again"]);
@@ -150,7 +155,9 @@ fn names_of_training_are_known_afterwards() {
     );
     assert!(!place.path().join("keys.csv").exists());
     check("predict --model plain/best --input keys.jsonl --output keys-out.jsonl", 0, &[]);
-    check("predict --model plain/best --input keys.jsonl --output keys-in.jsonl --with-input", 3, &["no key `ticket`"]);
+    check("predict --model plain/best --input keys.jsonl --output keys-in.jsonl --with-input", 0, &[]);
+    let said = std::fs::read_to_string(place.path().join("keys-in.jsonl")).unwrap();
+    assert!(said.lines().nth(1).unwrap().contains(r#""input":{"text":"b","ticket":7}"#), "{said}");
     check("predict --model plain/best --input usual.csv --output in.jsonl --with-input", 0, &[]);
     let first = std::fs::read_to_string(place.path().join("in.jsonl")).unwrap();
     assert!(

@@ -107,6 +107,12 @@ impl<B: Machine> Ready<B> {
         if let Some(why) = &loaded.head_replaced {
             say!("weights    the folder's classification head is replaced by a new one: {}", short(why, 600));
         }
+        if let Some(new) = &loaded.head_extended {
+            say!(
+                "weights    the folder's classification head is kept for the labels that it has; new beside them: {}",
+                listed(new)
+            );
+        }
         if let Some(stored) = &loaded.head_reordered {
             say!(
                 "weights    the folder's classification head is kept; it has the labels in another order: {}",

@@ -86,6 +86,7 @@ fn files(args: &AuditArgs) -> Result<(TaskName, Files), Failure> {
         validation: args.validation.clone(),
         test: args.test.clone(),
         task: args.task,
+        text_column: args.columns.text_column.clone(),
         label_column: args.label_column.clone(),
         label_separator: args.label_separator,
         ..TrainSettings::default()

@@ -20,6 +20,7 @@ pub fn run(args: &BaselineArgs) -> Result<(), Failure> {
         validation_share: args.validation_share,
         test: args.test.clone(),
         seed: Some(args.seed),
+        text_column: args.columns.text_column.clone(),
         label_column: args.label_column.clone(),
         ..TrainSettings::default()
     };

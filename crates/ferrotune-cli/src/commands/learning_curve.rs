@@ -6,7 +6,7 @@ use super::train::one_of_series;
 use crate::exit::{Failure, usage};
 use crate::results::further::p_value;
 use crate::results::report::metric;
-use crate::run::folder::{Kind, RESULTS, claim, clear, has_checkpoints, rows_folder};
+use crate::run::folder::{Kind, RESULTS, claim, clear, restarts_of, rows_folder};
 use crate::settings::{PartOfRows, Resolved};
 use ferrotune_train::metrics::{Classified, Interval, Intervals, MetricName, Paired, Summary, paired};
 use ferrotune_train::store::replace_file;
@@ -64,7 +64,7 @@ pub fn run(
         ));
     }
     let folder = |percentage: f64| rows_folder(path, percentage);
-    if resume && !percentages.iter().any(|&percentage| has_checkpoints(&folder(percentage))) {
+    if resume && !percentages.iter().any(|&percentage| restarts_of(&folder(percentage)).is_some()) {
         let shown = path.display();
         return Err(usage(format!("--resume: {shown} holds no run of --learning-curve; start it without --resume")));
     }

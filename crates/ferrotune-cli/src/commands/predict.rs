@@ -9,12 +9,13 @@ use crate::model::find::find_model;
 use crate::model::fine_tuned::{Cutter, FineTuned};
 use crate::rows::data::kept;
 use crate::run::replaced::{check_replaced, stands_for_open_file};
-use ferrotune_data::{Format, Need, Opened, Row, unpacked};
+use ferrotune_data::{Format, Need, Opened, Row, RowReader, unpacked};
 use ferrotune_train::evaluate::answers;
 use ferrotune_train::tasks::{Answer, Prediction, Unit};
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, BufWriter, ErrorKind, Write, stdin, stdout};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 /// Rows that are labelled at a time.
@@ -41,7 +42,9 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
             return Err(usage(format!("--{flag} needs --format jsonl")));
         }
     }
-    check_replaced(Path::new(&args.output), args.overwrite)?;
+    if args.output != "-" {
+        check_replaced(Path::new(&args.output), args.overwrite)?;
+    }
     let mut model = FineTuned::read(backend, find_model(&args.model)?.folder)?;
     let Cutter { tokenizer, limit, long_texts } = model.cutter(args.max_length)?;
     let abstention = model.notes.calibration.as_ref().and_then(|calibration| calibration.abstention);
@@ -70,12 +73,12 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
     }
     let (mut done, mut cut, mut windowed, mut silent) = (0, 0, 0, 0);
     while !writer.gone {
-        let (mut block, mut fields) = (Vec::new(), Vec::new());
+        let (mut block, mut fields, mut inputs) = (Vec::new(), Vec::new(), VecDeque::new());
         while block.len() < BLOCK
             && let Some(row) = rows.next()
         {
             let row = row?;
-            if let (true, Some(key)) = (format == OutputFormat::Csv || args.with_input, rows.unlisted()) {
+            if let (OutputFormat::Csv, Some(key)) = (format, rows.unlisted()) {
                 return Err(Failure {
                     message: format!(
                         "{name}, line {}: the first row has no key `{key}`, and the columns of the predictions are its keys: give it all of them (null where \
@@ -87,6 +90,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
             }
             block.push(row);
             fields.push(rows.fields().to_vec());
+            inputs.extend(args.with_input.then(|| input(&rows)));
         }
         if block.is_empty() {
             break;
@@ -96,11 +100,9 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         let outputs = model.loaded.labels.len();
         for ((row, fields), answer) in block.iter().zip(&fields).zip(answers(&scores, &encoded, outputs)) {
             let logits = args.logits.then(|| raw_scores(row, answer, outputs));
-            let input = args.with_input.then(|| rows.headers().iter().cloned().zip(fields.iter().cloned()));
-            let input = input.map(Value::from_iter);
             let mut prediction = model.task.predict(row, answer);
             abstention.iter().for_each(|abstention| mark(&mut prediction, abstention));
-            let more = [("logits", logits), ("input", input)];
+            let more = [("logits", logits), ("input", inputs.pop_front())];
             writer.row(fields, more, prediction)?;
         }
         done += block.len();
@@ -144,6 +146,14 @@ fn raw_scores(row: &Row, answer: Answer<'_>, outputs: usize) -> Value {
         scores[word as usize] = Value::from(logits);
     }
     Value::from(scores)
+}
+
+/// The row that was read last, as an object: with the types of its own, or of a table as texts.
+fn input<R: BufRead>(rows: &RowReader<R>) -> Value {
+    match rows.object() {
+        Some(object) => Value::from_iter(object.iter().cloned()),
+        None => Value::from_iter(rows.headers().iter().cloned().zip(rows.fields().iter().cloned())),
+    }
 }
 
 fn open(args: &PredictArgs) -> Result<(Opened, String), Failure> {
@@ -283,7 +293,8 @@ fn behind_links(path: &str) -> PathBuf {
 /// One line of CSV: fields that need it are quoted, quotes in them doubled.
 fn csv_line(fields: &[String], delimiter: char) -> String {
     let quoted = |field: &String| {
-        let plain = !field.contains([delimiter, '"', '\n', '\r']);
+        // By commas a header is read that has one outside of quotes.
+        let plain = !field.contains([delimiter, ',', '"', '\n', '\r']);
         if plain { field.clone() } else { format!("\"{}\"", field.replace('"', "\"\"")) }
     };
     fields.iter().map(quoted).collect::<Vec<_>>().join(&delimiter.to_string())
@@ -297,7 +308,7 @@ mod tests {
     fn csv_fields_are_quoted_where_they_must_be() {
         let fields = ["plain", "a,b", "say \"hi\"", "two\nlines", ""].map(str::to_string);
         assert_eq!(csv_line(&fields, ','), "plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",");
-        assert_eq!(csv_line(&fields[..2], ';'), "plain;a,b");
+        assert_eq!(csv_line(&fields[..2], ';'), "plain;\"a,b\"");
     }
 
     /// The line that is written, and beside it nothing that was staged.

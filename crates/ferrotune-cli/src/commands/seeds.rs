@@ -5,7 +5,7 @@ use super::train::one_of_series;
 use crate::exit::{Failure, usage};
 use crate::results::comparison::Figure;
 use crate::results::report::{bare, metric};
-use crate::run::folder::{Kind, RESULTS, claim, clear, has_checkpoints, seed_folder};
+use crate::run::folder::{Kind, RESULTS, claim, clear, restarts_of, seed_folder};
 use crate::settings::Resolved;
 use ferrotune_train::metrics::{MetricName, Summary};
 use ferrotune_train::store::replace_file;
@@ -30,7 +30,7 @@ struct Spread {
 /// Those of a run; nothing to resume; something else in the folder.
 pub fn run(resolved: &Resolved, count: u64, resume: bool, overwrite: bool, stop: &AtomicBool) -> Result<(), Failure> {
     let path = &resolved.output;
-    if resume && !(0..count).any(|n| has_checkpoints(&of_seed(resolved, n).output)) {
+    if resume && !(0..count).any(|n| restarts_of(&of_seed(resolved, n).output).is_some()) {
         return Err(usage(format!("--resume: {} holds no run of --seeds; start it without --resume", path.display())));
     }
     let _lock = claim(path, Kind::Seeds, resume, overwrite)?;

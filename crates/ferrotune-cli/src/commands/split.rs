@@ -5,7 +5,7 @@ mod says;
 #[cfg(test)]
 mod tests;
 
-use crate::args::{SplitArgs, Switch, TrainSettings};
+use crate::args::{SplitArgs, Switch, TaskName, TrainSettings};
 use crate::exit::{DATA, Failure, usage};
 use crate::rows::task;
 use ferrotune_data::{
@@ -134,9 +134,18 @@ impl Plan {
 
 /// How the rows are read, and whether parts get their share of every class.
 fn choose(args: &SplitArgs, headers: &[String]) -> Result<(Need, bool), Failure> {
-    let asked = TrainSettings { label_column: args.label_column.clone(), ..TrainSettings::default() };
+    let asked = TrainSettings {
+        text_column: args.columns.text_column.clone(),
+        label_column: args.label_column.clone(),
+        ..TrainSettings::default()
+    };
     let has = |name: &str| headers.iter().any(|header| header == name);
-    let (task, _) = task::choose(&asked, headers);
+    let task = match task::choose(&asked, headers).0 {
+        TaskName::Tokens => TaskName::Tokens,
+        // A column that is named has one name a row here, whatever it is called.
+        _ if args.label_column.is_some() => TaskName::Classification,
+        task => task,
+    };
     let need = task::need(task, &asked);
     let labelled = args.label_column.is_some() || need.label_columns().iter().any(|name| has(name));
     let one_label = need == Need::Labels;

@@ -13,10 +13,10 @@ use crate::exit::{Failure, usage};
 use crate::rows::data::Data;
 use crate::rows::{inputs, task};
 use crate::run::fingerprint;
-use crate::run::folder::{BEST, RESTARTS, RESULTS, RunFolder, SETTINGS, has_checkpoints, restarts_of};
+use crate::run::folder::{MANIFEST, RESTARTS, RESULTS, RunFolder, SETTINGS, has_checkpoints, restarts_of};
 use crate::run::sums::Sums;
 use crate::settings::recipes::Recipe;
-use crate::settings::{DEFAULT_FILE, Resolved, resolve, said};
+use crate::settings::{Resolved, resolve, said};
 use ferrotune_tensor::Backend;
 use ferrotune_train::trainer::End;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
 
 /// The settings that a run wrote, where it is to go on and nothing but its folder is named.
 fn settings_of_run(typed: &TrainSettings, resume: bool) -> Option<PathBuf> {
-    if !resume || typed.model.is_some() || typed.train.is_some() || Path::new(DEFAULT_FILE).exists() {
+    if !resume || typed.model.is_some() || typed.train.is_some() {
         return None;
     }
     let written = typed.output.as_ref()?.join(SETTINGS);
@@ -83,7 +83,7 @@ pub(super) fn one(
 fn nothing_was_saved(folder: &Path) -> bool {
     restarts_of(folder) == Some(0)
         && !has_checkpoints(folder)
-        && [RESULTS, BEST].iter().all(|name| !folder.join(name).exists())
+        && [RESULTS, MANIFEST].iter().all(|name| !folder.join(name).exists())
 }
 
 /// One run of a series in its own folder. With `resume` it goes on from its newest checkpoint; what an interrupted series left without a checkpoint has

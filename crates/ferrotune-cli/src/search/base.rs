@@ -18,7 +18,8 @@ pub struct Base {
 impl Base {
     /// Of what was said, and what a recipe sets where nothing was.
     pub fn new(said: TrainSettings, recipe: TrainSettings) -> Base {
-        Base { said: merge(said, recipe) }
+        // The recipe is in it now; named beside it, it would bring back what a trial leaves out.
+        Base { said: TrainSettings { recipe: None, unset: None, ..merge(said, recipe) } }
     }
 
     /// The settings of a run without a search.

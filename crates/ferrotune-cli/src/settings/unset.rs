@@ -18,6 +18,19 @@ pub fn without(settings: TrainSettings, list: &Option<String>) -> Result<TrainSe
     from_table(table, "settings")
 }
 
+/// What a file unset, and what was typed: all of both, but for what was typed as a flag of its own.
+///
+/// # Errors
+/// A name that is no setting: exit code 2.
+pub fn joined(in_file: &Option<String>, typed: &TrainSettings) -> Result<Option<String>, Failure> {
+    let said = toml::Table::try_from(typed).expect("settings are a table");
+    let mut all: Vec<&str> = names(in_file)?.into_iter().filter(|name| !said.contains_key(*name)).collect();
+    all.extend(names(&typed.unset)?);
+    all.sort_unstable();
+    all.dedup();
+    Ok((!all.is_empty()).then(|| all.join(",")))
+}
+
 /// Refuses to unset what is said beside it.
 ///
 /// # Errors
@@ -59,6 +72,22 @@ mod tests {
         let of = TrainSettings { recipe: Some(RecipeName::Article), unset: list("freeze"), ..TrainSettings::default() };
         let recipe = Recipe::of(&of).map_err(|failure| failure.message).unwrap().unwrap();
         assert!(recipe.settings.freeze.is_none() && recipe.settings.lr.is_some());
+    }
+
+    #[test]
+    fn what_the_file_unset_stays_so() {
+        let typed =
+            |unset: Option<String>, freeze: Option<String>| TrainSettings { unset, freeze, ..TrainSettings::default() };
+        for (in_file, typed, expected) in [
+            (list("freeze"), typed(list("lr"), None), list("freeze,lr")),
+            (list("freeze"), typed(None, None), list("freeze")),
+            (list("freeze,lr"), typed(None, list("encoder")), list("lr")),
+            (list("freeze"), typed(None, list("encoder")), None),
+            (None, typed(None, None), None),
+        ] {
+            assert_eq!(joined(&in_file, &typed).map_err(|failure| failure.message), Ok(expected));
+        }
+        assert!(joined(&list("freez"), &TrainSettings::default()).is_err());
     }
 
     #[test]

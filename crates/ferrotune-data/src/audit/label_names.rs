@@ -26,16 +26,19 @@ pub struct LookAlike {
 /// Cyrillic or Greek one that looks Latin), or in one letter (more, less, another, or swapped with its neighbour) of at
 /// least four; digits are no letters, and a sign or a point makes another number. The surest first. `counts` are names with their rows.
 pub(crate) fn look_alikes(counts: &BTreeMap<String, usize>) -> Vec<LookAlike> {
-    let letters = |name: &str| -> Vec<char> {
+    // As they are, and what they look like: a small letter need not look as Latin as its capital.
+    let letters = |name: &str, seen: fn(char) -> char| -> Vec<char> {
         let letters = name.nfkc().filter(|c| c.is_alphanumeric() || is_combining_mark(*c));
-        letters.map(as_latin).flat_map(char::to_lowercase).collect()
+        letters.map(seen).flat_map(char::to_lowercase).collect()
     };
-    let names: Vec<(&String, Vec<char>)> = counts.keys().map(|name| (name, letters(name))).collect();
+    let names: Vec<(&String, Vec<char>)> = counts.keys().map(|name| (name, letters(name, |c| c))).collect();
+    let seen: Vec<Vec<char>> = counts.keys().map(|name| letters(name, as_latin)).collect();
     // Names one letter apart share a name with a letter left out, so that not each pair has to be compared.
     let mut by_rest: BTreeMap<Vec<char>, Vec<usize>> = BTreeMap::new();
     for (n, (_, letters)) in names.iter().enumerate().filter(|(_, (_, letters))| !letters.is_empty()) {
         let without = |place| letters[..place].iter().chain(&letters[place + 1..]).copied().collect();
-        let rests: BTreeSet<Vec<char>> = (0..letters.len()).map(without).chain([letters.clone()]).collect();
+        let rests: BTreeSet<Vec<char>> =
+            (0..letters.len()).map(without).chain([letters.clone(), seen[n].clone()]).collect();
         rests.into_iter().for_each(|rest| by_rest.entry(rest).or_default().push(n));
     }
     let pairs: BTreeSet<(usize, usize)> = by_rest
@@ -46,7 +49,7 @@ pub(crate) fn look_alikes(counts: &BTreeMap<String, usize>) -> Vec<LookAlike> {
         if number(names[a].0).is_some() && number(names[b].0).is_some() {
             return None;
         }
-        let same_letters = names[a].1 == names[b].1;
+        let same_letters = names[a].1 == names[b].1 || seen[a] == seen[b];
         if !same_letters && !one_letter_apart(&names[a].1, &names[b].1) {
             return None;
         }

@@ -18,6 +18,7 @@ pub struct RowReader<R> {
     headers: Vec<String>,
     fields: Vec<String>,
     unlisted: Option<String>,
+    object: Option<Object>,
     source: Source<R>,
     head: Range<u64>,
     span: Range<u64>,
@@ -76,6 +77,7 @@ pub fn stream_with<R: BufRead>(
         headers,
         fields: Vec::new(),
         unlisted: None,
+        object: None,
         source,
         head,
         span: first,
@@ -142,6 +144,11 @@ impl<R: BufRead> RowReader<R> {
         self.unlisted.as_deref()
     }
 
+    /// Keys and values of the row last returned, where rows are objects.
+    pub fn object(&self) -> Option<&[(String, serde_json::Value)]> {
+        self.object.as_deref()
+    }
+
     /// What stands between two fields of a table; a comma for JSON Lines.
     pub fn delimiter(&self) -> char {
         match &self.source {
@@ -198,6 +205,7 @@ impl<R: BufRead> RowReader<R> {
                         None => self.unlisted = Some(key.clone()),
                     }
                 }
+                self.object = Some(object);
                 row
             }
         };

@@ -44,7 +44,8 @@ pub enum Tagging {
 }
 
 impl Tagging {
-    /// What these tags spell: entities if one of them has a place and a type (`B-person`), or all are bare places; else classes.
+    /// What these tags spell: entities if one of them has a place and a type (`B-person`), or all are bare places, `B` or `I` among them; else
+    /// classes.
     ///
     /// # Errors
     /// The first tag that spells no entity where others do, or that looks like a place in an entity and is none: `b-person` beside
@@ -54,7 +55,9 @@ impl Tagging {
         let typed = |tag: &str| tag.contains('-') && Tag::parse(tag).is_some();
         let odd = |place: char| tags.clone().find(move |tag| almost(tag) == Some(place));
         match stray {
-            None => Ok(Tagging::Entities),
+            // `E`, `S` and `O` alone may well be languages.
+            None if tags.clone().any(|tag| typed(tag) || tag == "B" || tag == "I") => Ok(Tagging::Entities),
+            None => Ok(Tagging::Classes),
             Some(stray) if tags.clone().any(typed) => Err(stray),
             Some(_) => odd('B').filter(|_| odd('I').is_some()).map_or(Ok(Tagging::Classes), Err),
         }

@@ -120,6 +120,9 @@ fn names_of_labels_that_unicode_spells_in_two_ways() {
         // Cyrillic letters.
         ("\u{41e}\u{41a}", "OK", true),
         ("p\u{43e}sitiv\u{435}", "positive", true),
+        // Capitals that look Latin, and small letters that do not.
+        ("\u{41a}\u{41e}\u{422}", "\u{43a}\u{43e}\u{442}", true),
+        ("\u{39d}\u{391}\u{399}", "\u{3bd}\u{3b1}\u{3b9}", true),
         // An accent is a letter of its own.
         ("r\u{e9}sum\u{e9}", "resum\u{e9}", false),
     ] {

@@ -47,6 +47,7 @@ fn what_tags_spell_follows_from_all_of_them() {
         (&["B", "I", "O"], Ok(Tagging::Entities)),
         (&["O", "S-x"], Ok(Tagging::Entities)),
         (&["NOUN", "VERB"], Ok(Tagging::Classes)),
+        (&["E", "O", "S"], Ok(Tagging::Classes)),
         // The Chinese words' places, whose M is none of an entity; marks of punctuation; Japanese parts of speech.
         (&["B", "E", "M", "S"], Ok(Tagging::Classes)),
         (&["COMMA", "O", "PERIOD"], Ok(Tagging::Classes)),

@@ -85,7 +85,7 @@ pub fn run(ended: &Ended<'_>, args: &SearchArgs, stop: &AtomicBool) -> Result<()
 
     let path = |name: &str| output.join(name);
     replace_file(&path(PICTURE), picture::svg(space, trials, Some(best), name).as_bytes())?;
-    let resolved = of_best(base, ended, best, path(BEST_RUN))?;
+    let resolved = fitted(&of_best(base, ended, best, path(BEST_RUN))?, ended.start)?;
     let text = toml::to_string(&resolved.settings).expect("settings are plain values");
     replace_file(&path(BEST), text.as_bytes())?;
     let results = json!({
