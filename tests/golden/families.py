@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the golden fixtures of the encoder families beside BERT: tiny-roberta, tiny-xlm-roberta, tiny-distilbert,
-tiny-electra, tiny-tokens.
+"""Writes the golden fixtures of the encoder families beside BERT: tiny-roberta, tiny-xlm-roberta, tiny-camembert,
+tiny-distilbert, tiny-electra, tiny-tokens.
 
     python tests/golden/families.py [--out tests/golden] [--only tiny-electra]
 
@@ -20,7 +20,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import (AutoModelForSequenceClassification, AutoModelForTokenClassification, BertConfig,
-                          DistilBertConfig, ElectraConfig, RobertaConfig, XLMRobertaConfig)
+                          CamembertConfig, DistilBertConfig, ElectraConfig, RobertaConfig, XLMRobertaConfig)
 
 COMMON = dict(initializer_range=0.2, vocab_size=107, num_labels=3)
 FAIRSEQ = dict(
@@ -30,6 +30,7 @@ FAIRSEQ = dict(
 FAMILIES = {
     "tiny-roberta": (RobertaConfig(**COMMON, **FAIRSEQ), AutoModelForSequenceClassification, "roberta", 51),
     "tiny-xlm-roberta": (XLMRobertaConfig(**COMMON, **FAIRSEQ), AutoModelForSequenceClassification, "xlm-roberta", 55),
+    "tiny-camembert": (CamembertConfig(**COMMON, **FAIRSEQ), AutoModelForSequenceClassification, "camembert", 56),
     "tiny-distilbert": (DistilBertConfig(
         **COMMON, dim=32, n_layers=2, n_heads=4, hidden_dim=48, max_position_embeddings=44, dropout=0.0,
         attention_dropout=0.0, seq_classif_dropout=0.0), AutoModelForSequenceClassification, "distilbert", 52),
@@ -119,13 +120,13 @@ def write(folder, config, auto, family, seed):
     model.save_pretrained(model_folder)
     if family == "roberta":
         write_bpe(model_folder, config.vocab_size)
-    elif family == "xlm-roberta":
+    elif family in ("xlm-roberta", "camembert"):
         write_unigram(model_folder, config.vocab_size)
     else:
         g.write_tokenizer(model_folder, config.vocab_size, config.max_position_embeddings)
 
     tok = tokenizers.Tokenizer.from_file(str(model_folder / "tokenizer.json"))
-    fairseq = "roberta" in family
+    fairseq = isinstance(config, (RobertaConfig, XLMRobertaConfig, CamembertConfig))
     tok.enable_truncation(config.max_position_embeddings - (2 if fairseq else 0))
     encoded = [tok.encode(*text) for text in TEXTS]
     ids, types = [e.ids for e in encoded], [e.type_ids for e in encoded]

@@ -26,7 +26,7 @@ use std::path::Path;
 const NAMES: [&str; 2] = ["calm", "storm"];
 
 /// Fixture, base, what transformers calls the layers of its sequence head, and tensors that pre-training leaves in such folders.
-const PRETRAINED: [(&str, &str, &[&str], &[&str]); 5] = [
+const PRETRAINED: [(&str, &str, &[&str], &[&str]); 6] = [
     (
         "tiny-tokens",
         "bert",
@@ -40,6 +40,7 @@ const PRETRAINED: [(&str, &str, &[&str], &[&str]); 5] = [
         &["lm_head.bias", "lm_head.dense.weight"],
     ),
     ("tiny-xlm-roberta", "roberta", &["classifier.dense", "classifier.out_proj"], &["lm_head.layer_norm.weight"]),
+    ("tiny-camembert", "roberta", &["classifier.dense", "classifier.out_proj"], &["lm_head.bias"]),
     (
         "tiny-distilbert",
         "distilbert",

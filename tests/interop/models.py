@@ -17,6 +17,7 @@ from transformers import (
     AutoModel,
     AutoTokenizer,
     BertConfig,
+    CamembertConfig,
     DistilBertConfig,
     ElectraConfig,
     PretrainedConfig,
@@ -138,6 +139,7 @@ FAMILIES = {
         partial(RobertaConfig, **FAIRSEQ), byte_pairs, "RobertaTokenizer", {**FAIRSEQ_SETTINGS, "add_prefix_space": False}, "lm_head.bias"
     ),
     "xlm-roberta": Family(partial(XLMRobertaConfig, **FAIRSEQ), unigrams, "XLMRobertaTokenizer", FAIRSEQ_SETTINGS, "lm_head.bias"),
+    "camembert": Family(partial(CamembertConfig, **FAIRSEQ), unigrams, "CamembertTokenizer", FAIRSEQ_SETTINGS, "lm_head.bias"),
     "distilbert": Family(
         partial(DistilBertConfig, **DISTILBERT), word_pieces, "DistilBertTokenizer", WORD_PIECE_SETTINGS, "vocab_projector.bias"
     ),

@@ -168,8 +168,14 @@ pub enum HeadActivation {
 pub const TOKEN_HEAD: &str = "classifier";
 
 /// Every family that is built.
-pub const ALL: [&Family; 5] =
-    [&bert::BERT, &distilbert::DISTILBERT, &electra::ELECTRA, &roberta::ROBERTA, &roberta::XLM_ROBERTA];
+pub const ALL: [&Family; 6] = [
+    &bert::BERT,
+    &roberta::CAMEMBERT,
+    &distilbert::DISTILBERT,
+    &electra::ELECTRA,
+    &roberta::ROBERTA,
+    &roberta::XLM_ROBERTA,
+];
 
 /// The family of a configuration that names none: BERT's first ones did not.
 pub const UNNAMED: &Family = &bert::BERT;

@@ -1,5 +1,5 @@
-//! RoBERTa (Liu et al. 2019, <https://arxiv.org/abs/1907.11692>) and XLM-RoBERTa (Conneau et al. 2020, <https://arxiv.org/abs/1911.02116>), which
-//! differ in vocabulary alone. It must not know the network.
+//! RoBERTa (Liu et al. 2019, <https://arxiv.org/abs/1907.11692>), and XLM-RoBERTa (Conneau et al. 2020, <https://arxiv.org/abs/1911.02116>) and
+//! CamemBERT (Martin et al. 2020, <https://arxiv.org/abs/1911.03894>), which differ from it in vocabulary alone. It must not know the network.
 
 use super::{
     BERT_KEYS, BERT_LAYER, Family, HeadActivation, Keys, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
@@ -30,3 +30,6 @@ pub(super) const ROBERTA: Family = Family {
 
 /// `XLMRobertaModel` and its heads in transformers.
 pub(super) const XLM_ROBERTA: Family = Family { model_type: "xlm-roberta", class: "XLMRoberta", ..ROBERTA };
+
+/// `CamembertModel` and its heads in transformers, whose tensors are named as RoBERTa's.
+pub(super) const CAMEMBERT: Family = Family { model_type: "camembert", class: "Camembert", ..ROBERTA };

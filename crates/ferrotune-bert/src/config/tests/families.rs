@@ -24,6 +24,7 @@ fn defaults_are_those_of_the_family() {
         ("electra", 128, 34, 2, 0.1, 0),
         ("roberta", 24, 32, 2, 0.1, 1),
         ("xlm-roberta", 24, 32, 2, 0.1, 1),
+        ("camembert", 24, 32, 2, 0.1, 1),
     ] {
         let config: EncoderConfig = family(model_type, json!({})).parse().unwrap();
         assert_eq!(config.family.model_type, model_type);
