@@ -120,7 +120,9 @@ pub fn load_with_adapters<B: Backend>(
     let (mut head_replaced, mut head_reordered, mut head_extended) = (None, None, None);
     let mut kept = None;
     if let (true, Head::For { .. }, Some(stored)) = (head_is_unfit, head, &config.id2label) {
-        let are_wanted = stored.iter().all(|label| labels.contains(label)) && config.head_kind() == kind;
+        // One output is the logit of a yes or a number, and none of several classes.
+        let are_wanted =
+            stored.len() > 1 && stored.iter().all(|label| labels.contains(label)) && config.head_kind() == kind;
         kept = are_wanted.then(|| stored_head(folder, &wanted, &output, stored.len())).flatten();
         match kept {
             Some(_) => head_extended = Some(labels.iter().filter(|label| !stored.contains(label)).cloned().collect()),
@@ -168,7 +170,7 @@ fn unnamed_labels(count: usize) -> Vec<String> {
 fn other_labels(stored: &[String], wanted: &[String]) -> String {
     let (kept, lost): (Vec<&str>, Vec<&str>) =
         stored.iter().map(String::as_str).partition(|label| wanted.iter().any(|own| own == label));
-    match kept.is_empty() || lost.is_empty() {
+    match kept.is_empty() || lost.is_empty() || stored.len().min(wanted.len()) == 1 {
         true => format!("its labels are {}", stored.join(", ")),
         false => format!("its labels are {}, and no row to learn from has {}", stored.join(", "), lost.join(", ")),
     }

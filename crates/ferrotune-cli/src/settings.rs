@@ -148,6 +148,13 @@ pub fn said_and_searched(
     let (file, search) = parse_with_search(&read_text(path)?, &name)?;
     let mut file = unset::without(file, &typed.unset)?;
     file.unset = unset::joined(&file.unset, &typed)?;
+    // The two exclude each other, and a run writes the one that it went by: what is typed wins over both.
+    if typed.validation.is_some() {
+        (file.validation_share, file.validation_seed) = (None, None);
+    }
+    if typed.validation_share.is_some() {
+        file.validation = None;
+    }
     if typed.validation_share == Some(0.0) {
         // They speak of rows that a flag says are not held out; a flag cannot unsay a key of the file.
         (file.validation_seed, file.metric) = (None, None);

@@ -74,6 +74,36 @@ fn labels_that_could_be_something_else_are_said() {
     std::fs::remove_dir_all(place.path().join("e/checkpoints")).unwrap();
     std::fs::create_dir_all(place.path().join("e/checkpoints")).unwrap();
     check(&format!("{train} --model MODEL --train two.csv --output e --resume"), 8, &["no checkpoint in"]);
+    check("train --resume --output nowhere", 2, &["has no ferrotune.toml of a run", "say the whole command again"]);
+    // Nor does one that began there begin with other settings.
+    ["results.json", "manifest.json"]
+        .iter()
+        .for_each(|name| std::fs::remove_file(place.path().join("e").join(name)).unwrap());
+    let again = train.replace("--max-steps 2", "--max-steps 3");
+    check(
+        &format!("{again} --model MODEL --train two.csv --output e --resume"),
+        8,
+        &["max-steps was \"2\", now \"3\""],
+    );
+    check("train --resume --output e", 0, &["it begins again"]);
+    let pretrain =
+        "pretrain --model MODEL --text two.csv --max-steps 2 --max-length 32 --threads 1 --output p --resume";
+    std::fs::create_dir_all(place.path().join("p/checkpoints")).unwrap();
+    check(pretrain, 0, &["it begins again"]);
+    // What a run wrote of held-out rows gives way to a file that is named.
+    check("train --config e/ferrotune.toml --validation three.csv --output i", 3, &["unknown label \"fair\""]);
+    check("train --config e/ferrotune.toml --validation two.csv --output i", 0, &[]);
+    // Numbers in the column of several labels; one label alone among the rows that have a text.
+    let numbers =
+        std::fs::read_to_string(place.path().join("prices.csv")).unwrap().replace("text,label", "text,labels");
+    std::fs::write(place.path().join("numbers.csv"), numbers).unwrap();
+    check(
+        &format!("{train} --model MODEL --train numbers.csv --output j"),
+        2,
+        &["column \"labels\"", "--task multi-label"],
+    );
+    std::fs::write(place.path().join("blank.csv"), "text,label\na,x\nb,x\n,y\n,y\n").unwrap();
+    check("audit --train blank.csv --model MODEL", 0, &[]);
     // Of two files one must be named.
     for name in ["train", "validation", "dev"] {
         std::fs::create_dir_all(place.path().join("set")).unwrap();

@@ -134,7 +134,7 @@ pub enum DataError {
     SeparatorInLabel { file: String, line: u64, label: String, separator: char },
     #[error("no row of {file} has any label: nothing can be learned from it")]
     NoLabels { file: String },
-    #[error("{} is no number in {file}, line {line} (such rows: {rows}): write a finite number such as 3.5", quoted(.value))]
+    #[error("{} is no number in {file}, line {line} (such rows: {rows}): write a finite number such as 3.5, with a point", quoted(.value))]
     NotANumber { file: String, line: u64, value: String, rows: usize },
     #[error("{file} has the classes {classes}: a binary task has exactly two")]
     NotBinary { file: String, classes: String },

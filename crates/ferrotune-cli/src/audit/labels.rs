@@ -61,15 +61,18 @@ impl LabelErrors {
     }
 }
 
-/// Judges the labels of a table's rows. Rows without text or label are left out.
+/// Judges the labels of a table's rows. Rows without text or label are left out. `None` where the others have one label alone.
 ///
 /// # Errors
-/// A model that cannot be read; rows that cannot be cut into tokens; fewer than two labels.
-pub fn judge(table: &Table, folder: &Path, tokenizer: &Tokenizer) -> Result<LabelErrors, Failure> {
+/// A model that cannot be read; rows that cannot be cut into tokens.
+pub fn judge(table: &Table, folder: &Path, tokenizer: &Tokenizer) -> Result<Option<LabelErrors>, Failure> {
     let usable = |row: &Row| row.label.is_some() && normalised(row).is_some();
     let kept: Vec<usize> = (0..table.rows.len()).filter(|&row| usable(&table.rows[row])).collect();
     let rows = kept.iter().map(|&row| table.rows[row].clone()).collect();
     let rows = Table { path: table.path.clone(), pair: table.pair, rows };
+    if rows.rows.iter().all(|row| row.label == rows.rows[0].label) {
+        return Ok(None);
+    }
     let labels = Labels::from_table(&rows)?;
     let ids = encode_labels(&rows, &labels)?;
     let encoded = tokenizer.encode(&rows.rows)?;
@@ -96,7 +99,7 @@ pub fn judge(table: &Table, folder: &Path, tokenizer: &Tokenizer) -> Result<Labe
         }
     };
     let agreement = agree as f64 / judged.len() as f64;
-    Ok(LabelErrors { agreement, ranked: judged.into_iter().map(of_row).collect() })
+    Ok(Some(LabelErrors { agreement, ranked: judged.into_iter().map(of_row).collect() }))
 }
 
 /// The fold of each row: its share of every class in each, and rows of the same text in one, so that no row is judged by a copy of itself.

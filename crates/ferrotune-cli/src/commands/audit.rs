@@ -53,11 +53,10 @@ fn report(args: &AuditArgs, say: &mut dyn FnMut(String)) -> Result<(), Failure> 
     let audit = audit(&sources, settings)?;
     audit.splits.iter().for_each(|split| say(says::split(split)));
     let one_class = matches!(task, TaskName::Classification | TaskName::Binary);
-    let labels = audit.splits[0].label_counts.len();
     let errors = match (&model, &tokenizer) {
-        (Some(folder), Some(tokenizer)) if one_class && labels > 1 => {
+        (Some(folder), Some(tokenizer)) if one_class => {
             let table = files.splits[0].1.read(files.columns.as_ref(), files.need)?;
-            Some(judge(&table, folder, tokenizer)?)
+            judge(&table, folder, tokenizer)?
         }
         _ => None,
     };

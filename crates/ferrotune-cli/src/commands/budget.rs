@@ -6,7 +6,7 @@ mod sample;
 use super::start::Start;
 use crate::args::{RecipeName, TrainSettings};
 use crate::device::{Machine, Work};
-use crate::exit::{Failure, MODEL, STOPPED, usage};
+use crate::exit::{Failure, MODEL, STOPPED, io, usage};
 use crate::run::folder::{BUDGET, RunFolder, SETTINGS};
 use crate::settings::budget::{
     Amounts, Budget, Depth, Open, PLANNED, Passes, Shape, Shown, Way, choose, depths, lengths, parse,
@@ -38,7 +38,7 @@ pub struct Asked<'a> {
 /// # Errors
 /// A budget that is none, that nothing fits into, or that belongs to no single run; what a run would say of its rows and its model.
 pub fn fit(asked: Asked<'_>, resume: bool, overwrite: bool) -> Result<Option<Budget>, Failure> {
-    let Some(text) = asked.said.budget.take() else { return Ok(None) };
+    let Some(text) = asked.said.budget.take() else { return kept(asked.said.output.as_deref().filter(|_| resume)) };
     let time = parse(&text)?;
     for (flag, is_said) in
         [("seeds", asked.said.seeds.is_some()), ("learning-curve", asked.said.learning_curve.is_some())]
@@ -60,6 +60,21 @@ pub fn fit(asked: Asked<'_>, resume: bool, overwrite: bool) -> Result<Option<Bud
     device.run(fitting).map(Some)
 }
 
+/// The budget of a run that goes on with the settings of its own folder, what was chosen for it among these.
+fn kept(run: Option<&Path>) -> Result<Option<Budget>, Failure> {
+    let Some(path) = run.map(|run| run.join(BUDGET)).filter(|path| path.is_file()) else { return Ok(None) };
+    let text = std::fs::read_to_string(&path).map_err(io(format!("cannot read {}", path.display())))?;
+    read(&text, &path).map(Some)
+}
+
+/// A budget that a run left.
+fn read(text: &str, path: &Path) -> Result<Budget, Failure> {
+    serde_json::from_str(text).map_err(|error| Failure {
+        message: format!("{} is damaged: {error}; begin the run anew with --overwrite", path.display()),
+        code: MODEL,
+    })
+}
+
 /// What was chosen when the run began is what it goes on with: measured again it could be something else.
 fn resumed(said: &mut TrainSettings, recipe: &TrainSettings, output: &Path) -> Result<Option<Budget>, Failure> {
     let path = output.join(SETTINGS);
@@ -69,10 +84,7 @@ fn resumed(said: &mut TrainSettings, recipe: &TrainSettings, output: &Path) -> R
     let budget = std::fs::read_to_string(&chosen).map_err(|_| {
         usage(format!("--resume: the run in {} began without --budget; leave it out", output.display()))
     })?;
-    let budget = serde_json::from_str(&budget).map_err(|error| {
-        let message = format!("{} is damaged: {error}; begin the run anew with --overwrite", chosen.display());
-        Failure { message, code: MODEL }
-    })?;
+    let budget = read(&budget, &chosen)?;
     let before = settings::parse(&text, &path.display().to_string())?;
     let merged = merge(said.clone(), recipe.clone());
     let chosen = TrainSettings {

@@ -3,7 +3,7 @@
 use super::attempt::{Course, Ready, Rows};
 use super::results::{say_speed, speed};
 use super::start::Start;
-use super::train::stop_on_signal;
+use super::train::{nothing_was_saved, stop_on_signal};
 use crate::args::{EarlierRun, PretrainArgs};
 use crate::device::threads::use_threads;
 use crate::device::{Machine, Work};
@@ -70,9 +70,14 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
         }
     }
 
-    let mut folder = RunFolder::open(&resolved.output, earlier.resume, earlier.overwrite)?;
+    let nothing_yet = earlier.resume && nothing_was_saved(&resolved.output);
+    if nothing_yet {
+        eprintln!("resume     the run there was ended before its first checkpoint: it begins again");
+    }
+    let (resume, overwrite) = (earlier.resume && !nothing_yet, earlier.overwrite || nothing_yet);
+    let mut folder = RunFolder::open(&resolved.output, resume, overwrite)?;
     // A resume that is refused leaves the settings as they were.
-    if !earlier.resume {
+    if !resume {
         folder.write_settings(&asked.table)?;
     }
     let rows = Rows {
@@ -84,7 +89,7 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
         warnings: &[],
     };
     let stop = stop_on_signal();
-    let course = Course { fingerprint: &fingerprint, stop: &stop, resume: earlier.resume, pause: None, listener: None };
+    let course = Course { fingerprint: &fingerprint, stop: &stop, resume, pause: None, listener: None };
     let (loaded, outcome) = ready.train(resolved, backend, &rows, &mut folder, &course, None)?;
     let Pretrained { config, params, .. } = &loaded;
     pretrained::save_vocabulary(backend, &folder.path().join(BEST), config, params, model_folder, true)?;

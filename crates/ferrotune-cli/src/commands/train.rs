@@ -16,8 +16,9 @@ use crate::run::fingerprint;
 use crate::run::folder::{MANIFEST, RESTARTS, RESULTS, RunFolder, SETTINGS, has_checkpoints, restarts_of};
 use crate::run::sums::Sums;
 use crate::settings::recipes::Recipe;
-use crate::settings::{Resolved, resolve, said};
+use crate::settings::{DEFAULT_FILE, Resolved, parse, resolve, said};
 use ferrotune_tensor::Backend;
+use ferrotune_train::store::fingerprint::{Fingerprint, compare};
 use ferrotune_train::trainer::End;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,10 @@ use std::time::Instant;
 /// Runs the command.
 pub fn run(args: TrainArgs) -> Result<(), Failure> {
     let begin = Instant::now();
-    let config = args.config.or_else(|| settings_of_run(&args.settings, args.earlier.resume));
+    let config = match args.config {
+        Some(named) => Some(named),
+        None => settings_of_run(&args.settings, args.earlier.resume)?,
+    };
     let mut said = said(args.settings, config.as_deref())?;
     inputs::choose(&mut said);
     let recipe = Recipe::of(&said)?;
@@ -50,16 +54,24 @@ pub fn run(args: TrainArgs) -> Result<(), Failure> {
 }
 
 /// The settings that a run wrote, where it is to go on and nothing but its folder is named.
-fn settings_of_run(typed: &TrainSettings, resume: bool) -> Option<PathBuf> {
-    if !resume || typed.model.is_some() || typed.train.is_some() {
-        return None;
+///
+/// # Errors
+/// There are none, as in a folder of `--seeds`, and none lie here either.
+fn settings_of_run(typed: &TrainSettings, resume: bool) -> Result<Option<PathBuf>, Failure> {
+    let alone = resume && typed.model.is_none() && typed.train.is_none();
+    let Some(output) = typed.output.as_ref().filter(|_| alone) else { return Ok(None) };
+    let written = output.join(SETTINGS);
+    if written.is_file() {
+        eprintln!("settings   {}", written.display());
+        return Ok(Some(written));
     }
-    let written = typed.output.as_ref()?.join(SETTINGS);
-    if !written.is_file() {
-        return None;
+    match Path::new(DEFAULT_FILE).exists() {
+        true => Ok(None),
+        false => Err(usage(format!(
+            "--resume: {} has no {SETTINGS} of a run to go on with: say the whole command again (of --seeds and --learning-curve too)",
+            output.display()
+        ))),
     }
-    eprintln!("settings   {}", written.display());
-    Some(written)
 }
 
 /// One run, from its rows to its model.
@@ -70,17 +82,33 @@ pub(super) fn one(
     stop: &AtomicBool,
 ) -> Result<Finished, Failure> {
     let nothing_yet = resume && nothing_was_saved(&resolved.output);
+    let start = Start::of(&mut resolved)?;
     if nothing_yet {
+        check_same_settings(&resolved)?;
         eprintln!("resume     the run there was ended before its first checkpoint: it begins again");
     }
     let (resume, overwrite) = (resume && !nothing_yet, overwrite || nothing_yet);
-    let start = Start::of(&mut resolved)?;
     let device = start.device.clone();
     device.run(One { resolved, start, resume, overwrite, stop, begin: &|| Ok(()) })
 }
 
+/// A run that begins again is the one that began there.
+///
+/// # Errors
+/// Other settings than those that are written there.
+fn check_same_settings(now: &Resolved) -> Result<(), Failure> {
+    let path = now.output.join(SETTINGS);
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+    let before = Resolved { settings: parse(&text, &path.display().to_string())?, ..now.clone() };
+    // These follow the rows, which are not read yet.
+    let by_rows = ["task", "metric"];
+    let of = |run: &Resolved| fingerprint::with_settings(&Fingerprint::default(), run, &by_rows);
+    compare(&of(&before), &of(now))?;
+    Ok(())
+}
+
 /// Whether a run began in this folder, and left nothing that is worth more than a step.
-fn nothing_was_saved(folder: &Path) -> bool {
+pub(super) fn nothing_was_saved(folder: &Path) -> bool {
     restarts_of(folder) == Some(0)
         && !has_checkpoints(folder)
         && [RESULTS, MANIFEST].iter().all(|name| !folder.join(name).exists())

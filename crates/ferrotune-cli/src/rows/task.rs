@@ -50,14 +50,15 @@ pub fn choose(s: &TrainSettings, headers: &[String]) -> (TaskName, String) {
 /// # Errors
 /// Labels that are all numbers, some with a fraction.
 pub fn check_labels(s: &TrainSettings, name: TaskName, train: &Table) -> Result<(), Failure> {
-    if s.task.is_some() || name != TaskName::Classification {
+    if s.task.is_some() || !matches!(name, TaskName::Classification | TaskName::MultiLabel) {
         return Ok(());
     }
     let Some(example) = real_numbers(train) else { return Ok(()) };
-    let column = s.label_column.as_deref().unwrap_or("label");
+    let usual = if name == TaskName::MultiLabel { "labels" } else { "label" };
+    let (column, this) = (s.label_column.as_deref().unwrap_or(usual), shown(name));
     Err(usage(format!(
         "the labels in column {column:?} of {} are numbers such as {example:?}: say --task regression to learn them as numbers, or --task \
-         classification to learn each as a class",
+         {this} to learn each as a class",
         train.path.display()
     )))
 }

@@ -96,22 +96,24 @@ fn faults() {
     fault(
         "text,score\na,1\nb,NaN\nc,high\n",
         Need::Scores,
-        expect![[r#""NaN" is no number in f, line 3 (such rows: 2): write a finite number such as 3.5"#]],
+        expect![[r#""NaN" is no number in f, line 3 (such rows: 2): write a finite number such as 3.5, with a point"#]],
     );
     fault(
         "text,score\na,inf\n",
         Need::Scores,
-        expect![[r#""inf" is no number in f, line 2 (such rows: 1): write a finite number such as 3.5"#]],
+        expect![[r#""inf" is no number in f, line 2 (such rows: 1): write a finite number such as 3.5, with a point"#]],
     );
     fault(
         "text,score\na,1e39\n",
         Need::Scores,
-        expect![[r#""1e39" is no number in f, line 2 (such rows: 1): write a finite number such as 3.5"#]],
+        expect![[
+            r#""1e39" is no number in f, line 2 (such rows: 1): write a finite number such as 3.5, with a point"#
+        ]],
     );
     fault(
         "text,score\na,\"3,5\"\n",
         Need::Scores,
-        expect![[r#""3,5" is no number in f, line 2 (such rows: 1): write a finite number such as 3.5"#]],
+        expect![[r#""3,5" is no number in f, line 2 (such rows: 1): write a finite number such as 3.5, with a point"#]],
     );
     fault("text,score\na,\n", Need::Scores, expect!["empty label in f, line 2: give the row a label or delete it"]);
     fault(
