@@ -3,7 +3,7 @@
 use super::attempt::{Course, Ready, Rows};
 use super::results::{say_speed, speed};
 use super::start::Start;
-use super::train::{nothing_was_saved, stop_on_signal};
+use super::train::{resumed_or_begun_again, stop_on_signal};
 use crate::args::{EarlierRun, PretrainArgs};
 use crate::device::threads::use_threads;
 use crate::device::{Machine, Work};
@@ -70,11 +70,7 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
         }
     }
 
-    let nothing_yet = earlier.resume && nothing_was_saved(&resolved.output);
-    if nothing_yet {
-        eprintln!("resume     the run there was ended before its first checkpoint: it begins again");
-    }
-    let (resume, overwrite) = (earlier.resume && !nothing_yet, earlier.overwrite || nothing_yet);
+    let (resume, overwrite) = resumed_or_begun_again(&resolved.output, earlier.resume, earlier.overwrite);
     let mut folder = RunFolder::open(&resolved.output, resume, overwrite)?;
     // A resume that is refused leaves the settings as they were.
     if !resume {

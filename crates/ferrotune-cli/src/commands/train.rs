@@ -81,13 +81,11 @@ pub(super) fn one(
     overwrite: bool,
     stop: &AtomicBool,
 ) -> Result<Finished, Failure> {
-    let nothing_yet = resume && nothing_was_saved(&resolved.output);
     let start = Start::of(&mut resolved)?;
-    if nothing_yet {
+    if resume && nothing_was_saved(&resolved.output) {
         check_same_settings(&resolved)?;
-        eprintln!("resume     the run there was ended before its first checkpoint: it begins again");
     }
-    let (resume, overwrite) = (resume && !nothing_yet, overwrite || nothing_yet);
+    let (resume, overwrite) = resumed_or_begun_again(&resolved.output, resume, overwrite);
     let device = start.device.clone();
     device.run(One { resolved, start, resume, overwrite, stop, begin: &|| Ok(()) })
 }
@@ -107,8 +105,17 @@ fn check_same_settings(now: &Resolved) -> Result<(), Failure> {
     Ok(())
 }
 
+/// `--resume` and `--overwrite` as they are meant for a run in this folder: one that has nothing to go on from begins again, and says so.
+pub(super) fn resumed_or_begun_again(folder: &Path, resume: bool, overwrite: bool) -> (bool, bool) {
+    if !resume || !nothing_was_saved(folder) {
+        return (resume, overwrite);
+    }
+    eprintln!("resume     the run there was ended before its first checkpoint: it begins again");
+    (false, true)
+}
+
 /// Whether a run began in this folder, and left nothing that is worth more than a step.
-pub(super) fn nothing_was_saved(folder: &Path) -> bool {
+fn nothing_was_saved(folder: &Path) -> bool {
     restarts_of(folder) == Some(0)
         && !has_checkpoints(folder)
         && [RESULTS, MANIFEST].iter().all(|name| !folder.join(name).exists())

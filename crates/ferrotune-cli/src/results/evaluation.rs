@@ -281,29 +281,26 @@ fn of_scores(empty: Measured, logits: &[f32], scores: &[f64], rows: &[Row]) -> M
 
 /// A word of a row, the tag that it has and the one that was said.
 struct WrongWord {
-    word: u32,
+    word: usize,
     tags: [u32; 2],
 }
 
 /// The rows of words with the highest loss of their wrong words: these, each with the tag that it has and the one that was said.
 fn of_words(names: &[String], logits: &[f32], tags: &WordTags, rows: &[Row]) -> Vec<Mistake> {
     let mut wrong: BTreeMap<usize, (f64, Vec<WrongWord>)> = BTreeMap::new();
-    let mut scores = logits.chunks(names.len());
-    for (sequence, &row) in tags.words.rows.iter().enumerate() {
-        for (&word, scores) in tags.words.of(sequence).1.iter().zip(&mut scores) {
-            let (real, said) = (tags.tags[row][word as usize], argmax(scores) as u32);
-            if real != said {
-                let (loss, words) = wrong.entry(row).or_default();
-                *loss += cross_entropy(scores, real as usize);
-                words.push(WrongWord { word, tags: [real, said] });
-            }
+    for (row, word, real, scores) in tags.scored(logits, names.len()) {
+        let said = argmax(scores) as u32;
+        if real != said {
+            let (loss, words) = wrong.entry(row).or_default();
+            *loss += cross_entropy(scores, real as usize);
+            words.push(WrongWord { word, tags: [real, said] });
         }
     }
     let mistake = |(row, (loss, mut words)): (usize, (f64, Vec<WrongWord>))| {
         let row = &rows[row];
         // A window may give words that stand before those of the last.
         words.sort_unstable_by_key(|wrong| wrong.word);
-        let word = |word: u32| row.words.as_ref().map_or("", |words| &words[word as usize]);
+        let word = |word: usize| row.words.as_ref().map_or("", |words| &words[word]);
         let tagged = |which: usize| {
             let one = |wrong: &WrongWord| format!("{} {}", word(wrong.word), names[wrong.tags[which] as usize]);
             short(&words.iter().map(one).collect::<Vec<_>>().join(", "), SHOWN)

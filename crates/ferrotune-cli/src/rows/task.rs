@@ -25,24 +25,20 @@ pub fn choose(s: &TrainSettings, headers: &[String]) -> (TaskName, String) {
     let texts = s.text_column.as_deref().is_some_and(|name| name != WORDS) || has("text") || has("text_a");
     let words = has(WORDS) && !texts;
     let (name, why) = match (s.task, s.label_column.as_deref()) {
-        (Some(name), _) => (name, "as asked".to_string()),
+        (Some(name), _) => (name, "as asked"),
         (None, Some(tags)) if words => {
-            (TaskName::Tokens, format!("the file has the columns {WORDS} and {tags}, and no text"))
+            return (TaskName::Tokens, format!("the file has the columns {WORDS} and {tags}, and no text"));
         }
-        (None, Some("labels")) => (TaskName::MultiLabel, "the column is labels".to_string()),
-        (None, Some("score")) => (TaskName::Regression, "the column is score".to_string()),
-        (None, None) if words && has("tags") && !has("label") => {
-            (TaskName::Tokens, format!("the file has the columns {WORDS} and tags"))
-        }
-        (None, None) if has("labels") && !has("label") => {
-            (TaskName::MultiLabel, "the file has the column labels".to_string())
-        }
-        (None, None) if has("score") && !has("label") => {
-            (TaskName::Regression, "the file has the column score".to_string())
-        }
-        (None, _) => (TaskName::Classification, "one label a row".to_string()),
+        (None, Some("labels")) => (TaskName::MultiLabel, "the column is labels"),
+        (None, Some("score")) => (TaskName::Regression, "the column is score"),
+        (None, Some(_)) => (TaskName::Classification, "one label a row"),
+        (None, None) if has("label") => (TaskName::Classification, "one label a row"),
+        (None, None) if words && has("tags") => (TaskName::Tokens, "the file has the columns tokens and tags"),
+        (None, None) if has("labels") => (TaskName::MultiLabel, "the file has the column labels"),
+        (None, None) if has("score") => (TaskName::Regression, "the file has the column score"),
+        (None, None) => (TaskName::Classification, "one label a row"),
     };
-    (name, why)
+    (name, why.to_string())
 }
 
 /// Refuses rows of which nobody said what is learned, and whose labels are real numbers: each would be a class of its own.

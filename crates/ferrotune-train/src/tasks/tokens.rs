@@ -25,6 +25,18 @@ impl WordTags {
         let tags = &self.tags[self.words.rows[sequence]];
         self.words.of(sequence).1.iter().map(|&word| tags[word as usize])
     }
+
+    /// Of each scored word, in the order of the logits `(words, labels)`: its row, its place there, its tag and its logits.
+    pub fn scored<'a>(
+        &'a self,
+        logits: &'a [f32],
+        labels: usize,
+    ) -> impl Iterator<Item = (usize, usize, u32, &'a [f32])> {
+        let of =
+            |(sequence, &row): (usize, &usize)| self.words.of(sequence).1.iter().map(move |&word| (row, word as usize));
+        let words = self.words.rows.iter().enumerate().flat_map(of);
+        words.zip(logits.chunks(labels)).map(|((row, word), scores)| (row, word, self.tags[row][word], scores))
+    }
 }
 
 /// Token classification. A word that has no token is said to be outside of every entity; as a class it is not scored.
@@ -69,15 +81,11 @@ impl Tokens {
 
     /// The tags that the logits say of the scored words, row by row, with `None` for the others; and the sum of the losses.
     fn said(&self, logits: &[f32], targets: &WordTags) -> (Vec<Vec<Option<u32>>>, f64) {
-        let WordTags { tags, words } = targets;
-        let mut said: Vec<Vec<Option<u32>>> = tags.iter().map(|row| vec![None; row.len()]).collect();
+        let mut said: Vec<Vec<Option<u32>>> = targets.tags.iter().map(|row| vec![None; row.len()]).collect();
         let mut loss = 0.0;
-        let mut scores = logits.chunks(self.labels.len());
-        for (sequence, &row) in words.rows.iter().enumerate() {
-            for (&word, scores) in words.of(sequence).1.iter().zip(&mut scores) {
-                said[row][word as usize] = Some(argmax(scores) as u32);
-                loss += cross_entropy(scores, tags[row][word as usize] as usize);
-            }
+        for (row, word, tag, scores) in targets.scored(logits, self.labels.len()) {
+            said[row][word] = Some(argmax(scores) as u32);
+            loss += cross_entropy(scores, tag as usize);
         }
         (said, loss)
     }
