@@ -1,7 +1,7 @@
 //! Residual + dropout + layer norm in one pass (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>). Must not know encoders.
 //!
 //! Shapes: N rows of width h. x, residual, y and their gradients `[N, h]`; gamma, bias `[h]`; mean, rstd `[N]`.
-//! `z = residual + x·mask`, `y = (z − mean(z))·rstd·gamma + bias`, `rstd = 1/√(var(z) + eps)` with the biased variance.
+//! `z = residual + x·mask`, `y = (z − mean(z))·rstd·gamma + bias`, the bias being 0 where there is none, `rstd = 1/√(var(z) + eps)` with the biased variance.
 //! The mask's element is the flat index in x, or, where x holds only some rows of a larger matrix, the flat index there: row r of x
 //! is dropped out as row `mask_rows[r]`. z is computed again in backward instead of being stored.
 
@@ -55,7 +55,7 @@ pub fn forward(
     x: &[f32],
     residual: Option<&[f32]>,
     gamma: &[f32],
-    bias: &[f32],
+    bias: Option<&[f32]>,
     eps: f32,
     mask: Mask,
     mask_rows: Option<&[u32]>,
@@ -65,7 +65,7 @@ pub fn forward(
     let all = [("y", y.len()), ("x", x.len()), ("residual", residual.map_or(y.len(), <[f32]>::len))];
     check("add_norm", &all, rows * width);
     check("add_norm", &[("mean", mean.len()), ("rstd", rstd.len())], rows);
-    check("add_norm", &[("gamma", gamma.len()), ("bias", bias.len())], width);
+    check("add_norm", &[("gamma", gamma.len()), ("bias", bias.map_or(width, <[f32]>::len))], width);
     check("add_norm", &[("mask_rows", mask_rows.map_or(rows, <[u32]>::len))], rows);
     let mask = RowMask { mask, rows: mask_rows, width };
     let isa = isa::current();
@@ -170,7 +170,7 @@ dispatch! {
         x: &[f32],
         residual: Option<&[f32]>,
         gamma: &[f32],
-        bias: &[f32],
+        bias: Option<&[f32]>,
         eps: f32,
         mask: &RowMask<'_>,
         first_row: usize,
@@ -206,7 +206,7 @@ fn forward_body<L: Lane>(
     x: &[f32],
     residual: Option<&[f32]>,
     gamma: &[f32],
-    bias: &[f32],
+    bias: Option<&[f32]>,
     eps: f32,
     mask: &RowMask<'_>,
     first_row: usize,
@@ -220,8 +220,13 @@ fn forward_body<L: Lane>(
         y.iter_mut().for_each(|y| *y -= average);
         let variance = vmath::dot::<L>(y, y) / width as f32;
         let scale = 1.0 / (variance + eps).sqrt();
-        for ((y, &gamma), &bias) in y.iter_mut().zip(gamma).zip(bias) {
-            *y = L::mul_add(*y * scale, gamma, bias);
+        match bias {
+            Some(bias) => {
+                for ((y, &gamma), &bias) in y.iter_mut().zip(gamma).zip(bias) {
+                    *y = L::mul_add(*y * scale, gamma, bias);
+                }
+            }
+            None => y.iter_mut().zip(gamma).for_each(|(y, &gamma)| *y = *y * scale * gamma),
         }
         (mean[row], rstd[row]) = (average, scale);
     }

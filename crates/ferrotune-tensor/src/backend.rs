@@ -7,6 +7,7 @@ use std::ops::Range;
 pub use ferrotune_kernels::adamw::AdamW;
 pub use ferrotune_kernels::add_norm::NormDims;
 pub use ferrotune_kernels::attention::AttentionDims;
+pub use ferrotune_kernels::rotary::Rotary;
 
 /// Where a gradient goes: `None` if nobody wants it; beta 0 overwrites and never reads, beta 1 accumulates.
 pub type Target<'a, B> = Option<(<B as Backend>::Mut<'a>, f32)>;
@@ -90,6 +91,8 @@ pub struct Attention<'a, 'd, B: Backend> {
     pub scale: f32,
     /// Dropout of the probabilities.
     pub mask: Mask,
+    /// Tokens that a query sees to either side, if not all of its sequence.
+    pub window: Option<u32>,
 }
 
 /// A device: memory, and the layer-sized functions that ops are made of.
@@ -167,7 +170,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// `dx = beta·dx + k·dy[0]` for every element.
     fn sum_backward(&self, dx: Target<'_, Self>, k: f32, dy: Self::Ref<'_>);
 
-    /// `y = x Wᵀ + b`; with `pre`, `pre = x Wᵀ + b` and `y = gelu(pre)`.
+    /// `y = x Wᵀ + b`, or without a bias `y = x Wᵀ`; with `pre`, which needs a bias, `pre = x Wᵀ + b` and `y = gelu(pre)`.
     fn linear(
         &self,
         pool: &mut Pool<Self>,
@@ -175,7 +178,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         pre: Option<Self::Mut<'_>>,
         x: Self::Ref<'_>,
         w: Self::Ref<'_>,
-        b: Self::Ref<'_>,
+        b: Option<Self::Ref<'_>>,
         dims: LinearDims,
     );
     /// Gradients of `x Wᵀ + b`.
@@ -189,14 +192,14 @@ pub trait Backend: Send + Sync + Sized + 'static {
         dims: LinearDims,
     );
 
-    /// `y = LN(residual + dropout(x))·gamma + bias`, saving mean and 1/σ of each row.
+    /// `y = LN(residual + dropout(x))·gamma + bias`, the bias being 0 where there is none, saving mean and 1/σ of each row.
     fn add_norm(
         &self,
         y: Self::Mut<'_>,
         mean: Self::Mut<'_>,
         rstd: Self::Mut<'_>,
         input: AddNorm<'_, '_, Self>,
-        bias: Self::Ref<'_>,
+        bias: Option<Self::Ref<'_>>,
         eps: f32,
     );
     /// Gradients of `add_norm`.
@@ -228,6 +231,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
         input: Attention<'_, '_, Self>,
     );
 
+    /// Turns the heads at the front of each row of x `(n, width)` by their positions, and copies what is behind them (see `ferrotune_kernels::rotary`).
+    fn rotary(&self, pool: &mut Pool<Self>, y: Self::Mut<'_>, x: Self::Ref<'_>, rotary: Rotary<'_>);
+    /// Gradient of `rotary`: the turn back.
+    fn rotary_backward(&self, pool: &mut Pool<Self>, dx: Target<'_, Self>, dy: Self::Ref<'_>, rotary: Rotary<'_>);
+
     /// `y[t] = Σ table[ids[t]]` over the tables.
     fn embedding(&self, y: Self::Mut<'_>, tables: &[(Self::Ref<'_>, &[u32])], width: usize);
     /// Gradient of one embedding table `(v, width)`: `dtable[ids[t]] += dy[t]`, t ascending; at beta 0 all other rows become 0.
@@ -237,6 +245,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Gradient of `gather_rows`; `rows` are distinct.
     fn gather_rows_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, rows: &[u32], width: usize);
 
+    /// `y[s]` is the mean of the rows `offsets[s]..offsets[s + 1]` of x `(n, width)`.
+    fn sequence_means(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, offsets: &[u32], width: usize);
+    /// Gradient of `sequence_means`: each row gets its share of its sequence's.
+    fn sequence_means_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, offsets: &[u32], width: usize);
+
     /// `y = dropout(x)`.
     fn dropout(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, mask: Mask);
     /// Gradient of dropout.
@@ -245,6 +258,10 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn gelu(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
     /// `dx = beta·dx + dy·gelu'(x)`.
     fn gelu_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, x: Self::Ref<'_>);
+    /// `y = gelu(a)·b` for rows `a|b` of x `(n, 2·width)`.
+    fn geglu(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, width: usize);
+    /// `dx = beta·dx + (dy·b·gelu'(a) | dy·gelu(a))`.
+    fn geglu_backward(&self, dx: Target<'_, Self>, dy: Self::Ref<'_>, x: Self::Ref<'_>, width: usize);
     /// `y = tanh(x)`.
     fn tanh(&self, y: Self::Mut<'_>, x: Self::Ref<'_>);
     /// `dx = beta·dx + dy·(1 − y²)`, y the output.

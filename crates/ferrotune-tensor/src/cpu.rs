@@ -1,6 +1,8 @@
 //! The CPU backend: 64-byte aligned memory and calls of the kernels. It holds a precision and no other state, and knows no op.
 
-use crate::backend::{AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Target};
+use crate::backend::{
+    AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Rotary, Target,
+};
 use crate::{Mask, Pool};
 use ferrotune_kernels as kernels;
 use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, matmul, scratch_len};
@@ -51,8 +53,8 @@ impl CpuBuf {
 
 /// The same words in the kernels' struct.
 fn attention_input<'a, 'd>(input: Attention<'a, 'd, Cpu>) -> kernels::attention::Input<'a> {
-    let Attention { sources, query_offsets, offsets, dims, scale, mask } = input;
-    kernels::attention::Input { sources, query_offsets, offsets, dims, scale, mask }
+    let Attention { sources, query_offsets, offsets, dims, scale, mask, window } = input;
+    kernels::attention::Input { sources, query_offsets, offsets, dims, scale, mask, window }
 }
 
 impl Backend for Cpu {
@@ -154,14 +156,16 @@ impl Backend for Cpu {
         pre: Option<&mut [f32]>,
         x: &[f32],
         w: &[f32],
-        b: &[f32],
+        b: Option<&[f32]>,
         d: LinearDims,
     ) {
         let dims = Dims { m: d.n, n: d.o, k: d.i };
         let mut scratch = pool.scratch(scratch_len(Layout::NT, dims));
-        let epilogue = match pre {
-            Some(pre) => Epilogue::BiasGelu { bias: b, pre },
-            None => Epilogue::Bias(b),
+        let epilogue = match (pre, b) {
+            (Some(pre), Some(bias)) => Epilogue::BiasGelu { bias, pre },
+            (Some(_), None) => panic!("linear: GELU needs a bias"),
+            (None, Some(bias)) => Epilogue::Bias(bias),
+            (None, None) => Epilogue::None,
         };
         matmul(self.precision, Layout::NT, dims, x, w, 0.0, y, epilogue, scratch.data_mut());
         pool.give(scratch);
@@ -200,7 +204,7 @@ impl Backend for Cpu {
         mean: &mut [f32],
         rstd: &mut [f32],
         input: AddNorm<'_, '_, Cpu>,
-        bias: &[f32],
+        bias: Option<&[f32]>,
         eps: f32,
     ) {
         let AddNorm { x, residual, gamma, mask, mask_rows, dims } = input;
@@ -242,6 +246,17 @@ impl Backend for Cpu {
         pool.give(scratch);
     }
 
+    fn rotary(&self, pool: &mut Pool<Cpu>, y: &mut [f32], x: &[f32], rotary: Rotary<'_>) {
+        let mut scratch = pool.scratch(rotary.scratch());
+        kernels::rotary::forward(y, x, rotary, scratch.data_mut());
+        pool.give(scratch);
+    }
+    fn rotary_backward(&self, pool: &mut Pool<Cpu>, dx: Target<'_, Self>, dy: &[f32], rotary: Rotary<'_>) {
+        let mut scratch = pool.scratch(rotary.scratch());
+        kernels::rotary::backward(dx, dy, rotary, scratch.data_mut());
+        pool.give(scratch);
+    }
+
     fn embedding(&self, y: &mut [f32], tables: &[(&[f32], &[u32])], width: usize) {
         kernels::embedding::gather_sum(y, tables, width);
     }
@@ -255,6 +270,13 @@ impl Backend for Cpu {
         kernels::rows::scatter_add(dx, dy, rows, width);
     }
 
+    fn sequence_means(&self, y: &mut [f32], x: &[f32], offsets: &[u32], width: usize) {
+        kernels::sequence_means::forward(y, x, offsets, width);
+    }
+    fn sequence_means_backward(&self, dx: Target<'_, Self>, dy: &[f32], offsets: &[u32], width: usize) {
+        kernels::sequence_means::backward(dx, dy, offsets, width);
+    }
+
     fn dropout(&self, y: &mut [f32], x: &[f32], mask: Mask) {
         kernels::dropout::forward(y, x, mask);
     }
@@ -266,6 +288,12 @@ impl Backend for Cpu {
     }
     fn gelu_backward(&self, dx: Target<'_, Self>, dy: &[f32], x: &[f32]) {
         kernels::gelu::backward(dx, dy, x);
+    }
+    fn geglu(&self, y: &mut [f32], x: &[f32], width: usize) {
+        kernels::geglu::forward(y, x, width);
+    }
+    fn geglu_backward(&self, dx: Target<'_, Self>, dy: &[f32], x: &[f32], width: usize) {
+        kernels::geglu::backward(dx, dy, x, width);
     }
     fn tanh(&self, y: &mut [f32], x: &[f32]) {
         kernels::tanh::forward(y, x);

@@ -96,7 +96,7 @@ impl Job<'_> {
     }
 
     fn unit(&self, unit: &Unit, next: Option<&Unit>, tiles: &mut Tiles) {
-        let Input { dims, scale, .. } = self.input;
+        let Input { dims, scale, window, .. } = self.input;
         let d = dims.head_dim;
         let [_, k, v] = self.places;
         self.ahead(next, 0);
@@ -108,16 +108,18 @@ impl Job<'_> {
         scores::row_dots(self.isa, delta, by_query(self.dctx), by_query(self.ctx), d);
         for start in rows.clone().step_by(TILE) {
             let keys = start..rows.end.min(start + TILE);
-            if queries.is_empty() {
+            let seeing = unit.queries_of(&keys, window);
+            if seeing.is_empty() {
                 for place in [k, v] {
                     if let Some((c, Finish { keep: None, .. })) = self.target(place, unit, &keys, true) {
                         c.zero();
                     }
                 }
+                continue;
             }
             product::transpose(self.isa, &mut tiles.keys, self.source(k, unit, start), keys.len(), d, scale);
             product::transpose(self.isa, &mut tiles.values, self.source(v, unit, start), keys.len(), d, 1.0);
-            for start in queries.clone().step_by(TILE) {
+            for start in seeing.step_by(TILE) {
                 let some = start..queries.end.min(start + TILE);
                 let delta = &delta[start - queries.start..][..some.len()];
                 let next = next.filter(|_| keys.end == rows.end && some.end == queries.end);
@@ -136,7 +138,7 @@ impl Job<'_> {
         next: Option<&Unit>,
         tiles: &mut Tiles,
     ) {
-        let Input { dims, scale, mask, .. } = self.input;
+        let Input { dims, scale, mask, window, .. } = self.input;
         let (d, m, n) = (dims.head_dim, queries.len(), keys.len());
         let [q, k, v] = self.places;
         let columns = tile::columns(n);
@@ -151,6 +153,9 @@ impl Job<'_> {
             d,
         );
         self.ahead(next, 1);
+        if let Some(cut) = unit.cut(&queries, &keys, window) {
+            cut.apply(&mut tiles.scores, m, n);
+        }
         let grads = ViewMut::of_scores(&mut tiles.grads, m, columns);
         product::product(self.isa, grads, Finish::SET, dctx, View::of_tile(&tiles.values, columns), d);
         self.ahead(next, 2);
@@ -160,8 +165,8 @@ impl Job<'_> {
         let (scores, grads) = (&mut tiles.scores, &mut tiles.grads);
         scores::score_gradients(self.isa, scores, grads, lse, delta, n, scale, mask);
 
-        let first_queries = queries.start == unit.queries.start;
-        let first_keys = keys.start == unit.rows.start;
+        let first_queries = queries.start == unit.queries_of(&keys, window).start;
+        let first_keys = keys.start == unit.keys_of(&queries, window).start;
         let (scores, grads) = (View::of_tile(scores, columns), View::of_tile(grads, columns));
         self.ahead(next, 3);
         if let Some((c, finish)) = self.target(v, unit, &keys, first_queries) {

@@ -67,7 +67,7 @@ impl Job<'_> {
 
     /// One tile of queries against all keys of the sequence. Meanwhile, what `next` needs is fetched.
     fn queries(&self, unit: &Unit, queries: Range<usize>, next: Option<&Unit>, tiles: &mut Tiles) {
-        let Input { sources, dims, scale, mask, .. } = self.input;
+        let Input { sources, dims, scale, mask, window, .. } = self.input;
         let (d, width, m) = (dims.head_dim, dims.width(), queries.len());
         let [q, k, v] = self.places;
         let view = |place: Place, unit: &Unit, row| View::of_head(sources[place.source], place, row, unit.head * d);
@@ -78,9 +78,10 @@ impl Job<'_> {
         };
         let (mut max, mut sum) = (Aligned([f32::NEG_INFINITY; TILE]), Aligned([0.0; TILE]));
         let mut rescale = Aligned([0.0; TILE]);
-        for start in unit.rows.clone().step_by(TILE) {
-            let n = TILE.min(unit.rows.end - start);
-            let (is_first, is_last) = (start == unit.rows.start, start + n == unit.rows.end);
+        let seen = unit.keys_of(&queries, window);
+        for start in seen.clone().step_by(TILE) {
+            let n = TILE.min(seen.end - start);
+            let (is_first, is_last) = (start == seen.start, start + n == seen.end);
             let next = next.filter(|_| is_last);
             let ahead = |place, rows: fn(&Unit) -> &Range<usize>| {
                 if let Some(next) = next {
@@ -94,6 +95,9 @@ impl Job<'_> {
             let keys = View::of_tile(&tiles.keys, columns);
             product::product(self.isa, out, Finish::SET, view(q, unit, queries.start), keys, d);
             ahead(v, |next| &next.rows);
+            if let Some(cut) = unit.cut(&queries, &(start..start + n), window) {
+                cut.apply(&mut tiles.scores, m, n);
+            }
             let mask = unit.mask(mask, dims.heads, queries.start, start);
             scores::softmax(self.isa, &mut tiles.scores, &mut max, &mut sum, &mut rescale, m, n, mask);
             ahead(q, |next| &next.queries);

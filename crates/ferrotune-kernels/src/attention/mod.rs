@@ -12,6 +12,8 @@
 //! s_ij = scale·q_i·k_j     lse_i = log Σ_j exp(s_ij)     p_ij = exp(s_ij - lse_i)     ctx_i = Σ_j z_ij·p_ij·v_j
 //! ```
 //!
+//! With a window, a query sees the keys at most so many tokens away and no others: the sums run over these.
+//!
 //! z is the dropout mask; its element is `(i·H + h) << 17 | j'`, i the query's place among all tokens and j' that of key j in its
 //! sequence (below 2¹⁷). So the tokens from i on own the elements from `i·H << 17` on.
 //!
@@ -75,6 +77,8 @@ pub struct Input<'a> {
     pub scale: f32,
     /// Dropout of the probabilities.
     pub mask: Mask,
+    /// Tokens that a query sees to either side, if not all.
+    pub window: Option<u32>,
 }
 
 /// Which source holds a matrix, and its columns there.
@@ -162,6 +166,15 @@ pub fn first_mask_element(token: usize, heads: usize) -> u64 {
     ((token * heads) as u64) << KEY_BITS
 }
 
+/// Of `others`, whole tiles that hold all within a window of the tokens that `some` are; `first` is the first token's row where `some` are.
+fn near(some: &Range<usize>, first: usize, others: &Range<usize>, window: Option<u32>) -> Range<usize> {
+    let Some(window) = window else { return others.clone() };
+    let (window, len) = (window as usize, others.len());
+    let from = ((some.start - first).saturating_sub(window) / tile::TILE * tile::TILE).min(len);
+    let to = (some.end - first).saturating_add(window).checked_next_multiple_of(tile::TILE).map_or(len, |to| to.min(len));
+    others.start + from..others.start + to
+}
+
 /// One sequence and one head of it.
 #[derive(Clone)]
 struct Unit {
@@ -183,7 +196,27 @@ impl Unit {
     /// Multiply-adds of the two products of forward.
     fn weight(index: usize, input: &Input<'_>) -> u64 {
         let Unit { rows, queries, .. } = Unit::new(index, input);
-        (2 * queries.len() * tile::columns(rows.len()) * input.dims.head_dim) as u64
+        let keys = input.window.map_or(rows.len(), |window| rows.len().min(2 * (window as usize + tile::TILE)));
+        (2 * queries.len() * tile::columns(keys) * input.dims.head_dim) as u64
+    }
+
+    /// Whole tiles of keys among which are all that some of these queries see.
+    fn keys_of(&self, queries: &Range<usize>, window: Option<u32>) -> Range<usize> {
+        near(queries, self.queries.start, &self.rows, window)
+    }
+
+    /// Whole tiles of queries among which are all that see some of these keys; none where the sequence has no such queries.
+    fn queries_of(&self, keys: &Range<usize>, window: Option<u32>) -> Range<usize> {
+        near(keys, self.rows.start, &self.queries, window)
+    }
+
+    /// What a window leaves of a tile; nothing is cut where every query of it sees every key.
+    fn cut(&self, queries: &Range<usize>, keys: &Range<usize>, window: Option<u32>) -> Option<scores::Cut> {
+        let (query, key) = (queries.start - self.queries.start, keys.start - self.rows.start);
+        let (last_query, last_key) = (query + queries.len() - 1, key + keys.len() - 1);
+        let window = window? as usize;
+        let is_whole = last_key.saturating_sub(query) <= window && last_query.saturating_sub(key) <= window;
+        (!is_whole).then_some(scores::Cut { query, key, window })
     }
 
     /// The part of the mask that drops probabilities of a tile, from this query and key on.

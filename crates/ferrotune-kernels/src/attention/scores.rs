@@ -4,7 +4,7 @@
 // `dispatch!` hands every body a Lane, also one that has no multiply-add.
 #![allow(clippy::extra_unused_type_parameters)]
 
-use super::tile::{Factors, Scores, TILE, View};
+use super::tile::{self, Factors, Scores, TILE, View};
 use crate::isa::{Lane, dispatch};
 use crate::mask::Mask;
 use crate::vector::{LANES, Vector, Wide, fold_max, fold_sums};
@@ -29,6 +29,33 @@ impl TileMask {
             self.mask.fill_vectors(&mut keep, self.first + i as u64 * self.row);
         }
         keep
+    }
+}
+
+/// A score whose probability is 0 next to any other: low, but a number, because the maximum of a row may be one of these for a while.
+const UNSEEN: f32 = -1e30;
+
+/// A tile of which a window leaves a part.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    /// The first query, counted within its sequence.
+    pub(super) query: usize,
+    /// The first key.
+    pub(super) key: usize,
+    /// Tokens that a query sees to either side.
+    pub(super) window: usize,
+}
+
+impl Cut {
+    /// Takes the keys that a query does not see out of its scores.
+    pub(super) fn apply(&self, scores: &mut Scores, queries: usize, keys: usize) {
+        for (i, row) in scores.0.chunks_exact_mut(tile::columns(keys)).take(queries).enumerate() {
+            let query = self.query + i;
+            let column = |key: usize| key.saturating_sub(self.key).min(keys);
+            let (from, to) = (column(query.saturating_sub(self.window)), column(query + self.window + 1));
+            row[..from].fill(UNSEEN);
+            row[to..keys].fill(UNSEEN);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ struct Case {
     dims: AttentionDims,
     scale: f32,
     mask: Mask,
+    window: Option<u32>,
 }
 
 impl Case {
@@ -28,7 +29,12 @@ impl Case {
         let n = lengths.iter().sum::<usize>() * dims.width();
         let scale = 1.0 / (head_dim as f32).sqrt();
         let [q, k, v, dctx] = [1, 2, 3, 4].map(|seed| values(seed, n));
-        Case { q, k, v, dctx, offsets, dims, scale, mask }
+        Case { q, k, v, dctx, offsets, dims, scale, mask, window: None }
+    }
+
+    /// The same, of which a query sees so many tokens to either side.
+    fn within(self, window: u32) -> Case {
+        Case { window: Some(window), ..self }
     }
 
     fn tokens(&self) -> usize {
@@ -48,8 +54,8 @@ impl Case {
     }
 
     fn input<'a>(&'a self, sources: &'a [&'a [f32]], query_offsets: &'a [u32]) -> super::Input<'a> {
-        let Case { dims, scale, mask, ref offsets, .. } = *self;
-        super::Input { sources, query_offsets, offsets, dims, scale, mask }
+        let Case { dims, scale, mask, window, ref offsets, .. } = *self;
+        super::Input { sources, query_offsets, offsets, dims, scale, mask, window }
     }
 
     /// The three layouts: `[q, k, v]`, `[q, k|v]` and `[q|k|v]`.
@@ -89,7 +95,8 @@ impl Case {
         let saved = same_bits("attention", || self.forward());
         let [q, k, v, dctx] = [&self.q, &self.k, &self.v, &self.dctx].map(|x| widen(x));
         let (offsets, scale) = (self.offsets.as_slice(), f64::from(self.scale));
-        let input = Input { q: &q, k: &k, v: &v, offsets, dims: self.dims, scale, mask: self.mask };
+        let Case { dims, mask, window, .. } = *self;
+        let input = Input { q: &q, k: &k, v: &v, offsets, dims, scale, mask, window };
         let (ctx, lse) = textbook::forward(input);
         // A score is a sum of d products below 4, scaled: |s| <= 4·√d. Its rounding error, at most d·2^-24·|s|/2 and in practice √d of
         // that, is the relative error of p, and so of ctx; what follows is a few 2^-24. Kept scales multiply all of it.
@@ -130,6 +137,32 @@ fn both_directions_follow_the_textbook_with_the_same_bits_on_any_threads() {
 }
 
 #[test]
+fn a_window_follows_the_textbook() {
+    for mask in [Mask::NONE, Mask::new(0.1, 5, 6, 7, 8)] {
+        // The sequence ends before the window, at it and beyond it; windows within a tile, of a tile, and of more than one.
+        for (lengths, window) in [
+            (&[3, 0, 5, 1, 9][..], 0),
+            (&[4, 5, 6, 40], 4),
+            (&[64, 65, 66, 200], 64),
+            (&[130, 300], 20),
+            (&[257, 1], 63),
+            (&[400], 100),
+            (&[70], u32::MAX),
+        ] {
+            Case::new(lengths, 2, 16, mask).within(window).check();
+        }
+    }
+}
+
+#[test]
+fn a_window_that_holds_the_sequence_changes_no_bit() {
+    let (whole, within) = [Case::new(&[30, 65, 1], 2, 16, Mask::NONE), Case::new(&[30, 65, 1], 2, 16, Mask::NONE).within(64)]
+        .map(|case| case.forward())
+        .into();
+    assert!(bits(&whole) == bits(&within));
+}
+
+#[test]
 fn gradients_of_every_layout_are_the_single_ones() {
     let case = Case::new(&[70, 0, 3], 2, 16, Mask::new(0.1, 5, 6, 7, 8));
     let saved = case.forward();
@@ -151,8 +184,16 @@ fn gradients_of_every_layout_are_the_single_ones() {
 
 #[test]
 fn a_few_queries_get_the_bits_of_the_full_computation() {
-    for (lengths, count) in [(vec![23, 1, 70, 0, 64], 1), (vec![130, 5, 9], 3), (vec![66], 65), (vec![4, 7], 0)] {
-        let case = Case::new(&lengths, 2, 16, Mask::new(0.1, 5, 6, 7, 8));
+    for (lengths, count, window) in [
+        (vec![23, 1, 70, 0, 64], 1, None),
+        (vec![130, 5, 9], 3, None),
+        (vec![66], 65, None),
+        (vec![4, 7], 0, None),
+        (vec![300, 5, 70], 1, Some(64)),
+        (vec![200, 9], 66, Some(10)),
+        (vec![200], 0, Some(10)),
+    ] {
+        let case = Case { window, ..Case::new(&lengths, 2, 16, Mask::new(0.1, 5, 6, 7, 8)) };
         let (w, heads) = (case.dims.width(), case.dims.heads);
         let mut query_offsets = vec![0u32];
         lengths.iter().for_each(|&n| query_offsets.push(query_offsets.last().unwrap() + n.min(count) as u32));
@@ -180,7 +221,7 @@ fn a_few_queries_get_the_bits_of_the_full_computation() {
         // Only the queried rows of the full result have a gradient.
         let mut dctx = vec![0.0; case.q.len()];
         tokens.iter().for_each(|&t| dctx[t * w..][..w].copy_from_slice(&case.dctx[t * w..][..w]));
-        let full_case = Case { dctx, ..Case::new(&lengths, 2, 16, case.mask) };
+        let full_case = Case { dctx, window, ..Case::new(&lengths, 2, 16, case.mask) };
         let [dq, dk, dv] = [0, 1, 2].map(|which| full_case.gradient(which, &full));
         let (mut got_q, mut got_kv) = (vec![f32::NAN; q.len()], vec![f32::NAN; kv.len()]);
         let mut scratch = vec![f32::NAN; backward_scratch(tokens.len(), case.dims)];
@@ -215,10 +256,11 @@ fn ragged_equals_padded_and_masked() {
 
 #[test]
 fn textbook_backward_is_the_slope_of_the_textbook_forward() {
-    let case = Case::new(&[3, 4], 2, 3, Mask::new(0.3, 5, 6, 7, 8));
+    let case = Case::new(&[3, 5], 2, 3, Mask::new(0.3, 5, 6, 7, 8));
     let [q, k, v, dctx] = [&case.q, &case.k, &case.v, &case.dctx].map(|x| widen(x));
     let (offsets, scale) = (case.offsets.as_slice(), f64::from(case.scale));
-    let input = Input { q: &q, k: &k, v: &v, offsets, dims: case.dims, scale, mask: case.mask };
+    let window = Some(2);
+    let input = Input { q: &q, k: &k, v: &v, offsets, dims: case.dims, scale, mask: case.mask, window };
     let (dq, dk, dv) = textbook::backward(&dctx, input);
     let loss = |input: Input<'_, f64>| project(&textbook::forward(input).0, &dctx);
     assert_close_f64("dq", &dq, &gradient(&q, |q| loss(Input { q, ..input })), 1e-8);

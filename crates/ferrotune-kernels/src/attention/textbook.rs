@@ -21,6 +21,8 @@ pub struct Input<'a, T> {
     pub scale: T,
     /// Dropout of the probabilities.
     pub mask: Mask,
+    /// Tokens that a query sees to either side, if not all.
+    pub window: Option<u32>,
 }
 
 /// Calls `visit(head, i, sequence's rows, p_i)` for every query row i, where `p_i` are the probabilities before dropout.
@@ -32,6 +34,9 @@ fn for_each_row<T: Real>(input: Input<'_, T>, mut visit: impl FnMut(usize, usize
         for head in 0..heads {
             for i in rows.clone() {
                 let score = |j: usize| {
+                    if input.window.is_some_and(|window| i.abs_diff(j) > window as usize) {
+                        return T::neg_infinity();
+                    }
                     let terms = (head * d..(head + 1) * d).map(|c| input.q[i * width + c] * input.k[j * width + c]);
                     input.scale * terms.sum::<T>()
                 };

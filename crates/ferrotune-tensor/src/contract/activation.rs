@@ -9,6 +9,7 @@ pub(super) fn cases<B: Backend>() -> Vec<Case<B>> {
     vec![
         Case { name: "dropout", run: dropout },
         Case { name: "gelu, tanh, relu", run: forward },
+        Case { name: "geglu, geglu_backward", run: geglu },
         Case { name: "gelu_backward, tanh_backward, relu_backward", run: backward },
     ]
 }
@@ -32,6 +33,22 @@ fn dropout<B: Backend>(bench: &mut Bench<'_, B>) {
             }
         }
         bench.backend.dropout_backward(None, x.data(), mask);
+    }
+}
+
+fn geglu<B: Backend>(bench: &mut Bench<'_, B>) {
+    // Rows and widths: no multiple of four, of a warp or of a block, and none at all.
+    for [rows, width] in [[1, 1], [7, 5], [9, 132], [3, 1100], [0, 8]] {
+        let (x, dy) = (bench.input([rows, 2 * width], 1), bench.input([rows, width], 2));
+        let mut y = bench.output([rows, width]);
+        bench.backend.geglu(y.data_mut(), x.data(), width);
+        bench.note(format!("{rows}·{width}"), &y);
+        for beta in BETAS {
+            let mut dx = bench.target([rows, 2 * width], beta, 3);
+            bench.backend.geglu_backward(Some((dx.data_mut(), beta)), dy.data(), x.data(), width);
+            bench.note(format!("{rows}·{width}, dx, beta {beta}"), &dx);
+        }
+        bench.backend.geglu_backward(None, dy.data(), x.data(), width);
     }
 }
 

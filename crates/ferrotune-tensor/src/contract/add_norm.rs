@@ -45,8 +45,8 @@ impl<B: Backend> Inputs<B> {
         }
     }
 
-    /// All variants: plain; with a residual; with dropout; with dropout by rows of a larger matrix.
-    fn variants(&self) -> [(&'static str, AddNorm<'_, '_, B>); 4] {
+    /// All variants: plain, with and without a bias; with a residual; with dropout; with dropout by rows of a larger matrix.
+    fn variants(&self) -> [(&'static str, AddNorm<'_, '_, B>); 5] {
         // It begins so late that the numbers of elements take more than 32 bits.
         let mask = Mask::new(0.3, 1, 2, 3, 4).starting_at((1 << 32) - 100);
         let plain = AddNorm {
@@ -60,6 +60,7 @@ impl<B: Backend> Inputs<B> {
         let residual = Some(self.residual.data());
         [
             ("plain", AddNorm { ..plain }),
+            ("no bias", AddNorm { ..plain }),
             ("residual", AddNorm { residual, ..plain }),
             ("dropout", AddNorm { residual, mask, ..plain }),
             ("dropout by rows", AddNorm { residual, mask, mask_rows: Some(&self.mask_rows), ..plain }),
@@ -73,7 +74,7 @@ fn forward<B: Backend>(bench: &mut Bench<'_, B>) {
         for (variant, input) in inputs.variants() {
             let mut y = bench.output([rows, width]);
             let (mut mean, mut rstd) = (bench.statistic([rows]), bench.statistic([rows]));
-            let (bias, eps) = (inputs.bias.data(), eps(width));
+            let (bias, eps) = ((variant != "no bias").then_some(inputs.bias.data()), eps(width));
             bench.backend.add_norm(y.data_mut(), mean.data_mut(), rstd.data_mut(), input, bias, eps);
             for (what, tensor) in [("y", &y), ("mean", &mean), ("rstd", &rstd)] {
                 bench.note(format!("{rows}·{width}, {variant}: {what}"), tensor);

@@ -10,6 +10,7 @@ pub(super) fn cases<B: Backend>() -> Vec<Case<B>> {
         Case { name: "attention, layouts and betas", run: layouts },
         Case { name: "attention, first tokens", run: first_tokens },
         Case { name: "attention, widths of heads", run: widths },
+        Case { name: "attention, windows", run: windows },
         Case { name: "attention, nothing", run: nothing },
     ]
 }
@@ -22,6 +23,7 @@ struct Batch<'a> {
     queries: u32,
     dims: AttentionDims,
     mask: Mask,
+    window: Option<u32>,
     /// Matrices that hold q, k and v: 1, 2 or 3.
     sources: usize,
     /// One for each source; none where nobody wants the gradient.
@@ -59,6 +61,7 @@ impl Batch<'_> {
             dims: self.dims,
             scale: 1.0 / (self.dims.head_dim as f32).sqrt(),
             mask: self.mask,
+            window: self.window,
         };
         let rows = self.dims.heads * queries;
         let mut lse = bench.statistic([bench.backend.attention_saved(Attention { ..input })]);
@@ -96,7 +99,7 @@ fn lengths<B: Backend>(bench: &mut Bench<'_, B>) {
         ("200", &[200]),
     ] {
         let betas = [Some(0.0)];
-        let batch = Batch { lengths, queries: u32::MAX, dims, mask: dropout(dims), sources: 1, betas: &betas };
+        let batch = Batch { lengths, queries: u32::MAX, dims, mask: dropout(dims), window: None, sources: 1, betas: &betas };
         batch.run(bench, what);
     }
 }
@@ -109,7 +112,7 @@ fn layouts<B: Backend>(bench: &mut Bench<'_, B>) {
         let all = BETAS.map(|beta| vec![Some(beta); sources]);
         for betas in some.chain(all) {
             let mask = if betas[0] == Some(1.0) { Mask::NONE } else { dropout(dims) };
-            let batch = Batch { lengths: &[5, 37, 8], queries: u32::MAX, dims, mask, sources, betas: &betas };
+            let batch = Batch { lengths: &[5, 37, 8], queries: u32::MAX, dims, mask, window: None, sources, betas: &betas };
             batch.run(bench, &format!("{sources} sources, {betas:?}"));
         }
     }
@@ -121,7 +124,7 @@ fn first_tokens<B: Backend>(bench: &mut Bench<'_, B>) {
         for beta in BETAS {
             let betas = [Some(beta), Some(beta)];
             let batch =
-                Batch { lengths: &[1, 70, 4, 20], queries, dims, mask: dropout(dims), sources: 2, betas: &betas };
+                Batch { lengths: &[1, 70, 4, 20], queries, dims, mask: dropout(dims), window: None, sources: 2, betas: &betas };
             batch.run(bench, &format!("{queries} queries, beta {beta}"));
         }
     }
@@ -135,8 +138,21 @@ fn widths<B: Backend>(bench: &mut Bench<'_, B>) {
         // The elements of the 10th token's row pass 2³² at its sixth key.
         let before = ferrotune_kernels::attention::first_mask_element(9, dims.heads) + 5;
         let mask = Mask::new(0.1, 5, 6, 7, 8).starting_at((1 << 32) - before);
-        let batch = Batch { lengths: &[9, 70], queries: u32::MAX, dims, mask, sources: 3, betas: &betas };
+        let batch = Batch { lengths: &[9, 70], queries: u32::MAX, dims, mask, window: None, sources: 3, betas: &betas };
         batch.run(bench, &format!("head_dim {head_dim}"));
+    }
+}
+
+fn windows<B: Backend>(bench: &mut Bench<'_, B>) {
+    let dims = AttentionDims { heads: 2, head_dim: 32 };
+    // Within a tile, of a tile and of more than one, and longer than all.
+    for window in [0, 5, 64, 100, u32::MAX] {
+        for (queries, mask) in [(u32::MAX, Mask::NONE), (u32::MAX, dropout(dims)), (1, dropout(dims))] {
+            let lengths = &[1, 150, 0, 6, 64, 230];
+            let betas = [Some(0.0), Some(1.0)];
+            let batch = Batch { lengths, queries, dims, mask, window: Some(window), sources: 2, betas: &betas };
+            batch.run(bench, &format!("window {window}, {queries} queries, {} dropout", !mask.is_none()));
+        }
     }
 }
 
@@ -144,7 +160,7 @@ fn nothing<B: Backend>(bench: &mut Bench<'_, B>) {
     let dims = AttentionDims { heads: 2, head_dim: 8 };
     for lengths in [[].as_slice(), &[0, 0]] {
         let betas = [Some(0.0)];
-        let batch = Batch { lengths, queries: u32::MAX, dims, mask: Mask::NONE, sources: 1, betas: &betas };
+        let batch = Batch { lengths, queries: u32::MAX, dims, mask: Mask::NONE, window: None, sources: 1, betas: &betas };
         batch.run(bench, &format!("{} empty sequences", lengths.len()));
     }
 }

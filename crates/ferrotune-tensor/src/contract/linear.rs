@@ -21,11 +21,14 @@ fn forward<B: Backend>(bench: &mut Bench<'_, B>) {
         let x = bench.input([dims.n, dims.i], 1);
         let (w, b) = (bench.parameter([dims.o, dims.i], 2), bench.parameter([dims.o], 3));
         let mut y = bench.output([dims.n, dims.o]);
-        bench.backend.linear(&mut bench.pool, y.data_mut(), None, x.data(), w.data(), b.data(), dims);
+        bench.backend.linear(&mut bench.pool, y.data_mut(), None, x.data(), w.data(), Some(b.data()), dims);
         bench.note(format!("y {dims:?}"), &y);
+        let mut y = bench.output([dims.n, dims.o]);
+        bench.backend.linear(&mut bench.pool, y.data_mut(), None, x.data(), w.data(), None, dims);
+        bench.note(format!("without bias {dims:?}"), &y);
         let (mut y, mut pre) = (bench.output([dims.n, dims.o]), bench.output([dims.n, dims.o]));
         let saved = Some(pre.data_mut());
-        bench.backend.linear(&mut bench.pool, y.data_mut(), saved, x.data(), w.data(), b.data(), dims);
+        bench.backend.linear(&mut bench.pool, y.data_mut(), saved, x.data(), w.data(), Some(b.data()), dims);
         bench.note(format!("gelu {dims:?}"), &y);
         bench.note(format!("pre {dims:?}"), &pre);
     }

@@ -13,6 +13,7 @@ mod linear;
 mod losses;
 mod optimizer;
 mod reduce;
+mod sequences;
 mod softmax;
 
 use crate::{Backend, Cpu, Pool, Role, Shape, Tensor};
@@ -133,6 +134,7 @@ pub fn cases<B: Backend>() -> Vec<Case<B>> {
         losses::cases(),
         optimizer::cases(),
         reduce::cases(),
+        sequences::cases(),
         softmax::cases(),
     ];
     families.into_iter().flatten().collect()

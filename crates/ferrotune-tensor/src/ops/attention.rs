@@ -14,6 +14,7 @@ pub struct Attention<B: Backend> {
     query_offsets: Arc<[u32]>,
     offsets: Arc<[u32]>,
     mask: Mask,
+    window: Option<u32>,
     /// Log-sum-exp of each row of scores, `(heads·queries)`, from which backward computes the probabilities again, and what else the device keeps.
     lse: Option<Tensor<B>>,
 }
@@ -26,13 +27,18 @@ impl<B: Backend> Attention<B> {
 
     /// Sequence `s` is rows `offsets[s]..offsets[s + 1]`; `mask` drops probabilities.
     pub fn new(heads: usize, offsets: Arc<[u32]>, mask: Mask) -> Self {
-        Attention { heads, query_offsets: offsets.clone(), offsets, mask, lse: None }
+        Attention::with_queries(heads, offsets.clone(), offsets, mask)
     }
 
     /// Computes only the first tokens of each sequence: q and the result have rows `query_offsets[s]..query_offsets[s + 1]` for
     /// the first tokens of sequence `s`, with the bits that they have in the full computation, dropout included.
     pub fn with_queries(heads: usize, query_offsets: Arc<[u32]>, offsets: Arc<[u32]>, mask: Mask) -> Self {
-        Attention { heads, query_offsets, offsets, mask, lse: None }
+        Attention { heads, query_offsets, offsets, mask, window: None, lse: None }
+    }
+
+    /// Lets a query see the keys at most so many tokens away, to either side, and no others.
+    pub fn within(self, window: Option<u32>) -> Self {
+        Attention { window, ..self }
     }
 
     /// Checks the shapes; returns the width of a head.
@@ -65,6 +71,7 @@ impl<B: Backend> Attention<B> {
             dims: AttentionDims { heads: self.heads, head_dim },
             scale: 1.0 / (head_dim as f32).sqrt(),
             mask: self.mask,
+            window: self.window,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::inputs;
 use crate::backend::{LinearDims, LinearGrads};
-use crate::{Backend, Backward, Forward, Op, Pool, Tensor, View};
+use crate::{Backend, Backward, Forward, Op, Pool, Slot, Tensor, View};
 
-/// `y = x Wᵀ + b`, or `gelu(x Wᵀ + b)`: x `(n, i)`, W `(o, i)`, b `(o)`, y `(n, o)`.
+/// `y = x Wᵀ + b`, or `gelu(x Wᵀ + b)`: x `(n, i)`, W `(o, i)`, b `(o)`, y `(n, o)`. Without the third input `y = x Wᵀ`.
 pub struct Linear<B: Backend> {
     gelu: bool,
     /// What GELU was applied to, `(n, o)`, for its backward.
@@ -17,7 +17,7 @@ impl<B: Backend> Linear<B> {
         Linear { gelu: false, pre: None }
     }
 
-    /// A linear layer followed by the exact GELU.
+    /// A linear layer with a bias, followed by the exact GELU.
     pub fn with_gelu() -> Self {
         Linear { gelu: true, pre: None }
     }
@@ -31,9 +31,13 @@ impl<B: Backend> Default for Linear<B> {
 
 #[track_caller]
 fn dims<B: Backend>(x: &[View<'_, B>]) -> LinearDims {
-    let [x, w, b] = inputs("linear", x);
+    let (x, bias) = x.split_at(x.len().min(2));
+    let [x, w] = inputs("linear", x);
     let o = w.shape.expect_matrix("linear", "weight", x.shape.width());
-    b.shape.expect("linear", "bias", &[o]);
+    assert!(bias.len() <= 1, "linear: expected 2 or 3 inputs, got {}", 2 + bias.len());
+    if let Some(b) = bias.first() {
+        b.shape.expect("linear", "bias", &[o]);
+    }
     LinearDims { n: x.shape.rows(), i: x.shape.width(), o }
 }
 
@@ -47,14 +51,16 @@ impl<B: Backend> Op<B> for Linear<B> {
         let mut y = cx.pool.take([d.n, d.o]);
         self.pre = self.gelu.then(|| cx.pool.take([d.n, d.o]));
         let pre = self.pre.as_mut().map(Tensor::data_mut);
-        cx.backend.linear(cx.pool, y.data_mut(), pre, cx.x[0].data, cx.x[1].data, cx.x[2].data, d);
+        let bias = cx.x.get(2).map(|bias| bias.data);
+        assert!(!self.gelu || bias.is_some(), "linear: GELU needs a bias");
+        cx.backend.linear(cx.pool, y.data_mut(), pre, cx.x[0].data, cx.x[1].data, bias, d);
         y
     }
 
     fn backward(&mut self, cx: Backward<'_, '_, B>) {
         let d = dims(cx.x);
-        let [dx, dw, db] = cx.dx else { unreachable!("linear has three inputs") };
-        let grads = LinearGrads { dx: dx.target(), dw: dw.target(), db: db.target() };
+        let [dx, dw, db @ ..] = cx.dx else { unreachable!("linear has two or three inputs") };
+        let grads = LinearGrads { dx: dx.target(), dw: dw.target(), db: db.first_mut().and_then(Slot::target) };
         let (x, w) = (cx.x[0].data, cx.x[1].data);
         match &self.pre {
             None => cx.backend.linear_backward(cx.pool, grads, cx.dy.data, x, w, d),

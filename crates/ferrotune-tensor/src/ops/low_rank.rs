@@ -28,13 +28,10 @@ fn dims<B: Backend>(x: &[View<'_, B>]) -> [LinearDims; 2] {
     [LinearDims { n, i, o: r }, LinearDims { n, i: r, o }]
 }
 
-/// `x Wᵀ`: the backend's linear layer with a bias of zeros.
+/// `x Wᵀ`.
 fn product<B: Backend>(backend: &B, pool: &mut Pool<B>, x: B::Ref<'_>, w: B::Ref<'_>, dims: LinearDims) -> Tensor<B> {
-    let mut zeros = pool.take_statistic([dims.o]);
-    backend.fill(zeros.data_mut(), 0.0);
     let mut y = pool.take([dims.n, dims.o]);
-    backend.linear(pool, y.data_mut(), None, x, w, zeros.data(), dims);
-    pool.give(zeros);
+    backend.linear(pool, y.data_mut(), None, x, w, None, dims);
     y
 }
 

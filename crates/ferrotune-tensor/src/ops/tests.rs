@@ -91,6 +91,7 @@ fn linear() {
         };
         check(Linear::new, &[&[n, i], &[o, i], &[o]], reference);
         check(Linear::with_gelu, &[&[n, i], &[o, i], &[o]], |x| reference(x).mapv(gelu));
+        check(Linear::new, &[&[n, i], &[o, i]], |x| matrix(&x[0]).dot(&matrix(&x[1]).t()).into_dyn());
     }
 }
 
@@ -108,7 +109,7 @@ fn linear_in_bf16() {
     let run = |cpu: Cpu, x: &[f32], w: &[f32], dy: &[f32]| {
         let (b, dims, pool) = (numbers(o, 3), LinearDims { n, i, o }, &mut Pool::new(cpu));
         let [mut y, mut dx, mut dw, mut db] = [n * o, n * i, o * i, o].map(|len| vec![f32::NAN; len]);
-        cpu.linear(pool, &mut y, None, x, w, &b, dims);
+        cpu.linear(pool, &mut y, None, x, w, Some(&b), dims);
         let grads =
             LinearGrads { dx: Some((&mut dx[..], 0.0)), dw: Some((&mut dw[..], 0.0)), db: Some((&mut db[..], 0.0)) };
         cpu.linear_backward(pool, grads, dy, x, w, dims);
@@ -134,6 +135,15 @@ fn add_norm() {
         move || AddNorm::new(1e-5, mask),
         &shapes,
         |x| layer_norm(&matrix(&(kept(&x[0], mask) + &x[3])), &x[1], &x[2], eps),
+    );
+    let zeros = ArrayD::zeros(IxDyn(&[12]));
+    let no_bias = || AddNorm::new(1e-5, Mask::NONE).without_bias();
+    check(no_bias, &shapes[..2], |x| layer_norm(&matrix(&x[0]), &x[1], &zeros, eps));
+    let shapes_without = [shapes[0], shapes[1], shapes[3]];
+    check(
+        move || AddNorm::new(1e-5, mask).without_bias(),
+        &shapes_without,
+        |x| layer_norm(&matrix(&(kept(&x[0], mask) + &x[2])), &x[1], &zeros, eps),
     );
     // Five rows of a matrix of twenty.
     let rows = [17u32, 0, 3, 4, 9];
@@ -200,6 +210,67 @@ fn attention() {
             full(&q, &third(&kv, 0), &third(&kv, 1)).select(Axis(0), &rows).into_dyn()
         });
     }
+}
+
+#[test]
+fn attention_within_a_window() {
+    let offsets: Arc<[u32]> = Arc::from([0u32, 2, 9]);
+    for window in [0u32, 1, 3] {
+        let bounds = offsets.clone();
+        let make = move || Attention::new(1, bounds.clone(), Mask::NONE).within(Some(window));
+        check(make, &[&[9, 4], &[9, 4], &[9, 4]], |x| {
+            let [q, k, v] = [0, 1, 2].map(|index| matrix(&x[index]));
+            let mut scores = q.dot(&k.t()) / 2.0;
+            for ((i, j), score) in scores.indexed_iter_mut() {
+                if (i < 2) != (j < 2) || i.abs_diff(j) > window as usize {
+                    *score = f64::NEG_INFINITY;
+                }
+            }
+            softmax(&scores).dot(&v).into_dyn()
+        });
+    }
+}
+
+#[test]
+fn rotary() {
+    let (positions, frequencies): (Arc<[u32]>, Arc<[f32]>) = (Arc::from([0, 1, 2, 0, 5]), Arc::from([1.0, 0.25]));
+    let make = || Rotary { heads: 2, positions: positions.clone(), frequencies: frequencies.clone() };
+    check(make, &[&[5, 10]], |x| {
+        let mut y = matrix(&x[0]);
+        for (row, &position) in positions.iter().enumerate() {
+            for (low, frequency) in [(0, 1.0), (1, 0.25), (4, 1.0), (5, 0.25)] {
+                let ((s, c), high) = ((f64::from(position) * frequency).sin_cos(), low + 2);
+                let (a, b) = (x[0][[row, low]], x[0][[row, high]]);
+                (y[[row, low]], y[[row, high]]) = (a * c - b * s, b * c + a * s);
+            }
+        }
+        y.into_dyn()
+    });
+}
+
+#[test]
+fn geglu() {
+    check(
+        || Geglu,
+        &[&[5, 8]],
+        |x| {
+            let x = matrix(&x[0]);
+            (part(&x, 0..5, 0..4).mapv(gelu) * part(&x, 0..5, 4..8)).into_dyn()
+        },
+    );
+}
+
+#[test]
+fn means_of_sequences() {
+    let offsets: Arc<[u32]> = Arc::from([0u32, 1, 1, 4]);
+    let make = || SequenceMeans { offsets: offsets.clone() };
+    check(make, &[&[4, 3]], |x| {
+        let x = matrix(&x[0]);
+        let mut y = Array2::zeros((3, 3));
+        y.row_mut(0).assign(&x.row(0));
+        y.row_mut(2).assign(&part(&x, 1..4, 0..3).mean_axis(Axis(0)).unwrap());
+        y.into_dyn()
+    });
 }
 
 #[test]
