@@ -27,7 +27,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         let sequences = Sequences {
             ids: batch.ids,
             type_ids: batch.type_ids,
-            positions: batch.positions,
+            positions: batch.positions.into(),
             offsets: batch.offsets.as_slice().into(),
         };
         let mut tape = Tape::inference(&backend, &loaded.params, &mut pool);

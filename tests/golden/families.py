@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Writes the golden fixtures of the encoder families beside BERT: tiny-roberta, tiny-xlm-roberta, tiny-camembert,
-tiny-distilbert, tiny-electra, tiny-tokens.
+tiny-distilbert, tiny-electra, tiny-tokens, tiny-modernbert, tiny-modernbert-cls, tiny-modernbert-tokens.
 
     python tests/golden/families.py [--out tests/golden] [--only tiny-electra]
 
-The rules of generate.py hold, whose helpers it uses. `tiny-tokens` is a BERT token classifier. Each folder holds
-`model/` (a Hugging Face folder with a tokenizer), `inputs.json` (texts, ids, type ids) and `golden.safetensors`: `ids`,
-`type_ids`, `offsets`, `labels` (a row's, or for tiny-tokens a token's, of which -1 is not scored), `hidden.*` (hidden.0
-as transformers lists it: after ELECTRA's projection), `logits`, `loss`, `grad.*`.
+The rules of generate.py hold, whose helpers it uses. `tiny-tokens` is a BERT token classifier, `tiny-modernbert-tokens`
+one of ModernBERT. Each folder holds `model/` (a Hugging Face folder with a tokenizer), `inputs.json` (texts, ids, type
+ids) and `golden.safetensors`: `ids`, `type_ids`, `offsets`, `labels` (a row's, or of token classifiers a token's, of which
+-1 is not scored), `hidden.*` (as transformers lists them: hidden.0 after ELECTRA's projection, the last one after
+ModernBERT's final norm), `logits`, `loss`, `grad.*`.
 """
 import argparse
 import collections
+import json
 import math
 from pathlib import Path
 
@@ -20,13 +22,27 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import (AutoModelForSequenceClassification, AutoModelForTokenClassification, BertConfig,
-                          CamembertConfig, DistilBertConfig, ElectraConfig, RobertaConfig, XLMRobertaConfig)
+                          CamembertConfig, DistilBertConfig, ElectraConfig, ModernBertConfig, RobertaConfig,
+                          XLMRobertaConfig)
 
 COMMON = dict(initializer_range=0.2, vocab_size=107, num_labels=3)
 FAIRSEQ = dict(
     hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, type_vocab_size=1,
     max_position_embeddings=46, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=1,
     bos_token_id=0, eos_token_id=2, layer_norm_eps=1e-5)
+MODERN_SPECIAL = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]  # in the order of the hub's ids, from `first` on
+
+
+def modernbert(first, theta, **sizes):
+    """Windows of 4 tokens to either side, which most rows are longer than; `theta` of global and of local layers, neither the default."""
+    ids = dict(zip(["cls_token_id", "sep_token_id", "pad_token_id"], range(first + 1, first + 4)))
+    ids |= {"bos_token_id": ids["cls_token_id"], "eos_token_id": ids["sep_token_id"]}
+    ropes = [{"rope_type": "default", "rope_theta": base} for base in theta]
+    return ModernBertConfig(
+        **ids, **sizes, local_attention=8, rope_parameters=dict(zip(["full_attention", "sliding_attention"], ropes)))
+
+
+SMALL = dict(hidden_size=16, num_attention_heads=2, intermediate_size=24, max_position_embeddings=64)
 FAMILIES = {
     "tiny-roberta": (RobertaConfig(**COMMON, **FAIRSEQ), AutoModelForSequenceClassification, "roberta", 51),
     "tiny-xlm-roberta": (XLMRobertaConfig(**COMMON, **FAIRSEQ), AutoModelForSequenceClassification, "xlm-roberta", 55),
@@ -42,6 +58,16 @@ FAMILIES = {
         **COMMON, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
         max_position_embeddings=44, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
         AutoModelForTokenClassification, "bert", 54),
+    # Of three layers the first looks at all tokens: here the first and the last one, and one of those between.
+    "tiny-modernbert": (modernbert(
+        102, (2000.0, 50.0), **COMMON, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=48,
+        max_position_embeddings=64, classifier_pooling="mean"), AutoModelForSequenceClassification, "modernbert", 57),
+    # The layer below the first token's head looks through a window.
+    "tiny-modernbert-cls": (modernbert(
+        102, (900.0, 30.0), **COMMON, **SMALL, num_hidden_layers=5, classifier_pooling="cls"),
+        AutoModelForSequenceClassification, "modernbert", 58, True),
+    "tiny-modernbert-tokens": (modernbert(
+        102, (2000.0, 50.0), **COMMON, **SMALL, num_hidden_layers=4), AutoModelForTokenClassification, "modernbert", 59),
 }
 LABELS = ["calm", "rain", "storm"]
 TAGS = ["O", "B-WEATHER", "I-WEATHER"]
@@ -93,13 +119,51 @@ def write_fairseq_names(folder):
     g.write_json(folder / "tokenizer_config.json", {**names, "tokenizer_class": "PreTrainedTokenizerFast"})
 
 
+def write_modern_bpe(folder, size):
+    """ModernBERT's: byte-level BPE, whose special tokens come behind all others, with BERT's template but no token types."""
+    tok = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tok.normalizer = tokenizers.normalizers.NFC()
+    tok.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tok.decoder = tokenizers.decoders.ByteLevel()
+    first = size - len(MODERN_SPECIAL)
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=first, show_progress=False)
+    tok.train_from_iterator([part for text in TEXTS for part in text], trainer)
+    tok.add_special_tokens([
+        tokenizers.AddedToken(name, lstrip=name == "[MASK]", normalized=False, special=True) for name in MODERN_SPECIAL])
+    ids = [(name, first + i) for i, name in enumerate(MODERN_SPECIAL)]
+    g.check([(name, tok.token_to_id(name)) for name in MODERN_SPECIAL] == ids, f"ids of special tokens: {ids}")
+    tok.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=ids[1:3])
+    tok.save(str(folder / "tokenizer.json"))
+    names = dict(zip(["unk_token", "cls_token", "sep_token", "pad_token", "mask_token"], MODERN_SPECIAL))
+    g.write_json(folder / "tokenizer_config.json", {
+        **names, "clean_up_tokenization_spaces": True, "model_input_names": ["input_ids", "attention_mask"],
+        "model_max_length": 64, "tokenizer_class": "PreTrainedTokenizerFast"})
+
+
+def write_old_keys(folder):
+    """Says ModernBERT's config.json as transformers 4 did and nearly every folder of the hub does.
+
+    Which layer looks how far stands there as numbers. Some keys are read by nobody: there are no absolute positions.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kinds, ropes, dtype = config.pop("layer_types"), config.pop("rope_parameters"), config.pop("dtype")
+    g.check([i % 3 == 0 for i in range(len(kinds))] == [kind == "full_attention" for kind in kinds], f"{kinds}")
+    config |= {
+        "global_attn_every_n_layers": 3, "global_rope_theta": ropes["full_attention"]["rope_theta"],
+        "local_rope_theta": ropes["sliding_attention"]["rope_theta"], "layer_norm_eps": config["norm_eps"],
+        "position_embedding_type": "absolute", "gradient_checkpointing": False, "reference_compile": None,
+        "repad_logits_with_grad": False, "torch_dtype": dtype, "transformers_version": "4.48.0"}
+    g.write_json(folder / "config.json", dict(sorted(config.items())))
+
+
 def randomise(model, seed):
     """As generate.py's, under every family's name of a layer norm; a padding row is random too."""
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             u = 2.0 * torch.rand(p.shape, dtype=torch.float64) - 1.0
-            norm = "LayerNorm" in name or "layer_norm" in name
+            norm = "norm" in name.lower()
             p.copy_(1.0 + 0.2 * u if norm and name.endswith("weight") else 0.3 * u if name.endswith("bias")
                     else 0.2 * 3.0**0.5 * u)
 
@@ -108,7 +172,7 @@ def is_shift(name):
     return name.endswith(("attention.self.key.bias", "attention.k_lin.bias"))
 
 
-def write(folder, config, auto, family, seed):
+def write(folder, config, auto, family, seed, old_keys=False):
     model_folder = folder / "model"
     model_folder.mkdir(parents=True, exist_ok=True)
     tokens = auto is AutoModelForTokenClassification
@@ -118,10 +182,14 @@ def write(folder, config, auto, family, seed):
     model = auto.from_config(config).eval()
     randomise(model, seed)
     model.save_pretrained(model_folder)
+    if old_keys:
+        write_old_keys(model_folder)
     if family == "roberta":
         write_bpe(model_folder, config.vocab_size)
     elif family in ("xlm-roberta", "camembert"):
         write_unigram(model_folder, config.vocab_size)
+    elif family == "modernbert":
+        write_modern_bpe(model_folder, config.vocab_size)
     else:
         g.write_tokenizer(model_folder, config.vocab_size, config.max_position_embeddings)
 
@@ -131,10 +199,13 @@ def write(folder, config, auto, family, seed):
     encoded = [tok.encode(*text) for text in TEXTS]
     ids, types = [e.ids for e in encoded], [e.type_ids for e in encoded]
     batch = g.pad(ids, types)
-    if fairseq:  # pads with its own token, from which positions are counted
+    if fairseq or family == "modernbert":  # pads with its own token, from which fairseq counts positions
         batch["input_ids"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, config.pad_token_id)
-    if fairseq or family == "distilbert":
+    if fairseq or family in ("distilbert", "modernbert"):
         del batch["token_type_ids"]
+    if family == "modernbert":
+        longer = sum(len(i) > config.local_attention + 1 for i in ids)
+        g.check(longer >= 5, f"{longer} rows are longer than a window")
     real = batch["attention_mask"].bool()
     if tokens:
         labels = torch.where(real, torch.arange(real.numel()).reshape(real.shape) * 7 % 4, torch.tensor(SKIPPED))
@@ -154,6 +225,7 @@ def write(folder, config, auto, family, seed):
         return hidden | {"logits": logits, "loss": out.loss.detach().reshape(1)} | grads
 
     golden = run(model)
+    # ModernBERT turns queries and keys, and takes its softmax, in float32 in any model: of these it is no check.
     for name, value in run(model.double()).items():
         limit = 1e-5 if name.startswith("grad.") else 3e-6
         g.check(g.deviation(golden[name], value) < limit, f"{name}: float32 is near float64")

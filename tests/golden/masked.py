@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the golden fixtures of masked language modelling: masked-bert, masked-roberta, masked-distilbert.
+"""Writes the golden fixtures of masked language modelling: masked-bert, masked-roberta, masked-distilbert, masked-modernbert.
 
     python tests/golden/masked.py [--out tests/golden] [--only masked-bert]
 
@@ -27,6 +27,9 @@ FAMILIES = {
     "masked-distilbert": (DistilBertConfig(
         **SIZES, dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=20, dropout=0.0, attention_dropout=0.0),
         73),
+    "masked-modernbert": (f.modernbert(
+        0, (2000.0, 50.0), **SIZES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=20), 74),
 }
 LENGTHS = [6, 3, 17, 9]
 MASK, FIRST_WORD = 4, 5
@@ -63,7 +66,7 @@ def write(folder, config, seed):
     rows, asked = inputs()
     types = [[0] * len(row) for row in rows]
     batch = g.pad(rows, types)
-    if config.model_type == "roberta":
+    if config.model_type in ("roberta", "modernbert"):
         batch["input_ids"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, config.pad_token_id)
     if config.model_type != "bert":
         del batch["token_type_ids"]

@@ -15,8 +15,16 @@ use std::path::Path;
 /// What the labels of a fixture say of a token that is not scored.
 const SKIPPED: u32 = u32::MAX;
 /// The fixtures of the families beside BERT, and of a BERT with a head for tokens.
-pub(super) const FAMILIES: [&str; 6] =
-    ["tiny-roberta", "tiny-xlm-roberta", "tiny-camembert", "tiny-distilbert", "tiny-electra", "tiny-tokens"];
+pub(super) const FAMILIES: [&str; 8] = [
+    "tiny-roberta",
+    "tiny-xlm-roberta",
+    "tiny-camembert",
+    "tiny-distilbert",
+    "tiny-electra",
+    "tiny-modernbert",
+    "tiny-modernbert-cls",
+    "tiny-tokens",
+];
 
 /// How far numbers may be from those of transformers: relative to the largest of their tensor, or 1 if that is more, but for gradients.
 #[derive(Clone, Copy)]

@@ -85,8 +85,10 @@ fn the_predicted_memory_of_a_step_is_what_its_pool_holds() {
     for (model_type, kind) in [
         ("electra", HeadKind::Sequence),
         ("roberta", HeadKind::Sequence),
+        ("modernbert", HeadKind::Sequence),
         ("bert", HeadKind::Tokens),
         ("electra", HeadKind::Tokens),
+        ("modernbert", HeadKind::Tokens),
     ] {
         for freeze_spec in ["", "embeddings", "embeddings,layers.0-1"] {
             check_model(&config(model_type, 64, 256, 4), kind, freeze_spec, &short);

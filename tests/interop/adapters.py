@@ -23,8 +23,8 @@ from workplace import TIMEOUT_S, Check, Disagreement, Run, Workplace
 SINGLE = KINDS["single-label"]
 LORA = {"recipe": "lora"}
 ALL = {"recipe": "lora", "lora_targets": "all", "lora_dropout": 0.1}
-# Targets, and how many linear layers these are in a layer of the encoder.
-TARGETS = {"query,value": 2, "all": 6, "output": 1, "attention-output": 1, "key,intermediate": 2}
+# Targets, and how many linear layers these are in a layer of the encoder: usually, and where queries, keys and values come from one.
+TARGETS = {"query,value": (2, 1), "all": (6, 4), "output": (1, 1), "attention-output": (1, 1), "key,intermediate": (2, 2)}
 POOLER = ["bert.pooler.dense", "classifier"]
 STOPPED_ON_REQUEST = 75
 
@@ -59,7 +59,7 @@ def targets_agree(work: Workplace, family: str, targets: str) -> float:
     run = work.train(base, SINGLE, recipe="lora", lora_targets=targets, lora_rank=3)
     must_have_moved(base, run.best)
     adapters = sum("lora_A" in name for name in load_file(run.adapter / "adapter_model.safetensors"))
-    same("adapted linear layers", adapters, LAYERS * TARGETS[targets])
+    same("adapted linear layers", adapters, LAYERS * TARGETS[targets][FAMILIES[family].one_projection])
     return lora_agrees(work, run, base, SINGLE)
 
 

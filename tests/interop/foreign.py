@@ -84,6 +84,10 @@ BASES = [
     ("distilbert", AutoModelForMaskedLM, {}),
     ("electra", AutoModelForPreTraining, {}),
     ("electra", AutoModel, {"embedding_size": 32}),
+    # Its head has the names of the classifiers' own.
+    ("modernbert", AutoModelForMaskedLM, {}),
+    ("modernbert", AutoModelForTokenClassification, {}),
+    ("modernbert", AutoModel, {"classifier_pooling": "cls"}),
 ]
 
 

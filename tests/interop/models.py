@@ -20,6 +20,7 @@ from transformers import (
     CamembertConfig,
     DistilBertConfig,
     ElectraConfig,
+    ModernBertConfig,
     PretrainedConfig,
     RobertaConfig,
     XLMRobertaConfig,
@@ -50,20 +51,36 @@ def word_pieces() -> Tokenizer:
     return tokenizer
 
 
-def byte_pairs() -> Tokenizer:
-    """RoBERTa's: byte-level BPE."""
+def trained_byte_pairs(special: list[str | AddedToken]) -> Tokenizer:
+    """Byte-level BPE, these special tokens before all others."""
     tokenizer = Tokenizer(subwords.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     texts = [" ".join(WORDS), " ".join(reversed(WORDS)), " ".join(CHARACTERS + PUNCTUATION)] * 3
     trainer = trainers.BpeTrainer(
         vocab_size=420,
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        special_tokens=special,
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def byte_pairs() -> Tokenizer:
+    """RoBERTa's: byte-level BPE."""
+    tokenizer = trained_byte_pairs(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    return tokenizer
+
+
+def byte_pairs_in_berts_template() -> Tokenizer:
+    """ModernBERT's: byte-level BPE with BERT's special tokens, and no types of tokens."""
+    tokenizer = trained_byte_pairs(["[UNK]", "[CLS]", "[SEP]", "[PAD]", AddedToken("[MASK]", lstrip=True, special=True)])
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
     return tokenizer
 
 
@@ -87,14 +104,15 @@ def unigrams() -> Tokenizer:
     return tokenizer
 
 
-WORD_PIECE_SETTINGS = {
+BERT_TOKENS = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
     "cls_token": "[CLS]",
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
-    "do_lower_case": True,
 }
+WORD_PIECE_SETTINGS = {**BERT_TOKENS, "do_lower_case": True}
+MODERNBERT_SETTINGS = {**BERT_TOKENS, "model_input_names": ["input_ids", "attention_mask"]}
 FAIRSEQ_SETTINGS = {
     "bos_token": "<s>",
     "cls_token": "<s>",
@@ -119,6 +137,21 @@ FAIRSEQ = {
     "layer_norm_eps": 1e-5,
 }
 DISTILBERT = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": MAX_LENGTH, **RANGE}
+# The first layer looks at all tokens and the second through a window, which most texts are longer than.
+MODERNBERT = {
+    **BERT,
+    "local_attention": 8,
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 2000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+    },
+    "classifier_pooling": "mean",
+    "pad_token_id": 3,
+    "bos_token_id": 1,
+    "cls_token_id": 1,
+    "eos_token_id": 2,
+    "sep_token_id": 2,
+}
 LAYERS = 2
 
 
@@ -131,6 +164,8 @@ class Family:
     tokenizer_settings: dict
     masked_bias: str | None = None
     """The masked language model's bias in a model file; None where ferrotune refuses to pretrain."""
+    one_projection: bool = False
+    """Queries, keys and values come from one linear layer."""
 
 
 FAMILIES = {
@@ -144,6 +179,14 @@ FAMILIES = {
         partial(DistilBertConfig, **DISTILBERT), word_pieces, "DistilBertTokenizer", WORD_PIECE_SETTINGS, "vocab_projector.bias"
     ),
     "electra": Family(partial(ElectraConfig, embedding_size=16, **BERT), word_pieces, "ElectraTokenizer", WORD_PIECE_SETTINGS),
+    "modernbert": Family(
+        partial(ModernBertConfig, **MODERNBERT),
+        byte_pairs_in_berts_template,
+        "PreTrainedTokenizerFast",
+        MODERNBERT_SETTINGS,
+        "decoder.bias",
+        one_projection=True,
+    ),
 }
 
 

@@ -18,8 +18,8 @@ pub struct FreezeError {
 ///
 /// - `embeddings`: word, position and token-type embeddings and their layer norm
 /// - `layers.A` or `layers.A-B`: encoder layers, counted from 0, both ends included
-/// - `encoder`: embeddings and all layers (the whole encoder; pooler and head are trained)
-/// - `all-but.N`: embeddings and all layers but the `N` top ones, whatever the depth of the model
+/// - `encoder`: embeddings, all layers and the layer norm that may follow them (the whole encoder; pooler and head are trained)
+/// - `all-but.N`: embeddings and all layers but the `N` top ones, whatever the depth of the model; `all-but.0` is `encoder`
 /// - `pooler`: the pooler, in families that have one
 ///
 /// # Errors
@@ -34,6 +34,7 @@ pub fn prefixes(spec: &str, config: &EncoderConfig) -> Result<Vec<String>, Freez
             "encoder" => {
                 found.extend(family.embedding_paths());
                 found.push(format!("{}.{}.", family.base, family.layers));
+                found.extend(family.final_norm_path());
             }
             "pooler" => match family.pooler_path() {
                 Some(path) => found.push(path),
@@ -49,6 +50,7 @@ pub fn prefixes(spec: &str, config: &EncoderConfig) -> Result<Vec<String>, Freez
                 };
                 found.extend(family.embedding_paths());
                 found.extend((0..layers - kept).map(|layer| family.layer_path(layer)));
+                found.extend(family.final_norm_path().filter(|_| kept == 0));
             }
             _ => {
                 let Some(range) = part.strip_prefix("layers.") else {
@@ -84,7 +86,8 @@ pub fn freeze<B: Backend>(params: &mut Params<B>, prefixes: &[String]) -> usize 
     frozen
 }
 
-/// How many layers lie in the frozen bottom of the model: all of its parameters there, those of the embeddings included, are frozen.
+/// How many layers lie in the frozen bottom of the model: all of its parameters there, those of the embeddings included, are frozen. The top layer is
+/// one of them if the layer norm that may follow it is frozen too.
 /// `None` if some part of the embeddings is trained.
 pub fn frozen_layers<B: Backend>(params: &Params<B>, config: &EncoderConfig) -> Option<usize> {
     let frozen = |prefix: &str| {
@@ -93,7 +96,9 @@ pub fn frozen_layers<B: Backend>(params: &Params<B>, config: &EncoderConfig) -> 
         let names = layout.ids().zip(layout.entries().iter().map(|entry| entry.name.as_str()));
         names.filter(inside).all(|(id, _)| !params.is_trainable(id))
     };
-    let layer = |layer: &usize| frozen(&config.family.layer_path(*layer));
+    let end = |layer: usize| config.family.final_norm_path().filter(|_| layer + 1 == config.num_hidden_layers);
+    let layer =
+        |layer: &usize| frozen(&config.family.layer_path(*layer)) && end(*layer).is_none_or(|path| frozen(&path));
     config
         .family
         .embedding_paths()

@@ -3,13 +3,13 @@
 
 use crate::checkpoint::LoadReport;
 use crate::family::LayerPaths;
-use crate::model::{EncoderClassifier, Linear, Place};
+use crate::model::{EncoderClassifier, Place, drop};
 use crate::parts::is_of_task;
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, Layout, ParamId, Params, Tape, Var, ops};
 use ndarray::ArrayView2;
 
-/// A linear layer of an encoder layer that can get an adapter.
+/// A linear layer of an encoder layer that can get an adapter, by BERT's names.
 /// The order is part of what a seed means: it numbers the dropouts. Never change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -105,17 +105,7 @@ impl Adapter {
     fn drop<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, place: Place<'_>) -> Var {
         let width = tape.shape(x).width();
         let mask = place.dropouts.adapter_mask(self.dropout, place.layer, self.target, width);
-        match place.rows {
-            _ if mask.is_none() => x,
-            None => tape.apply(ops::Dropout { mask }, &[x]),
-            // A few rows, once in a pass: their factors are written out.
-            Some(rows) => {
-                let elements = rows.iter().flat_map(|&row| (0..width).map(move |i| row as usize * width + i));
-                let keep: Vec<f32> = elements.map(|element| mask.keep_scale(element as u64)).collect();
-                let keep = tape.constant_from([rows.len(), width], &keep);
-                tape.apply(ops::Mul, &[x, keep])
-            }
-        }
+        drop(tape, x, mask, place.rows)
     }
 }
 
@@ -124,18 +114,16 @@ pub fn is_adapter(name: &str) -> bool {
     name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight")
 }
 
-/// Declares the adapters of a model below its other parameters, each under the path of its layer.
+/// Declares the adapters of a model below its other parameters, each under the path of its layer. Where one layer is query, key and value, it gets one
+/// adapter for those of them that are targets.
 pub fn attach(model: &mut EncoderClassifier, layout: &mut Layout, spec: &LoraSpec) {
     for layer in &mut model.base.encoder.layer {
         for &target in &spec.targets {
-            let linear: &mut Linear = match target {
-                Target::Query => &mut layer.attention.self_.query,
-                Target::Key => &mut layer.attention.self_.key,
-                Target::Value => &mut layer.attention.self_.value,
-                Target::AttentionOutput => &mut layer.attention.output.dense,
-                Target::Intermediate => &mut layer.intermediate.dense,
-                Target::Output => &mut layer.output.dense,
-            };
+            let linear = layer.linear(target);
+            if linear.lora.is_some() {
+                // One layer for query, key and value, which has its adapter.
+                continue;
+            }
             let entry = layout.entry(linear.weight);
             let path = path_of(&entry.name).to_string();
             let (o, i) = (entry.shape.rows(), entry.shape.width());
@@ -244,7 +232,7 @@ mod tests {
         let input = Sequences {
             ids: [1, 5, 2, 1, 7, 8, 2][start..].to_vec(),
             type_ids: vec![0; 7 - start],
-            positions: [0, 1, 2, 0, 1, 2, 3][start..].to_vec(),
+            positions: [0, 1, 2, 0, 1, 2, 3][start..].into(),
             offsets: offsets.into(),
         };
         let mut pool = Pool::new(Cpu);

@@ -1,7 +1,8 @@
 //! How much memory a training step of this network needs, from its sizes alone: said before anything is allocated. It must not know
 //! optimizers or data.
 
-use crate::config::EncoderConfig;
+use crate::config::{EncoderConfig, Pooling};
+use crate::family::Block;
 use crate::model::HeadKind;
 
 /// Numbers of f32 that the activations and gradients of one training pass hold at their peak, for a ragged batch of `rows` sequences
@@ -18,23 +19,27 @@ pub fn activation_numbers(
     rows: usize,
     checkpointing: bool,
 ) -> usize {
-    let (h, i, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
-    // q, k, v; context; projection; norm; the intermediate with its saved input; projection; norm.
-    let layer = |positions: usize| positions * (8 * h + 2 * i + heads + 4);
+    let h = config.hidden_size;
+    let LayerNumbers { all, for_first, gradients: layer_gradients } = LayerNumbers::of(config);
+    let layer = |positions: usize| positions * all;
     let trained = config.num_hidden_layers - frozen_layers.unwrap_or(0);
-    // Under a head on first tokens the last layer has keys and values of all tokens, the rest for the first of each row.
-    let full_layers = if kind == HeadKind::Sequence { trained.saturating_sub(1) } else { trained };
-    let last = if trained > full_layers { tokens * 2 * h + layer(rows) } else { 0 };
-    // Input, two linear layers and dropout of a head on rows; dropout of a head on tokens, and its gradient.
-    let head = match kind {
+    // Under a head on first tokens the last layer computes for all tokens what these read, and the rest for the first of each row.
+    let reads_first = kind == HeadKind::Sequence && config.pooling == Pooling::FirstToken;
+    let full_layers = if reads_first { trained.saturating_sub(1) } else { trained };
+    let last = if trained > full_layers { tokens * for_first + layer(rows) } else { 0 };
+    let has_end = config.family.final_norm_path().is_some() && trained > 0;
+    let end = if has_end { if reads_first { rows } else { tokens } * h } else { 0 };
+    let has_transform = config.family.sequence_head.norm.is_some();
+    // Input, two linear layers and dropout of a head on rows; dropout of a head on tokens, and its gradient; in some families linear, GELU and norm
+    // before that.
+    let head = end + match kind {
         HeadKind::Sequence => rows * 6 * h,
-        HeadKind::Tokens => tokens * 2 * h,
+        HeadKind::Tokens => tokens * if has_transform { 5 * h } else { 2 * h },
         // Of 15 % of the tokens, rounded for each row, the states of the head's layers, and scores, probabilities and their gradients; the
         // gradient of the hidden states that they are taken from.
         HeadKind::Vocabulary => (tokens * 3 / 20 + rows / 2) * (6 * h + 3 * config.vocab_size) + tokens * h,
     };
-    // Gradients alive at once, in the feed-forward part: of the intermediate before and after GELU, and of three states around it.
-    let gradients = if full_layers > 0 { tokens * (2 * i + 3 * h) } else { last };
+    let gradients = if full_layers > 0 { tokens * layer_gradients } else { last };
     // Of keys, values and their input, for all tokens.
     let gradients_of_last = if trained > full_layers { tokens * 3 * h } else { 0 };
     let one = if full_layers > 0 { layer(tokens) } else { 0 };
@@ -54,5 +59,43 @@ pub fn activation_numbers(
         Some(0) => tokens * 2 * h + top,
         // Sum and norm of narrow embeddings fit nothing that follows, so the pool has them beside it.
         Some(_) => (layer(tokens) + tokens * 2 * h).max(tokens * h + top) + narrow,
+    }
+}
+
+/// Numbers of one layer for each position.
+struct LayerNumbers {
+    /// Of what a training pass keeps.
+    all: usize,
+    /// Of what the last layer computes for all tokens where only the first ones are read.
+    for_first: usize,
+    /// Of gradients that are alive at once, in the feed-forward part.
+    gradients: usize,
+}
+
+impl LayerNumbers {
+    fn of(config: &EncoderConfig) -> LayerNumbers {
+        let (h, i, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
+        match config.family.block {
+            Block::PostNorm => LayerNumbers {
+                // q, k, v; context; projection; norm; the intermediate with its saved input; projection; norm.
+                all: 8 * h + 2 * i + heads + 4,
+                // Keys and values.
+                for_first: 2 * h,
+                // Of the intermediate before and after GELU, and of three states around it.
+                gradients: 2 * i + 3 * h,
+            },
+            Block::PreNorm { .. } => {
+                let dropped = |p: f32, width: usize| if p > 0.0 { width } else { 0 };
+                let drops = dropped(config.attention_probs_dropout_prob, h) + dropped(config.hidden_dropout_prob, i);
+                LayerNumbers {
+                    // Norm; q, k, v; the same turned; context; projection; sum; norm; both halves of the intermediate; their product; projection; sum.
+                    all: 13 * h + 3 * i + heads + 4 + drops,
+                    // Norm; q, k, v; the same turned; context.
+                    for_first: 8 * h + heads + 2,
+                    // Of the product and of both halves, and of three states around them.
+                    gradients: 3 * i + 3 * h,
+                }
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ pub enum Part {
     Embeddings,
     /// An encoder layer, counted from 0.
     Layer(usize),
+    /// The layer norm after the top layer, in families that have one.
+    FinalNorm,
     /// The pooler.
     Pooler,
     /// The task's own layers.
@@ -29,7 +31,11 @@ impl Part {
                 let layer = rest.split('.').next().and_then(|layer| layer.parse().ok());
                 return Part::Layer(layer.expect("parameters of a layer carry its number"));
             }
-            return if inside.starts_with("pooler.") { Part::Pooler } else { Part::Embeddings };
+            return match inside.starts_with("pooler.") {
+                true => Part::Pooler,
+                false if family.final_norm_path().is_some_and(|path| name.starts_with(&path)) => Part::FinalNorm,
+                false => Part::Embeddings,
+            };
         }
         Part::Head
     }
@@ -43,6 +49,7 @@ impl Part {
 pub fn unfreezing_epoch(part: Part, layers: usize, layers_an_epoch: usize) -> u64 {
     let epoch = match part {
         Part::Head | Part::Pooler => 0,
+        Part::FinalNorm => 1,
         Part::Layer(layer) => 1 + (layers - 1 - layer) / layers_an_epoch,
         Part::Embeddings => 1 + layers.div_ceil(layers_an_epoch),
     };
@@ -62,13 +69,13 @@ pub struct LayerwiseRates {
 }
 
 impl LayerwiseRates {
-    /// What the learning rate of a part is multiplied by: 1 for the top layer and the pooler.
+    /// What the learning rate of a part is multiplied by: 1 for the top layer and what follows it.
     pub fn factor(&self, part: Part) -> f64 {
         let below = |layers: usize| self.decay.powi(layers.min(i32::MAX as usize) as i32);
         match part {
             Part::Embeddings => below(self.layers),
             Part::Layer(layer) => below(self.layers - 1 - layer),
-            Part::Pooler => 1.0,
+            Part::FinalNorm | Part::Pooler => 1.0,
             Part::Head => self.head,
         }
     }

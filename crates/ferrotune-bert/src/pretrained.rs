@@ -93,7 +93,8 @@ pub fn load_with_adapters<B: Backend>(
     let out = kind.output_path(&config);
     // What the folder has of the other kind of head is left behind.
     let paths = &config.family.sequence_head;
-    let mut head_paths = [paths.dense, paths.out, TOKEN_HEAD].map(|path| format!("{path}.")).to_vec();
+    let own = [paths.dense, paths.out, TOKEN_HEAD].into_iter().chain(paths.norm);
+    let mut head_paths: Vec<String> = own.map(|path| format!("{path}.")).collect();
     if kind == HeadKind::Vocabulary {
         let paths = vocabulary_paths(&config);
         head_paths.extend([paths.dense, paths.norm, paths.out].map(|path| format!("{path}.")));
@@ -224,6 +225,8 @@ fn check_vocabulary_head(folder: &Path, config: &EncoderConfig) -> Result<(), Be
     } else if config.raw.get("tie_word_embeddings") == Some(&Value::Bool(false)) {
         "says tie_word_embeddings false: a head over the vocabulary with a weight of its own is not supported"
             .to_string()
+    } else if config.raw.get("decoder_bias") == Some(&Value::Bool(false)) {
+        "says decoder_bias false: a head over the vocabulary without a bias is not supported".to_string()
     } else {
         return Ok(());
     };

@@ -2,13 +2,14 @@
 //! It must not know tensors or weights files.
 
 mod labels;
+mod rotary;
 #[cfg(test)]
 mod tests;
 mod write;
 
 use crate::checkpoint::known_wrong_file;
 use crate::error::{BertError, quoted};
-use crate::family::{self, Family, Positions, TokenTypes};
+use crate::family::{self, Block, Family, Positions, TokenTypes};
 use crate::json::{parse_object, read_capped};
 use crate::model::HeadKind;
 use serde_json::{Map, Value};
@@ -16,6 +17,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
+
+pub use rotary::LayerPositions;
 
 /// The name of the file.
 pub const CONFIG_FILE: &str = "config.json";
@@ -59,6 +62,15 @@ impl fmt::Display for Activation {
     }
 }
 
+/// What a head on sequences reads of the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// The state of each sequence's first token.
+    FirstToken,
+    /// The mean of the states of all its tokens.
+    Mean,
+}
+
 /// A model's configuration, checked: every size is at least 1 and at most its cap, heads divide the hidden size,
 /// every real number is in its range.
 ///
@@ -80,20 +92,28 @@ pub struct EncoderConfig {
     pub num_attention_heads: usize,
     /// Width between the two feed-forward layers.
     pub intermediate_size: usize,
-    /// Rows of the position embedding; see [`longest_sequence`](Self::longest_sequence).
+    /// Rows of the position embedding, or where there is none the most tokens; see [`longest_sequence`](Self::longest_sequence).
     pub max_position_embeddings: usize,
     /// Rows of the token type embedding: 2 if the file does not say, 0 in families without one.
     pub type_vocab_size: usize,
     /// The feed-forward activation.
     pub hidden_act: Activation,
-    /// Dropout after embeddings and after every sublayer, in [0, 1); 0.1 if the file does not say.
+    /// Dropout after embeddings and after every sublayer, in [0, 1); 0.1 if the file does not say. ModernBERT has it between the two feed-forward layers,
+    /// and 0 if the file does not say.
     pub hidden_dropout_prob: f32,
-    /// Dropout on attention probabilities, in [0, 1); 0.1 if the file does not say.
+    /// Dropout after the embeddings, in [0, 1), in families where it is one of its own; `None` means [`hidden_dropout_prob`](Self::hidden_dropout_prob).
+    pub embedding_dropout_prob: Option<f32>,
+    /// Dropout on attention probabilities, in [0, 1); 0.1 if the file does not say. ModernBERT has it after the attention's projection too, and 0 if the
+    /// file does not say.
     pub attention_probs_dropout_prob: f32,
     /// Dropout before the classifier, in [0, 1); `None` means [`hidden_dropout_prob`](Self::hidden_dropout_prob). DistilBERT has 0.2 if the file
-    /// does not say, and does not ask it about tokens.
+    /// does not say, and does not ask it about tokens; ModernBERT has 0.
     pub classifier_dropout: Option<f32>,
-    /// Added to the variance in layer norm, in (0, 0.1]; 1e-12 if the file does not say.
+    /// What a head on sequences reads; the first token if the file does not say.
+    pub pooling: Pooling,
+    /// What each layer knows of positions, in families without a table of them; else empty.
+    pub layer_positions: Vec<LayerPositions>,
+    /// Added to the variance in layer norm, in (0, 0.1]; 1e-12 if the file does not say, in ModernBERT 1e-5.
     pub layer_norm_eps: f32,
     /// Standard deviation of new weights, in (0, 1]; 0.02 if the file does not say.
     pub initializer_range: f32,
@@ -138,7 +158,7 @@ impl EncoderConfig {
     /// The row of the position embedding that a first token reads.
     pub fn first_position(&self) -> usize {
         match self.family.positions {
-            Positions::FromZero => 0,
+            Positions::FromZero | Positions::Rotary => 0,
             Positions::AfterPadding => self.pad_token_id + 1,
         }
     }
@@ -146,6 +166,11 @@ impl EncoderConfig {
     /// The most tokens of a sequence.
     pub fn longest_sequence(&self) -> usize {
         self.max_position_embeddings - self.first_position()
+    }
+
+    /// The dropout after the embeddings.
+    pub fn embedding_dropout(&self) -> f32 {
+        self.embedding_dropout_prob.unwrap_or(self.hidden_dropout_prob)
     }
 
     /// The dropout before a head of this kind.
@@ -182,6 +207,7 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
     let family = family_of(&raw)?;
     check_is_plain_encoder(&raw)?;
     check_class(&raw, family)?;
+    check_block(&raw, family)?;
     let keys = &family.keys;
     let required = |key: &str, cap: usize| match whole(&raw, key, 1..=cap)? {
         Some(value) => Ok(value),
@@ -190,7 +216,7 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
     let or = |key: &str, default: f32, range: Range| Ok::<f32, String>(real(&raw, key, range)?.unwrap_or(default));
     let vocab_size = required("vocab_size", VOCABULARY_CAP)?;
     let hidden_size = required(keys.hidden_size, HIDDEN_CAP)?;
-    let config = EncoderConfig {
+    let mut config = EncoderConfig {
         family,
         vocab_size,
         embedding_size: match family.projection {
@@ -207,13 +233,19 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
             _ => whole(&raw, TYPE_VOCAB_SIZE, 1..=TYPE_CAP)?.unwrap_or(2),
         },
         hidden_act: activation(&raw, keys.hidden_act)?,
-        hidden_dropout_prob: or(keys.hidden_dropout_prob, 0.1, Range::Dropout)?,
-        attention_probs_dropout_prob: or(keys.attention_probs_dropout_prob, 0.1, Range::Dropout)?,
+        hidden_dropout_prob: or(keys.hidden_dropout_prob, keys.default_dropout, Range::Dropout)?,
+        embedding_dropout_prob: match keys.embedding_dropout {
+            Some(key) => Some(or(key, keys.default_dropout, Range::Dropout)?),
+            None => None,
+        },
+        attention_probs_dropout_prob: or(keys.attention_probs_dropout_prob, keys.default_dropout, Range::Dropout)?,
         classifier_dropout: real(&raw, keys.classifier_dropout, Range::Dropout)?.or(keys.default_classifier_dropout),
         layer_norm_eps: match keys.layer_norm_eps {
-            Some(key) => or(key, 1e-12, Range::PositiveUpTo(0.1))?,
-            None => 1e-12,
+            Some(key) => or(key, keys.default_layer_norm_eps, Range::PositiveUpTo(0.1))?,
+            None => keys.default_layer_norm_eps,
         },
+        pooling: pooling(&raw, family)?,
+        layer_positions: Vec::new(),
         initializer_range: or("initializer_range", 0.02, Range::PositiveUpTo(1.0))?,
         pad_token_id: whole(&raw, "pad_token_id", 0..=vocab_size - 1)?.unwrap_or(keys.default_pad_token_id),
         id2label: labels::read(&raw)?,
@@ -244,7 +276,23 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
             config.head_dim()
         ));
     }
+    if family.positions == Positions::Rotary {
+        config.layer_positions = rotary::read(&config)?;
+    }
     Ok(config)
+}
+
+/// What a head on sequences reads, in families that can have it in more than one way.
+fn pooling(raw: &Map<String, Value>, family: &Family) -> Result<Pooling, String> {
+    match raw.get("classifier_pooling") {
+        _ if family.block == Block::PostNorm => Ok(Pooling::FirstToken),
+        None => Ok(Pooling::FirstToken),
+        Some(Value::String(name)) if name == "cls" => Ok(Pooling::FirstToken),
+        Some(Value::String(name)) if name == "mean" => Ok(Pooling::Mean),
+        Some(other) => {
+            Err(format!("classifier_pooling {} is not supported, only \"cls\" and \"mean\" are", brief(other)))
+        }
+    }
 }
 
 /// The family of the document.
@@ -290,6 +338,26 @@ fn check_is_plain_encoder(raw: &Map<String, Value>) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Refuses biases where the family has none, and another activation in its heads.
+fn check_block(raw: &Map<String, Value>, family: &Family) -> Result<(), String> {
+    if family.block == Block::PostNorm {
+        return Ok(());
+    }
+    for key in ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias"] {
+        match raw.get(key) {
+            None | Some(Value::Null | Value::Bool(false)) => {}
+            Some(other) => {
+                return Err(format!(
+                    "{key} is {}, which is not supported: layers of {} have no biases here",
+                    brief(other),
+                    family.model_type
+                ));
+            }
+        }
+    }
+    activation(raw, "classifier_activation").map(|_| ())
 }
 
 /// Refuses the class that the family refuses.

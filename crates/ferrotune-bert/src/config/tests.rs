@@ -121,13 +121,13 @@ fn other_models_are_refused_by_name() {
     check(
         json!({"model_type": "deberta-v2"}),
         expect![[
-            r#"config.json: model_type "deberta-v2" is not supported; known are bert, camembert, distilbert, electra, roberta, xlm-roberta"#
+            r#"config.json: model_type "deberta-v2" is not supported; known are bert, camembert, distilbert, electra, modernbert, roberta, xlm-roberta"#
         ]],
     );
     check(
         json!({"model_type": "x\n\u{1b}[31m"}),
         expect![[
-            r#"config.json: model_type "x\n\u{1b}[31m" is not supported; known are bert, camembert, distilbert, electra, roberta, xlm-roberta"#
+            r#"config.json: model_type "x\n\u{1b}[31m" is not supported; known are bert, camembert, distilbert, electra, modernbert, roberta, xlm-roberta"#
         ]],
     );
     check(json!({"model_type": 3}), expect!["config.json: model_type must be a string, found 3"]);
@@ -137,7 +137,7 @@ fn other_models_are_refused_by_name() {
     check_text(
         &Value::Object(unnamed).to_string(),
         expect![[
-            r#"config.json: has no model_type, and architecture "DistilBertModel" is not BERT; add its model_type, known are bert, camembert, distilbert, electra, roberta, xlm-roberta"#
+            r#"config.json: has no model_type, and architecture "DistilBertModel" is not BERT; add its model_type, known are bert, camembert, distilbert, electra, modernbert, roberta, xlm-roberta"#
         ]],
     );
     check(

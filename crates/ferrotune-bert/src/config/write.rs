@@ -49,8 +49,11 @@ impl EncoderConfig {
             (keys.classifier_dropout, self.classifier_dropout),
             ("initializer_range", Some(self.initializer_range)),
         ];
-        for (key, number) in numbers.into_iter().chain(keys.layer_norm_eps.map(|key| (key, Some(self.layer_norm_eps))))
-        {
+        let optional = [
+            keys.layer_norm_eps.map(|key| (key, Some(self.layer_norm_eps))),
+            keys.embedding_dropout.map(|key| (key, Some(self.embedding_dropout()))),
+        ];
+        for (key, number) in numbers.into_iter().chain(optional.into_iter().flatten()) {
             set(key, number.map_or(Value::Null, |number| real(&self.raw, key, number)));
         }
         // New files say `dtype`, old ones `torch_dtype`, which every version of transformers reads.

@@ -1,7 +1,7 @@
 //! BERT: Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>. It must not know the network.
 
 use super::{
-    BERT_KEYS, BERT_LAYER, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
+    BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
 };
 
 /// `BertModel` and its heads in transformers.
@@ -10,7 +10,9 @@ pub(super) const BERT: Family = Family {
     class: "Bert",
     base: "bert",
     layers: "encoder.layer",
+    embeddings: BERT_EMBEDDINGS,
     layer: BERT_LAYER,
+    block: Block::PostNorm,
     keys: BERT_KEYS,
     positions: Positions::FromZero,
     token_types: TokenTypes::Segments,
@@ -18,6 +20,7 @@ pub(super) const BERT: Family = Family {
     sequence_head: SequenceHeadPaths {
         dense: "bert.pooler.dense",
         activation: HeadActivation::Tanh,
+        norm: None,
         drops_input: false,
         out: "classifier",
         modules: &["classifier"],

@@ -1,6 +1,6 @@
 //! DistilBERT: Sanh et al. 2019, <https://arxiv.org/abs/1910.01108>. It must not know the network.
 
-use super::{Family, HeadActivation, Keys, LayerPaths, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths};
+use super::{BERT_EMBEDDINGS, Block, Family, HeadActivation, Keys, LayerPaths, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths};
 
 /// `DistilBertModel` and its heads in transformers.
 pub(super) const DISTILBERT: Family = Family {
@@ -8,6 +8,7 @@ pub(super) const DISTILBERT: Family = Family {
     class: "DistilBert",
     base: "distilbert",
     layers: "transformer.layer",
+    embeddings: BERT_EMBEDDINGS,
     layer: LayerPaths {
         query: "attention.q_lin",
         key: "attention.k_lin",
@@ -18,6 +19,7 @@ pub(super) const DISTILBERT: Family = Family {
         output: "ffn.lin2",
         output_norm: "output_layer_norm",
     },
+    block: Block::PostNorm,
     keys: Keys {
         hidden_size: "dim",
         num_hidden_layers: "n_layers",
@@ -30,6 +32,9 @@ pub(super) const DISTILBERT: Family = Family {
         tokens_have_it_too: false,
         default_classifier_dropout: Some(0.2),
         layer_norm_eps: None,
+        default_layer_norm_eps: 1e-12,
+        embedding_dropout: None,
+        default_dropout: 0.1,
         default_pad_token_id: 0,
     },
     positions: Positions::FromZero,
@@ -38,6 +43,7 @@ pub(super) const DISTILBERT: Family = Family {
     sequence_head: SequenceHeadPaths {
         dense: "pre_classifier",
         activation: HeadActivation::Relu,
+        norm: None,
         drops_input: false,
         out: "classifier",
         modules: &["pre_classifier", "classifier"],

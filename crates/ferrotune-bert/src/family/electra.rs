@@ -1,6 +1,6 @@
 //! ELECTRA: Clark et al. 2020, <https://arxiv.org/abs/2003.10555>; the discriminator, which is the one to fine-tune. It must not know the network.
 
-use super::{BERT_KEYS, BERT_LAYER, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes};
+use super::{BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes};
 
 /// `ElectraModel` and its heads in transformers.
 pub(super) const ELECTRA: Family = Family {
@@ -8,7 +8,9 @@ pub(super) const ELECTRA: Family = Family {
     class: "Electra",
     base: "electra",
     layers: "encoder.layer",
+    embeddings: BERT_EMBEDDINGS,
     layer: BERT_LAYER,
+    block: Block::PostNorm,
     keys: BERT_KEYS,
     positions: Positions::FromZero,
     token_types: TokenTypes::Segments,
@@ -16,6 +18,7 @@ pub(super) const ELECTRA: Family = Family {
     sequence_head: SequenceHeadPaths {
         dense: "classifier.dense",
         activation: HeadActivation::Gelu,
+        norm: None,
         drops_input: true,
         out: "classifier.out_proj",
         modules: &["classifier"],

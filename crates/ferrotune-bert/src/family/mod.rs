@@ -1,13 +1,14 @@
 //! Encoder families: what one of them does otherwise than the others, as plain data, one file each. The network, the checkpoint code and the
 //! configuration read this table; it must not know any of them.
 //!
-//! All families share the post-norm encoder of BERT. They differ in names of parameters and of configuration keys, in how positions and token
-//! types enter, in a projection after the embeddings, and in the head. A family that needs more than a row here (a shared layer,
-//! relative positions, pre-norm) adds a field that says so, and the one place in `model/` that reads it.
+//! They differ in names of parameters and of configuration keys, in how positions and token types enter, in a projection after the embeddings, in
+//! the head, and in the layer: all but ModernBERT share the post-norm layer of BERT. A family that needs more than a row here (a shared layer,
+//! relative positions) adds a field that says so, and the one place in `model/` that reads it.
 
 mod bert;
 mod distilbert;
 mod electra;
+mod modernbert;
 mod roberta;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,12 @@ pub struct Family {
     pub base: &'static str,
     /// The path of the stack of layers below [`base`](Self::base); layer N is at `base.layers.N`.
     pub layers: &'static str,
+    /// Names inside the embeddings.
+    pub embeddings: EmbeddingPaths,
     /// Paths inside a layer.
     pub layer: LayerPaths,
+    /// How a layer is built.
+    pub block: Block,
     /// Keys of config.json.
     pub keys: Keys,
     /// How positions are counted.
@@ -41,6 +46,28 @@ pub struct Family {
     pub pretraining: &'static [&'static str],
     /// A class of transformers whose folders are refused although their weights would fit, and why.
     pub refused: Option<(&'static str, &'static str)>,
+}
+
+/// Names of what all families have below `embeddings`.
+#[derive(Debug, PartialEq)]
+pub struct EmbeddingPaths {
+    /// The table of words.
+    pub words: &'static str,
+    /// The layer norm.
+    pub norm: &'static str,
+}
+
+/// How a layer is built.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Block {
+    /// Attention and feed-forward part, each followed by residual and layer norm; biases everywhere.
+    PostNorm,
+    /// A layer norm before each part, but for the first of all, and one after the last layer; a gated feed-forward part; one linear layer for query, key
+    /// and value; no biases but those of last layers of heads.
+    PreNorm {
+        /// The layer norm after the last layer, below [`base`](Family::base).
+        final_norm: &'static str,
+    },
 }
 
 /// Paths of a layer's parts, which are linear layers and layer norms, below the layer.
@@ -73,8 +100,14 @@ pub struct Keys {
     pub tokens_have_it_too: bool,
     /// What the head drops if the file does not say; `None`: as much as the hidden states.
     pub default_classifier_dropout: Option<f32>,
-    /// `None`: the family has always 1e-12.
+    /// `None`: the family has always the default.
     pub layer_norm_eps: Option<&'static str>,
+    /// What is added to the variance if the file does not say.
+    pub default_layer_norm_eps: f32,
+    /// What is dropped after the embeddings; `None`: as much as of the hidden states.
+    pub embedding_dropout: Option<&'static str>,
+    /// What is dropped if the file does not say.
+    pub default_dropout: f32,
     /// The padding token if the file does not say.
     pub default_pad_token_id: usize,
 }
@@ -92,8 +125,14 @@ const BERT_KEYS: Keys = Keys {
     tokens_have_it_too: true,
     default_classifier_dropout: None,
     layer_norm_eps: Some("layer_norm_eps"),
+    default_layer_norm_eps: 1e-12,
+    embedding_dropout: None,
+    default_dropout: 0.1,
     default_pad_token_id: 0,
 };
+
+/// The names that most families share with BERT.
+const BERT_EMBEDDINGS: EmbeddingPaths = EmbeddingPaths { words: "word_embeddings", norm: "LayerNorm" };
 
 /// The paths that most families share with BERT.
 const BERT_LAYER: LayerPaths = LayerPaths {
@@ -114,6 +153,8 @@ pub enum Positions {
     FromZero,
     /// The row after the padding token's id: fairseq keeps the rows before for padding.
     AfterPadding,
+    /// No table: queries and keys are turned by an angle for each position.
+    Rotary,
 }
 
 /// What a family knows of the two texts of a pair.
@@ -127,13 +168,16 @@ pub enum TokenTypes {
     Segments,
 }
 
-/// The head of sequence classification: (dropout,) linear, activation, dropout, linear, on the first token.
+/// The head of sequence classification: (dropout,) linear, activation, (layer norm,) dropout, linear, on the first token, or on the mean of all where the
+/// configuration says so.
 #[derive(Debug, PartialEq)]
 pub struct SequenceHeadPaths {
     /// The first linear layer, from the root.
     pub dense: &'static str,
     /// What follows it.
     pub activation: HeadActivation,
+    /// The layer norm after that, from the root, in families whose heads on tokens have these three layers too.
+    pub norm: Option<&'static str>,
     /// Whether there is dropout before it too.
     pub drops_input: bool,
     /// The last linear layer, from the root.
@@ -164,15 +208,16 @@ pub enum HeadActivation {
     Gelu,
 }
 
-/// The linear layer that gives each token its scores: the same path in all families, without a layer before it.
+/// The linear layer that gives each token its scores: the same path in all families.
 pub const TOKEN_HEAD: &str = "classifier";
 
 /// Every family that is built.
-pub const ALL: [&Family; 6] = [
+pub const ALL: [&Family; 7] = [
     &bert::BERT,
     &roberta::CAMEMBERT,
     &distilbert::DISTILBERT,
     &electra::ELECTRA,
+    &modernbert::MODERNBERT,
     &roberta::ROBERTA,
     &roberta::XLM_ROBERTA,
 ];
@@ -195,6 +240,19 @@ impl Family {
     pub fn embedding_paths(&self) -> Vec<String> {
         let parts = std::iter::once("embeddings").chain(self.projection);
         parts.map(|part| format!("{}.{part}.", self.base)).collect()
+    }
+
+    /// The path of the layer norm after the last layer, with the dot at its end, in families that have one.
+    pub fn final_norm_path(&self) -> Option<String> {
+        match self.block {
+            Block::PostNorm => None,
+            Block::PreNorm { final_norm } => Some(format!("{}.{final_norm}.", self.base)),
+        }
+    }
+
+    /// Whether linear layers and layer norms have biases; the last layers of heads have them in every family.
+    pub fn has_biases(&self) -> bool {
+        self.block == Block::PostNorm
     }
 
     /// The pretrained pooler's path with the dot at its end, in families whose head has one.

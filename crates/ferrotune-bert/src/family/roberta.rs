@@ -2,7 +2,7 @@
 //! CamemBERT (Martin et al. 2020, <https://arxiv.org/abs/1911.03894>), which differ from it in vocabulary alone. It must not know the network.
 
 use super::{
-    BERT_KEYS, BERT_LAYER, Family, HeadActivation, Keys, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
+    BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Keys, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
 };
 
 /// `RobertaModel` and its heads in transformers.
@@ -11,7 +11,9 @@ pub(super) const ROBERTA: Family = Family {
     class: "Roberta",
     base: "roberta",
     layers: "encoder.layer",
+    embeddings: BERT_EMBEDDINGS,
     layer: BERT_LAYER,
+    block: Block::PostNorm,
     keys: Keys { default_pad_token_id: 1, ..BERT_KEYS },
     positions: Positions::AfterPadding,
     token_types: TokenTypes::AlwaysZero,
@@ -19,6 +21,7 @@ pub(super) const ROBERTA: Family = Family {
     sequence_head: SequenceHeadPaths {
         dense: "classifier.dense",
         activation: HeadActivation::Tanh,
+        norm: None,
         drops_input: true,
         out: "classifier.out_proj",
         modules: &["classifier"],

@@ -53,7 +53,7 @@ fn logits(model: &EncoderClassifier, params: &Params<Cpu>) -> Vec<f32> {
     let input = Sequences {
         ids: vec![1, 5, 2, 1, 7, 8, 2],
         type_ids: vec![0, 0, 1, 0, 0, 1, 1],
-        positions: vec![0, 1, 2, 0, 1, 2, 3],
+        positions: vec![0, 1, 2, 0, 1, 2, 3].into(),
         offsets: vec![0, 3, 7].into(),
     };
     let mut pool = Pool::new(Cpu);
@@ -76,12 +76,19 @@ fn every_parameter_belongs_to_a_part() {
     for_all(|config, model, layout| {
         let of = |part| layout.entries().iter().filter(|entry| Part::of(&entry.name) == part).count();
         let family = config.family;
-        let tables = if family.token_types == TokenTypes::Absent { 2 } else { 3 };
+        let token_types = usize::from(family.token_types != TokenTypes::Absent);
+        let tables = 1 + usize::from(family.positions != Positions::Rotary) + token_types;
         let projection = if family.projection.is_some() { 2 } else { 0 };
-        assert_eq!(of(Part::Embeddings), tables + 2 + projection, "{}", family.model_type);
-        (0..3).for_each(|layer| assert_eq!(of(Part::Layer(layer)), 16, "{}", family.model_type));
+        let is_pre_norm = family.block != Block::PostNorm;
+        let norm = if is_pre_norm { 1 } else { 2 };
+        assert_eq!(of(Part::Embeddings), tables + norm + projection, "{}", family.model_type);
+        for layer in 0..3 {
+            let wanted = if is_pre_norm { 5 + usize::from(layer > 0) } else { 16 };
+            assert_eq!(of(Part::Layer(layer)), wanted, "{}", family.model_type);
+        }
+        assert_eq!(of(Part::FinalNorm), usize::from(is_pre_norm), "{}", family.model_type);
         let pooler = usize::from(family.pooler_path().is_some() && model.kind() == HeadKind::Sequence);
-        let head = if model.kind() == HeadKind::Sequence { 4 } else { 2 };
+        let head = if is_pre_norm || model.kind() == HeadKind::Sequence { 4 } else { 2 };
         assert_eq!((of(Part::Pooler), of(Part::Head)), (2 * pooler, head - 2 * pooler), "{}", family.model_type);
     });
 }
@@ -99,8 +106,11 @@ fn parts_are_frozen_by_the_same_words() {
         same_names(&params, is_frozen(&params), bottom);
         assert_eq!(freeze::frozen_layers(&params, config), Some(2));
         let params = frozen_by("encoder");
-        same_names(&params, is_frozen(&params), |part| matches!(part, Part::Embeddings | Part::Layer(_)));
+        same_names(&params, is_frozen(&params), |part| !matches!(part, Part::Pooler | Part::Head));
         assert_eq!(freeze::frozen_layers(&params, config), Some(3));
+        // The norm after the top layer is trained, and with it what goes through it.
+        let params = frozen_by("embeddings,layers.0-2");
+        assert_eq!(freeze::frozen_layers(&params, config), Some(if config.family.has_biases() { 3 } else { 2 }));
         assert_eq!(freeze::frozen_layers(&frozen_by("layers.0-2"), config), None);
         assert_eq!(freeze::frozen_layers(&frozen_by("all-but.1"), config), Some(config.num_hidden_layers - 1));
         assert_eq!(freeze::frozen_layers(&frozen_by("all-but.0"), config), Some(config.num_hidden_layers));
@@ -135,11 +145,13 @@ fn the_top_starts_anew_and_the_rest_stays() {
 
 #[test]
 fn adapters_lie_beside_their_layers_and_merge_into_them() {
-    for_all(|_, mut model, mut layout| {
+    for_all(|config, mut model, mut layout| {
         let spec = LoraSpec { rank: 2, alpha: 6.0, dropout: 0.0, targets: Target::ALL.to_vec() };
         let plain = layout.entries().len();
         lora::attach(&mut model, &mut layout, &spec);
-        assert_eq!(layout.entries().len(), plain + 3 * 6 * 2);
+        // One layer for query, key and value.
+        let adapters = if config.family.has_biases() { 6 } else { 4 };
+        assert_eq!(layout.entries().len(), plain + 3 * adapters * 2);
         let mut params = Params::init(&Cpu, layout.clone(), 5);
         lora::freeze_all_but_adapters(&mut params, &LoadReport::default());
         for (id, entry) in layout.ids().zip(layout.entries()) {
@@ -158,16 +170,33 @@ fn adapters_lie_beside_their_layers_and_merge_into_them() {
     });
 }
 
+/// The families with a table of positions.
+fn with_positions() -> impl Iterator<Item = &'static Family> {
+    ALL.into_iter().filter(|family| family.positions != Positions::Rotary)
+}
+
+/// Without a table, words are all that the embeddings read.
+#[test]
+fn rotary_positions_are_no_rows_of_a_table() {
+    for family in ALL.into_iter().filter(|family| family.positions == Positions::Rotary) {
+        let (model, _) = EncoderClassifier::new(&config(family), 2);
+        let input =
+            Sequences { ids: vec![4, 5], type_ids: vec![0, 1], positions: vec![0, 1].into(), offsets: vec![0, 2].into() };
+        let reads = model.base.embeddings.reads(&input);
+        assert_eq!(reads, [(model.base.embeddings.word_embeddings, vec![4, 5])], "{}", family.model_type);
+    }
+}
+
 /// A second text has another row where the family says so and the table has one.
 #[test]
 fn segments_count_where_the_model_has_them() {
-    for family in ALL {
+    for family in with_positions() {
         for types in [1, 2] {
             let mut config = config(family);
             config.type_vocab_size = if family.token_types == TokenTypes::Absent { 0 } else { types };
             let (model, _) = EncoderClassifier::new(&config, 2);
             let input =
-                Sequences { ids: vec![4, 5], type_ids: vec![0, 1], positions: vec![0, 1], offsets: vec![0, 2].into() };
+                Sequences { ids: vec![4, 5], type_ids: vec![0, 1], positions: vec![0, 1].into(), offsets: vec![0, 2].into() };
             let reads = model.base.embeddings.reads(&input);
             let first = config.first_position() as u32;
             assert_eq!(reads[1].1, [first, first + 1], "{}", family.model_type);
@@ -184,18 +213,19 @@ fn segments_count_where_the_model_has_them() {
 /// A padding token that is written out in a text: golden numbers are those of `create_position_ids_from_input_ids`, worked by hand.
 #[test]
 fn padding_within_a_text_counts_where_the_family_says() {
-    for family in ALL {
+    for family in with_positions() {
         let mut config = config(family);
         config.pad_token_id = 1;
         let (model, _) = EncoderClassifier::new(&config, 2);
         let input = Sequences {
             ids: vec![0, 7, 1, 8, 1, 9, 0, 1, 7],
             type_ids: vec![0; 9],
-            positions: vec![0, 1, 2, 3, 4, 5, 0, 1, 2],
+            positions: vec![0, 1, 2, 3, 4, 5, 0, 1, 2].into(),
             offsets: vec![0, 6, 9].into(),
         };
         let wanted = match family.positions {
-            Positions::FromZero => input.positions.clone(),
+            Positions::FromZero => input.positions.to_vec(),
+            Positions::Rotary => unreachable!("it has no table"),
             Positions::AfterPadding => vec![2, 3, 1, 4, 1, 5, 2, 1, 3],
         };
         assert_eq!(model.base.embeddings.reads(&input)[1].1, wanted, "{}", family.model_type);
@@ -213,7 +243,7 @@ fn heads_drop_where_the_family_says() {
         let params = Params::init(&Cpu, layout, 5);
         let pooled = |dropouts: &Dropouts| {
             let input =
-                Sequences { ids: vec![1, 5], type_ids: vec![0, 0], positions: vec![0, 1], offsets: vec![0, 2].into() };
+                Sequences { ids: vec![1, 5], type_ids: vec![0, 0], positions: vec![0, 1].into(), offsets: vec![0, 2].into() };
             let mut pool = Pool::new(Cpu);
             let mut tape = Tape::new(&Cpu, &params, &mut pool);
             let outputs = model.forward(&mut tape, &input, dropouts);

@@ -4,7 +4,7 @@ use super::{Dropouts, Embeddings, Encoder, Linear, Sequences};
 use crate::config::EncoderConfig;
 use ferrotune_tensor::{Backend, Scope, Tape, Var};
 
-/// `bert`, `roberta`, `distilbert`, `electra`: what transformers calls the base model.
+/// `bert`, `roberta`, `distilbert`, `electra`, `model`: what transformers calls the base model.
 pub struct Base {
     /// `embeddings`
     pub embeddings: Embeddings,
@@ -22,7 +22,7 @@ impl Base {
         let embeddings_project = (config.family.projection)
             .filter(|_| inputs != outputs)
             .map(|path| Linear::new(scope.enter(path), inputs, outputs, config.initializer_range));
-        let encoder = Encoder::new(config, scope.enter(config.family.layers));
+        let encoder = Encoder::new(config, scope);
         Base { embeddings, embeddings_project, encoder }
     }
 
@@ -40,6 +40,6 @@ impl Base {
     /// The hidden states `(t, hidden)`: what the first layer reads, then each layer's output.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Vec<Var> {
         let embedded = self.embed(tape, input, dropouts);
-        self.encoder.forward(tape, embedded, &input.offsets, dropouts)
+        self.encoder.forward(tape, embedded, input, dropouts)
     }
 }

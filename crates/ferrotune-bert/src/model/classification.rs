@@ -2,7 +2,7 @@
 
 use super::heads::{HeadKind, SequenceHead, TokenHead, VocabularyHead};
 use super::{Base, Dropouts, Sequences};
-use crate::config::EncoderConfig;
+use crate::config::{EncoderConfig, Pooling};
 use ferrotune_tensor::{Backend, Layout, Tape, Var, ops};
 
 /// The head of an [`EncoderClassifier`].
@@ -21,13 +21,14 @@ pub struct EncoderClassifier {
     pub base: Base,
     /// The layers on top.
     pub head: Head,
+    pooling: Pooling,
 }
 
 /// What a forward pass computed.
 pub struct Outputs {
     /// `(t, hidden)` each: what the first layer reads, then each layer's output.
     pub hidden: Vec<Var>,
-    /// `(b, hidden)`: what the head made of the first tokens, in heads that do so.
+    /// `(b, hidden)`: what the head made of the sequences' states, in heads on sequences.
     pub pooled: Option<Var>,
     /// `(b, classes)`, or `(t, classes)` if tokens are scored.
     pub logits: Var,
@@ -51,7 +52,7 @@ impl EncoderClassifier {
             HeadKind::Tokens => Head::Tokens(TokenHead::new(config, &mut layout, classes)),
             HeadKind::Vocabulary => Head::Vocabulary(VocabularyHead::new(config, &mut layout)),
         };
-        (EncoderClassifier { base, head }, layout)
+        (EncoderClassifier { base, head, pooling: config.pooling }, layout)
     }
 
     /// What the head gives scores to.
@@ -63,6 +64,11 @@ impl EncoderClassifier {
         }
     }
 
+    /// Whether nothing but the first token of each sequence is read of what the encoder gives.
+    pub fn reads_first_tokens(&self) -> bool {
+        self.kind() == HeadKind::Sequence && self.pooling == Pooling::FirstToken
+    }
+
     /// Runs the model on a ragged batch and keeps every hidden state: for looking inside. Training and prediction need
     /// [`Self::logits`] only, which costs less.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Outputs {
@@ -70,8 +76,11 @@ impl EncoderClassifier {
         let last = hidden[hidden.len() - 1];
         match &self.head {
             Head::Sequence(head) => {
-                let first = tape.apply(ops::GatherRows { rows: input.first_tokens() }, &[last]);
-                let pooled = head.pool(tape, first, dropouts);
+                let state = match self.pooling {
+                    Pooling::FirstToken => tape.apply(ops::GatherRows { rows: input.first_tokens() }, &[last]),
+                    Pooling::Mean => means(tape, last, input),
+                };
+                let pooled = head.pool(tape, state, dropouts);
                 Outputs { hidden, pooled: Some(pooled), logits: head.score(tape, pooled, dropouts) }
             }
             Head::Tokens(head) => Outputs { hidden, pooled: None, logits: head.score(tape, last, dropouts) },
@@ -89,8 +98,8 @@ impl EncoderClassifier {
         self.logits_from(tape, hidden, 0, input, dropouts)
     }
 
-    /// The hidden state after the embeddings and the first `layers` layers: `(t, hidden)`; or after all layers, if the head reads first
-    /// tokens, `(b, hidden)`, because nothing reads the others.
+    /// The hidden state after the embeddings and the first `layers` layers: `(t, hidden)`; or after all layers and the layer norm that may follow, if
+    /// the head [reads first tokens](Self::reads_first_tokens), `(b, hidden)`, because nothing reads the others.
     ///
     /// # Panics
     /// If there are fewer layers.
@@ -102,10 +111,10 @@ impl EncoderClassifier {
         layers: usize,
     ) -> Var {
         let embedded = self.base.embed(tape, input, dropouts);
-        if layers == self.base.encoder.layer.len() && self.kind() == HeadKind::Sequence {
-            return self.base.encoder.forward_to_first(tape, embedded, 0, &input.offsets, dropouts);
+        if layers == self.base.encoder.layer.len() && self.reads_first_tokens() {
+            return self.base.encoder.forward_to_first(tape, embedded, 0, input, dropouts);
         }
-        self.base.encoder.forward_layers(tape, embedded, 0..layers, &input.offsets, dropouts)
+        self.base.encoder.forward_layers(tape, embedded, 0..layers, input, dropouts)
     }
 
     /// Goes on from [`Self::prefix`] to the scores `(b, classes)` or `(t, classes)`.
@@ -120,21 +129,27 @@ impl EncoderClassifier {
         input: &Sequences,
         dropouts: &Dropouts,
     ) -> Var {
-        let (encoder, offsets) = (&self.base.encoder, &input.offsets);
+        let encoder = &self.base.encoder;
         let all = encoder.layer.len();
         match &self.head {
             Head::Sequence(head) => {
-                let rest = |tape: &mut _| encoder.forward_to_first(tape, hidden, layers, offsets, dropouts);
-                let first = if layers == all { hidden } else { rest(tape) };
-                let pooled = head.pool(tape, first, dropouts);
+                let state = match self.pooling {
+                    Pooling::FirstToken if layers == all => hidden,
+                    Pooling::FirstToken => encoder.forward_to_first(tape, hidden, layers, input, dropouts),
+                    Pooling::Mean => {
+                        let last = encoder.forward_layers(tape, hidden, layers..all, input, dropouts);
+                        means(tape, last, input)
+                    }
+                };
+                let pooled = head.pool(tape, state, dropouts);
                 head.score(tape, pooled, dropouts)
             }
             Head::Tokens(head) => {
-                let last = encoder.forward_layers(tape, hidden, layers..all, offsets, dropouts);
+                let last = encoder.forward_layers(tape, hidden, layers..all, input, dropouts);
                 head.score(tape, last, dropouts)
             }
             Head::Vocabulary(head) => {
-                let last = encoder.forward_layers(tape, hidden, layers..all, offsets, dropouts);
+                let last = encoder.forward_layers(tape, hidden, layers..all, input, dropouts);
                 head.score(tape, last, self.base.embeddings.word_embeddings)
             }
         }
@@ -164,10 +179,15 @@ impl EncoderClassifier {
             }
             Head::Vocabulary(head) => {
                 let encoder = &self.base.encoder;
-                let last = encoder.forward_layers(tape, hidden, layers..encoder.layer.len(), &input.offsets, dropouts);
+                let last = encoder.forward_layers(tape, hidden, layers..encoder.layer.len(), input, dropouts);
                 let scored = tape.apply(gather(), &[last]);
                 head.score(tape, scored, self.base.embeddings.word_embeddings)
             }
         }
     }
+}
+
+/// The mean of each sequence's states, `(b, hidden)`.
+fn means<B: Backend>(tape: &mut Tape<'_, B>, hidden: Var, input: &Sequences) -> Var {
+    tape.apply(ops::SequenceMeans { offsets: input.offsets.clone() }, &[hidden])
 }

@@ -3,13 +3,16 @@
 
 use super::HeadKind;
 use crate::config::EncoderConfig;
+use crate::family::Block;
 use crate::lora::Target;
 use ferrotune_tensor::{Cpu, Mask, ops};
 
 /// The dropouts of one forward pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropouts {
+    embeddings: f32,
     hidden: f32,
+    attention_output: f32,
     attention: f32,
     classifier: f32,
     token_classifier: f32,
@@ -22,6 +25,8 @@ pub struct Dropouts {
     width: usize,
     /// Width of the embeddings.
     embedding_width: usize,
+    /// Width between the feed-forward layers.
+    intermediate_width: usize,
     heads: usize,
 }
 
@@ -35,6 +40,7 @@ pub(super) enum Site {
     Classifier = 4,
     HeadInput = 5,
     TokenClassifier = 6,
+    GatedIntermediate = 7,
 }
 
 /// The inputs of adapters are numbered from here on, in the order of [`Target::ALL`].
@@ -44,7 +50,9 @@ impl Dropouts {
     /// No dropout: evaluation and prediction.
     pub fn off() -> Dropouts {
         Dropouts {
+            embeddings: 0.0,
             hidden: 0.0,
+            attention_output: 0.0,
             attention: 0.0,
             classifier: 0.0,
             token_classifier: 0.0,
@@ -55,6 +63,7 @@ impl Dropouts {
             first_row: 0,
             width: 0,
             embedding_width: 0,
+            intermediate_width: 0,
             heads: 0,
         }
     }
@@ -62,7 +71,13 @@ impl Dropouts {
     /// The dropouts that the configuration names, for the batch of one optimizer step.
     pub fn training(config: &EncoderConfig, seed: u64, step: u64) -> Dropouts {
         Dropouts {
+            embeddings: config.embedding_dropout(),
             hidden: config.hidden_dropout_prob,
+            // What is dropped of the projection after attention: as much as of hidden states, or of probabilities.
+            attention_output: match config.family.block {
+                Block::PostNorm => config.hidden_dropout_prob,
+                Block::PreNorm { .. } => config.attention_probs_dropout_prob,
+            },
             attention: config.attention_probs_dropout_prob,
             classifier: config.head_dropout(HeadKind::Sequence),
             token_classifier: config.head_dropout(HeadKind::Tokens),
@@ -73,6 +88,7 @@ impl Dropouts {
             first_row: 0,
             width: config.hidden_size,
             embedding_width: config.embedding_size,
+            intermediate_width: config.intermediate_size,
             heads: config.num_attention_heads,
         }
     }
@@ -96,7 +112,9 @@ impl Dropouts {
             Site::AttentionProbabilities => self.attention,
             Site::Classifier | Site::HeadInput => self.classifier,
             Site::TokenClassifier => self.token_classifier,
-            Site::Embeddings | Site::AttentionOutput | Site::FeedForwardOutput => self.hidden,
+            Site::Embeddings => self.embeddings,
+            Site::AttentionOutput => self.attention_output,
+            Site::FeedForwardOutput | Site::GatedIntermediate => self.hidden,
         };
         if p == 0.0 {
             return Mask::NONE;
@@ -106,6 +124,7 @@ impl Dropouts {
             Site::AttentionProbabilities => ops::Attention::<Cpu>::mask_from(whole, self.first_token, self.heads),
             Site::Classifier | Site::HeadInput => whole.starting_at((self.first_row * self.width) as u64),
             Site::Embeddings => whole.starting_at((self.first_token * self.embedding_width) as u64),
+            Site::GatedIntermediate => whole.starting_at((self.first_token * self.intermediate_width) as u64),
             Site::AttentionOutput | Site::FeedForwardOutput | Site::TokenClassifier => {
                 whole.starting_at((self.first_token * self.width) as u64)
             }

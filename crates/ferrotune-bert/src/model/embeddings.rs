@@ -1,4 +1,4 @@
-//! Words, positions and token types, summed, normalised and dropped.
+//! Words, positions and token types, those that the family has, summed, normalised and dropped.
 
 use super::dropouts::Site;
 use super::{Dropouts, LayerNorm, Sequences};
@@ -11,8 +11,8 @@ use ferrotune_tensor::{Backend, ParamId, Scope, Tape, Var, ops};
 pub struct Embeddings {
     /// `word_embeddings.weight (vocab, embedding)`
     pub word_embeddings: ParamId,
-    /// `position_embeddings.weight (positions, embedding)`
-    pub position_embeddings: ParamId,
+    /// `position_embeddings.weight (positions, embedding)`, in families that have it
+    pub position_embeddings: Option<ParamId>,
     /// `token_type_embeddings.weight (types, embedding)`, in families that have it
     pub token_type_embeddings: Option<ParamId>,
     /// `LayerNorm`
@@ -31,11 +31,12 @@ impl Embeddings {
             scope.enter(name).param("weight", [rows, e], Init::Normal(config.initializer_range))
         };
         Embeddings {
-            word_embeddings: table("word_embeddings", config.vocab_size),
-            position_embeddings: table("position_embeddings", config.max_position_embeddings),
+            word_embeddings: table(config.family.embeddings.words, config.vocab_size),
+            position_embeddings: (config.family.positions != Positions::Rotary)
+                .then(|| table("position_embeddings", config.max_position_embeddings)),
             token_type_embeddings: (token_types != TokenTypes::Absent)
                 .then(|| table("token_type_embeddings", config.type_vocab_size)),
-            layer_norm: LayerNorm::new(scope.enter("LayerNorm"), e, config.layer_norm_eps),
+            layer_norm: LayerNorm::new(config, scope.enter(config.family.embeddings.norm), e),
             tells_segments: token_types == TokenTypes::Segments && config.type_vocab_size > 1,
             padding: (config.family.positions == Positions::AfterPadding).then_some(config.pad_token_id as u32),
         }
@@ -43,8 +44,8 @@ impl Embeddings {
 
     /// The tables, and the row that each token reads of each, `(t)`.
     pub fn reads(&self, input: &Sequences) -> Vec<(ParamId, Vec<u32>)> {
-        let mut reads =
-            vec![(self.word_embeddings, input.ids.clone()), (self.position_embeddings, self.positions(input))];
+        let mut reads = vec![(self.word_embeddings, input.ids.clone())];
+        reads.extend(self.position_embeddings.map(|table| (table, self.positions(input))));
         if let Some(table) = self.token_type_embeddings {
             reads.push((table, if self.tells_segments { input.type_ids.clone() } else { vec![0; input.ids.len()] }));
         }
@@ -54,7 +55,7 @@ impl Embeddings {
     /// The row of the position table that each token reads. Where these begin after that of the padding token, a padding token that is written out in a text
     /// reads its own and does not count, as in transformers (`create_position_ids_from_input_ids`).
     fn positions(&self, input: &Sequences) -> Vec<u32> {
-        let Some(padding) = self.padding else { return input.positions.clone() };
+        let Some(padding) = self.padding else { return input.positions.to_vec() };
         let mut left_out = 0;
         let row = |(&id, &position): (&u32, &u32)| {
             left_out = if position == 0 { 0 } else { left_out };
@@ -64,7 +65,7 @@ impl Embeddings {
             }
             padding + 1 + position - left_out
         };
-        input.ids.iter().zip(&input.positions).map(row).collect()
+        input.ids.iter().zip(&*input.positions).map(row).collect()
     }
 
     /// `(t, embedding)`.

@@ -1,187 +1,113 @@
-//! The stack of encoder layers: self-attention and feed-forward, each with residual, dropout and layer norm (post-norm).
+//! The stack of encoder layers, and the layer norm after it in families that have one.
 
-use super::dropouts::Site;
-use super::{Dropouts, LayerNorm, Linear, Place};
+use super::{Dropouts, LayerNorm, Linear, PostNormLayer, PreNormLayer, Sequences};
 use crate::config::EncoderConfig;
+use crate::family::Block;
+use crate::lora::Target;
 use ferrotune_tensor::{Backend, Scope, Tape, Var, ops};
 use std::ops::Range;
-use std::sync::Arc;
 
-/// `encoder.layer.N.attention.self`
-pub struct SelfAttention {
-    /// `query (hidden, hidden)`
-    pub query: Linear,
-    /// `key (hidden, hidden)`
-    pub key: Linear,
-    /// `value (hidden, hidden)`
-    pub value: Linear,
+/// `encoder.layer.N`, or what the family calls it.
+pub enum Layer {
+    /// As in BERT.
+    PostNorm(PostNormLayer),
+    /// As in ModernBERT.
+    PreNorm(PreNormLayer),
 }
 
-/// `attention.output` and `output`: linear, then residual + dropout + layer norm.
-pub struct Output {
-    /// `dense`
-    pub dense: Linear,
-    /// `LayerNorm`
-    pub layer_norm: LayerNorm,
+impl Layer {
+    /// Declares the parameters of layer `index` in `scope`.
+    pub fn new(config: &EncoderConfig, scope: Scope<'_>, index: usize) -> Layer {
+        match config.family.block {
+            Block::PostNorm => Layer::PostNorm(PostNormLayer::new(config, scope, index)),
+            Block::PreNorm { .. } => Layer::PreNorm(PreNormLayer::new(config, scope, index)),
+        }
+    }
+
+    /// `x (t, hidden)` to `(t, hidden)`.
+    pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, input: &Sequences, dropouts: &Dropouts) -> Var {
+        match self {
+            Layer::PostNorm(layer) => layer.forward(tape, x, &input.offsets, dropouts),
+            Layer::PreNorm(layer) => layer.forward(tape, x, input, dropouts),
+        }
+    }
+
+    /// Of `x (t, hidden)` only what becomes of each sequence's first token, `(b, hidden)`, with the bits of [`Self::forward`], dropout included.
+    pub fn forward_first<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        x: Var,
+        input: &Sequences,
+        dropouts: &Dropouts,
+    ) -> Var {
+        match self {
+            Layer::PostNorm(layer) => layer.forward_first(tape, x, &input.offsets, dropouts),
+            Layer::PreNorm(layer) => layer.forward_first(tape, x, input, dropouts),
+        }
+    }
+
+    /// The linear layer that an adapter of this target lies beside; one for query, key and value in families that have one for all three.
+    pub fn linear(&mut self, target: Target) -> &mut Linear {
+        match self {
+            Layer::PostNorm(layer) => layer.linear(target),
+            Layer::PreNorm(layer) => layer.linear(target),
+        }
+    }
 }
 
-/// `encoder.layer.N.attention`
-pub struct Attention {
-    /// `self`
-    pub self_: SelfAttention,
-    /// `output`
-    pub output: Output,
-}
-
-/// `encoder.layer.N.intermediate`
-pub struct Intermediate {
-    /// `dense (intermediate, hidden)`, followed by GELU
-    pub dense: Linear,
-}
-
-/// `encoder.layer.N`
-pub struct Layer {
-    /// `attention`
-    pub attention: Attention,
-    /// `intermediate`
-    pub intermediate: Intermediate,
-    /// `output`
-    pub output: Output,
-    heads: usize,
-    index: usize,
-}
-
-/// `bert.encoder`
+/// `bert.encoder`, or what the family calls it.
 pub struct Encoder {
     /// `layer.N`
     pub layer: Vec<Layer>,
+    /// What the top layer gives goes through it, in families that have one: it lies beside the layers, below the base.
+    pub final_norm: Option<LayerNorm>,
     /// Whether a training pass keeps only what each layer gives, and computes the rest of a layer again in backward: the same bits, less
     /// memory, more time.
     pub checkpointing: bool,
 }
 
-impl Output {
-    /// Declares the parameters at these two paths of the layer.
-    fn new(config: &EncoderConfig, scope: &mut Scope<'_>, paths: [&str; 2], inputs: usize) -> Output {
-        let h = config.hidden_size;
-        Output {
-            dense: Linear::new(scope.enter(paths[0]), inputs, h, config.initializer_range),
-            layer_norm: LayerNorm::new(scope.enter(paths[1]), h, config.layer_norm_eps),
-        }
-    }
-}
-
-impl Layer {
-    /// Declares the parameters of layer `index` in `scope`.
-    pub fn new(config: &EncoderConfig, mut scope: Scope<'_>, index: usize) -> Layer {
-        let (h, i, std) = (config.hidden_size, config.intermediate_size, config.initializer_range);
-        let paths = &config.family.layer;
-        // One below the other in memory, so that one product serves all three.
-        let names = [paths.query, paths.key, paths.value];
-        let [query, key, value] = Linear::declare_joined(&mut scope, names, h, h, std);
-        let self_ = SelfAttention { query, key, value };
-        let output = Output::new(config, &mut scope, [paths.attention_output, paths.attention_norm], h);
-        let attention = Attention { self_, output };
-        let intermediate = Intermediate { dense: Linear::new(scope.enter(paths.intermediate), h, i, std) };
-        let output = Output::new(config, &mut scope, [paths.output, paths.output_norm], i);
-        Layer { attention, intermediate, output, heads: config.num_attention_heads, index }
-    }
-
-    /// `x (t, hidden)` to `(t, hidden)`.
-    pub fn forward<B: Backend>(
-        &self,
-        tape: &mut Tape<'_, B>,
-        x: Var,
-        offsets: &Arc<[u32]>,
-        dropouts: &Dropouts,
-    ) -> Var {
-        let SelfAttention { query, key, value } = &self.attention.self_;
-        let qkv = Linear::forward_joined(tape, &[query, key, value], x, self.place(dropouts, None));
-        let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
-        let context = tape.apply(ops::Attention::new(self.heads, offsets.clone(), mask), &qkv);
-        self.after_attention(tape, context, x, None, dropouts)
-    }
-
-    /// Of `x (t, hidden)` only what becomes of each sequence's first token, `(b, hidden)`: keys and values for all tokens, the rest
-    /// for these rows alone. The bits are those of [`Self::forward`], dropout included.
-    pub fn forward_first<B: Backend>(
-        &self,
-        tape: &mut Tape<'_, B>,
-        x: Var,
-        offsets: &Arc<[u32]>,
-        dropouts: &Dropouts,
-    ) -> Var {
-        let SelfAttention { query, key, value } = &self.attention.self_;
-        let rows: Arc<[u32]> = offsets[..offsets.len() - 1].into();
-        let first = tape.apply(ops::GatherRows { rows: rows.to_vec() }, &[x]);
-        let mut sources = vec![query.forward_at(tape, first, self.place(dropouts, Some(&rows)))];
-        sources.extend(Linear::forward_joined(tape, &[key, value], x, self.place(dropouts, None)));
-        let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
-        let query_offsets: Arc<[u32]> = (0..offsets.len() as u32).collect();
-        let attend = ops::Attention::with_queries(self.heads, query_offsets, offsets.clone(), mask);
-        let context = tape.apply(attend, &sources);
-        self.after_attention(tape, context, first, Some(&rows), dropouts)
-    }
-
-    fn place<'a>(&self, dropouts: &'a Dropouts, rows: Option<&'a [u32]>) -> Place<'a> {
-        Place { dropouts, layer: self.index, rows }
-    }
-
-    /// What follows the attention, row by row; `rows` as in [`LayerNorm::forward_residual`].
-    fn after_attention<B: Backend>(
-        &self,
-        tape: &mut Tape<'_, B>,
-        context: Var,
-        x: Var,
-        rows: Option<&Arc<[u32]>>,
-        dropouts: &Dropouts,
-    ) -> Var {
-        let mask = |site| dropouts.mask(site, self.index);
-        let place = self.place(dropouts, rows.map(|rows| &rows[..]));
-        let output = &self.attention.output;
-        let projected = output.dense.forward_at(tape, context, place);
-        let attended = output.layer_norm.forward_residual(tape, projected, x, mask(Site::AttentionOutput), rows);
-
-        let intermediate = self.intermediate.dense.forward_gelu_at(tape, attended, place);
-        let projected = self.output.dense.forward_at(tape, intermediate, place);
-        self.output.layer_norm.forward_residual(tape, projected, attended, mask(Site::FeedForwardOutput), rows)
-    }
-}
-
 impl Encoder {
-    /// Declares the parameters of all layers in `scope`, each in one that its number names.
-    pub fn new(config: &EncoderConfig, mut scope: Scope<'_>) -> Encoder {
-        let layer = |index| Layer::new(config, scope.enter(index), index);
-        Encoder { layer: (0..config.num_hidden_layers).map(layer).collect(), checkpointing: false }
+    /// Declares the parameters of all layers, and of what follows them, in the scope of the base.
+    pub fn new(config: &EncoderConfig, mut base: Scope<'_>) -> Encoder {
+        let layers = &mut base.enter(config.family.layers);
+        let layer = |index| Layer::new(config, layers.enter(index), index);
+        let layer = (0..config.num_hidden_layers).map(layer).collect();
+        let final_norm = match config.family.block {
+            Block::PostNorm => None,
+            Block::PreNorm { final_norm } => Some(LayerNorm::new(config, base.enter(final_norm), config.hidden_size)),
+        };
+        Encoder { layer, final_norm, checkpointing: false }
     }
 
-    /// All hidden states: `x (t, hidden)` itself, then the output of each layer.
+    /// All hidden states: `x (t, hidden)` itself, then the output of each layer, the last one after the layer norm that may follow.
     pub fn forward<B: Backend>(
         &self,
         tape: &mut Tape<'_, B>,
         x: Var,
-        offsets: &Arc<[u32]>,
+        input: &Sequences,
         dropouts: &Dropouts,
     ) -> Vec<Var> {
         let mut hidden = vec![x];
-        for layer in &self.layer {
-            let x = hidden[hidden.len() - 1];
-            hidden.push(self.scope(tape, |tape| layer.forward(tape, x, offsets, dropouts)));
+        for layer in 0..self.layer.len() {
+            let x = hidden[layer];
+            hidden.push(self.forward_layers(tape, x, layer..layer + 1, input, dropouts));
         }
         hidden
     }
 
-    /// `x (t, hidden)` through some of the layers.
+    /// `x (t, hidden)` through some of the layers, and if the top layer is among them, through what follows it.
     pub fn forward_layers<B: Backend>(
         &self,
         tape: &mut Tape<'_, B>,
         x: Var,
         layers: Range<usize>,
-        offsets: &Arc<[u32]>,
+        input: &Sequences,
         dropouts: &Dropouts,
     ) -> Var {
+        let has_top = !layers.is_empty() && layers.end == self.layer.len();
         let layers = &self.layer[layers];
-        layers.iter().fold(x, |x, layer| self.scope(tape, |tape| layer.forward(tape, x, offsets, dropouts)))
+        let x = layers.iter().fold(x, |x, layer| self.scope(tape, |tape| layer.forward(tape, x, input, dropouts)));
+        if has_top { self.end(tape, x) } else { x }
     }
 
     /// `x (t, hidden)` through all layers from number `from` on, and of the result only the first token of each sequence,
@@ -191,15 +117,20 @@ impl Encoder {
         tape: &mut Tape<'_, B>,
         x: Var,
         from: usize,
-        offsets: &Arc<[u32]>,
+        input: &Sequences,
         dropouts: &Dropouts,
     ) -> Var {
         let Some((last, before)) = self.layer[from..].split_last() else {
-            let rows = offsets[..offsets.len() - 1].to_vec();
-            return tape.apply(ops::GatherRows { rows }, &[x]);
+            return tape.apply(ops::GatherRows { rows: input.first_tokens() }, &[x]);
         };
-        let x = self.forward_layers(tape, x, from..from + before.len(), offsets, dropouts);
-        self.scope(tape, |tape| last.forward_first(tape, x, offsets, dropouts))
+        let x = self.forward_layers(tape, x, from..from + before.len(), input, dropouts);
+        let x = self.scope(tape, |tape| last.forward_first(tape, x, input, dropouts));
+        self.end(tape, x)
+    }
+
+    /// What follows the top layer.
+    fn end<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var) -> Var {
+        self.final_norm.as_ref().map_or(x, |norm| norm.forward(tape, x))
     }
 
     /// One layer on the tape.

@@ -1,6 +1,7 @@
 //! Heads: what turns hidden states into scores: of classes for each sequence or each token, or of all words for a token.
 
 use super::dropouts::Site;
+use super::layers::drop;
 use super::{Dropouts, LayerNorm, Linear};
 use crate::config::EncoderConfig;
 use crate::family::{HeadActivation, TOKEN_HEAD, VocabularyHeadPaths};
@@ -11,7 +12,7 @@ use std::fmt;
 /// What a head gives scores to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadKind {
-    /// Each sequence, from its first token.
+    /// Each sequence, from its first token or from the mean of all.
     Sequence,
     /// Each token.
     Tokens,
@@ -52,10 +53,13 @@ impl HeadKind {
     }
 }
 
-/// Linear, activation, dropout, linear on the first token of each sequence: `bert.pooler` and `classifier`, or what the family calls them.
+/// Linear, activation, in some families layer norm, dropout, linear on one state of each sequence: `bert.pooler` and `classifier`, or what the family
+/// calls them.
 pub struct SequenceHead {
     /// `(hidden, hidden)`
     pub dense: Linear,
+    /// `(hidden)`, in families that have it
+    pub norm: Option<LayerNorm>,
     /// `(classes, hidden)`
     pub out: Linear,
     activation: HeadActivation,
@@ -66,51 +70,65 @@ impl SequenceHead {
     pub(super) fn new(config: &EncoderConfig, layout: &mut Layout, classes: usize) -> SequenceHead {
         let (paths, h, std) = (&config.family.sequence_head, config.hidden_size, config.initializer_range);
         SequenceHead {
-            dense: Linear::new(layout.root().enter(paths.dense), h, h, std),
+            dense: dense(config, layout, paths.dense),
+            norm: paths.norm.map(|norm| LayerNorm::new(config, layout.root().enter(norm), h)),
             out: Linear::new(layout.root().enter(paths.out), h, classes, std),
             activation: paths.activation,
             drops_input: paths.drops_input,
         }
     }
 
-    /// `first (b, hidden)`, the hidden state of each sequence's first token, through dense and activation: `(b, hidden)`.
-    pub fn pool<B: Backend>(&self, tape: &mut Tape<'_, B>, first: Var, dropouts: &Dropouts) -> Var {
-        let first = if self.drops_input { drop(tape, first, dropouts.mask(Site::HeadInput, 0)) } else { first };
-        match self.activation {
-            HeadActivation::Gelu => self.dense.forward_gelu(tape, first),
+    /// `state (b, hidden)`, the hidden state of each sequence's first token or the mean of all its tokens', through dense, activation and layer norm:
+    /// `(b, hidden)`.
+    pub fn pool<B: Backend>(&self, tape: &mut Tape<'_, B>, state: Var, dropouts: &Dropouts) -> Var {
+        let mask = if self.drops_input { dropouts.mask(Site::HeadInput, 0) } else { Mask::NONE };
+        let state = drop(tape, state, mask, None);
+        let active = match self.activation {
+            HeadActivation::Gelu => self.dense.forward_gelu(tape, state),
             HeadActivation::Tanh => {
-                let dense = self.dense.forward(tape, first);
+                let dense = self.dense.forward(tape, state);
                 tape.apply(ops::Tanh, &[dense])
             }
             HeadActivation::Relu => {
-                let dense = self.dense.forward(tape, first);
+                let dense = self.dense.forward(tape, state);
                 tape.apply(ops::Relu, &[dense])
             }
-        }
+        };
+        self.norm.as_ref().map_or(active, |norm| norm.forward(tape, active))
     }
 
     /// Scores `(b, classes)` of what [`Self::pool`] gives.
     pub fn score<B: Backend>(&self, tape: &mut Tape<'_, B>, pooled: Var, dropouts: &Dropouts) -> Var {
-        let dropped = drop(tape, pooled, dropouts.mask(Site::Classifier, 0));
+        let dropped = drop(tape, pooled, dropouts.mask(Site::Classifier, 0), None);
         self.out.forward(tape, dropped)
     }
 }
 
-/// Dropout and a linear layer on every token.
+/// Linear, GELU and layer norm in some families, dropout and a linear layer, on every token.
 pub struct TokenHead {
+    /// `head.dense` and `head.norm`, in families whose heads on sequences have them too
+    pub transform: Option<(Linear, LayerNorm)>,
     /// `classifier (classes, hidden)`
     pub classifier: Linear,
 }
 
 impl TokenHead {
     pub(super) fn new(config: &EncoderConfig, layout: &mut Layout, classes: usize) -> TokenHead {
-        let (h, std) = (config.hidden_size, config.initializer_range);
-        TokenHead { classifier: Linear::new(layout.root().enter(TOKEN_HEAD), h, classes, std) }
+        let (paths, h, std) = (&config.family.sequence_head, config.hidden_size, config.initializer_range);
+        let transform = paths.norm.map(|norm| {
+            let dense = dense(config, layout, paths.dense);
+            (dense, LayerNorm::new(config, layout.root().enter(norm), h))
+        });
+        TokenHead { transform, classifier: Linear::new(layout.root().enter(TOKEN_HEAD), h, classes, std) }
     }
 
     /// Scores `(t, classes)` of `hidden (t, hidden)`.
     pub fn score<B: Backend>(&self, tape: &mut Tape<'_, B>, hidden: Var, dropouts: &Dropouts) -> Var {
-        let dropped = drop(tape, hidden, dropouts.mask(Site::TokenClassifier, 0));
+        let transformed = self.transform.as_ref().map_or(hidden, |(dense, norm)| {
+            let active = dense.forward_gelu(tape, hidden);
+            norm.forward(tape, active)
+        });
+        let dropped = drop(tape, transformed, dropouts.mask(Site::TokenClassifier, 0), None);
         self.classifier.forward(tape, dropped)
     }
 }
@@ -124,7 +142,7 @@ pub(crate) fn vocabulary_paths(config: &EncoderConfig) -> VocabularyHeadPaths {
     family.vocabulary_head.unwrap_or_else(|| panic!("{} has no head over the vocabulary", family.model_type))
 }
 
-/// `cls.predictions`, `lm_head` or `vocab_transform` with its companions: linear, GELU, layer norm, and the scores of all words. The weight of
+/// `cls.predictions`, `lm_head`, or `vocab_transform` or `head` with its companions: linear, GELU, layer norm, and the scores of all words. The weight of
 /// the last layer is the table of word embeddings itself (tied), whose gradient is the sum of both uses. There is no dropout.
 pub struct VocabularyHead {
     /// `(hidden, hidden)`
@@ -137,10 +155,10 @@ pub struct VocabularyHead {
 
 impl VocabularyHead {
     pub(super) fn new(config: &EncoderConfig, layout: &mut Layout) -> VocabularyHead {
-        let (paths, h, std) = (vocabulary_paths(config), config.hidden_size, config.initializer_range);
+        let paths = vocabulary_paths(config);
         VocabularyHead {
-            dense: Linear::new(layout.root().enter(paths.dense), h, h, std),
-            norm: LayerNorm::new(layout.root().enter(paths.norm), h, config.layer_norm_eps),
+            dense: dense(config, layout, paths.dense),
+            norm: LayerNorm::new(config, layout.root().enter(paths.norm), config.hidden_size),
             bias: layout.root().enter(paths.out).param("bias", [config.vocab_size], Init::Zeros),
         }
     }
@@ -154,6 +172,9 @@ impl VocabularyHead {
     }
 }
 
-fn drop<B: Backend>(tape: &mut Tape<'_, B>, x: Var, mask: Mask) -> Var {
-    if mask.is_none() { x } else { tape.apply(ops::Dropout { mask }, &[x]) }
+/// The first linear layer of a head, `(hidden, hidden)`.
+fn dense(config: &EncoderConfig, layout: &mut Layout, path: &str) -> Linear {
+    let (h, std) = (config.hidden_size, config.initializer_range);
+    let declare = if config.family.has_biases() { Linear::new } else { Linear::without_bias };
+    declare(layout.root().enter(path), h, h, std)
 }

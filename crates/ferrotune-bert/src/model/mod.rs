@@ -10,6 +10,8 @@ mod embeddings;
 mod encoder;
 mod heads;
 mod layers;
+mod post_norm;
+mod pre_norm;
 
 pub use base::Base;
 pub use classification::{EncoderClassifier, Head, Outputs};
@@ -18,7 +20,10 @@ pub use embeddings::Embeddings;
 pub use encoder::{Encoder, Layer};
 pub(crate) use heads::vocabulary_paths;
 pub use heads::{HeadKind, SequenceHead, TokenHead, VocabularyHead};
+pub(crate) use layers::drop;
 pub use layers::{LayerNorm, Linear, Place};
+pub use post_norm::PostNormLayer;
+pub use pre_norm::PreNormLayer;
 
 use std::sync::Arc;
 
@@ -30,7 +35,7 @@ pub struct Sequences {
     /// Token types (0, and 1 for the second text of a pair), `(t)`. Families without token types do not read them.
     pub type_ids: Vec<u32>,
     /// Positions, starting at 0 in each sequence, `(t)`; the model adds what its family counts from.
-    pub positions: Vec<u32>,
+    pub positions: Arc<[u32]>,
     /// Sequence `s` is tokens `offsets[s]..offsets[s + 1]`.
     pub offsets: Arc<[u32]>,
 }

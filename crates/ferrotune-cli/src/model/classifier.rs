@@ -39,7 +39,7 @@ fn sequences(batch: &Batch) -> Sequences {
     Sequences {
         ids: batch.ids.clone(),
         type_ids: batch.type_ids.clone(),
-        positions: batch.positions.clone(),
+        positions: batch.positions.as_slice().into(),
         offsets: batch.offsets.as_slice().into(),
     }
 }
@@ -78,7 +78,7 @@ impl<B: Backend> FrozenPrefix<B> for BertClassifier<'_> {
     }
 
     fn first_token_only(&self) -> bool {
-        self.model.kind() == HeadKind::Sequence && self.frozen_layers == Some(self.config.num_hidden_layers)
+        self.model.reads_first_tokens() && self.frozen_layers == Some(self.config.num_hidden_layers)
     }
 
     fn hidden(&self, tape: &mut Tape<'_, B>, batch: &Batch) -> Var {

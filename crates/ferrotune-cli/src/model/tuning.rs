@@ -55,6 +55,7 @@ pub fn override_dropouts(resolved: &Resolved, config: &mut EncoderConfig, kind: 
     }
     let own = config.classifier_dropout.unwrap_or(config.hidden_dropout_prob);
     config.hidden_dropout_prob = s.dropout.map_or(config.hidden_dropout_prob, |p| p as f32);
+    config.embedding_dropout_prob = config.embedding_dropout_prob.map(|own| s.dropout.map_or(own, |p| p as f32));
     config.attention_probs_dropout_prob = s.attention_dropout.map_or(config.attention_probs_dropout_prob, |p| p as f32);
     // The head follows `--dropout` only where it is told to: what it had, it keeps.
     if s.dropout.is_some() || s.classifier_dropout.is_some() {
@@ -72,12 +73,21 @@ pub fn keep_few<B: Backend>(resolved: &Resolved, params: &mut Params<B>, report:
         lora::freeze_all_but_adapters(params, report);
     }
     if resolved.bitfit {
+        let has_biases = |id| {
+            let name = &params.layout().entry(id).name;
+            name.ends_with(".bias") && Part::of(name) != Part::Head
+        };
+        if !params.layout().ids().any(has_biases) {
+            return Err(usage(
+                "--bitfit trains the biases of the encoder, and this model has none: use --lora-rank or --freeze",
+            ));
+        }
         parts::freeze_all_but_biases(params, report);
     }
     if resolved.lora.is_some() || resolved.bitfit {
         let (flag, which) = if resolved.bitfit { ("bitfit", "biases") } else { ("lora-rank", "adapters") };
         let part = |id| Part::of(&params.layout().entry(id).name);
-        if !params.trainable_ids().any(|id| matches!(part(id), Part::Embeddings | Part::Layer(_))) {
+        if !params.trainable_ids().any(|id| matches!(part(id), Part::Embeddings | Part::Layer(_) | Part::FinalNorm)) {
             return Err(usage(format!(
                 "--{flag} trains {which} of the encoder, and --freeze holds them all; leave one of them out"
             )));
@@ -103,7 +113,7 @@ pub fn check_restarted<B: Backend>(
     let is_anew = |name: &str| match Part::of(name) {
         Part::Layer(layer) => layer >= first,
         Part::Pooler => resolved.reinit_layers > 0,
-        Part::Embeddings | Part::Head => false,
+        Part::Embeddings | Part::FinalNorm | Part::Head => false,
     };
     let mut held =
         params.layout().ids().filter(|&id| !params.is_trainable(id)).map(|id| &params.layout().entry(id).name);
@@ -129,7 +139,7 @@ pub fn anchor<B: Backend>(
     }
     let known = config.num_hidden_layers - resolved.reinit_layers;
     let has_past = |name: &str| match Part::of(name) {
-        Part::Embeddings => true,
+        Part::Embeddings | Part::FinalNorm => true,
         Part::Layer(layer) => layer < known,
         Part::Pooler | Part::Head => false,
     };

@@ -110,6 +110,7 @@ pub fn open<B: Machine>(
     // A frozen bottom has no dropout.
     let config = EncoderConfig {
         hidden_dropout_prob: 0.0,
+        embedding_dropout_prob: None,
         attention_probs_dropout_prob: 0.0,
         classifier_dropout: None,
         ..model.config.clone()

@@ -25,6 +25,7 @@ fn defaults_are_those_of_the_family() {
         ("roberta", 24, 32, 2, 0.1, 1),
         ("xlm-roberta", 24, 32, 2, 0.1, 1),
         ("camembert", 24, 32, 2, 0.1, 1),
+        ("modernbert", 24, 34, 0, 0.0, 50283),
     ] {
         let config: EncoderConfig = family(model_type, json!({})).parse().unwrap();
         assert_eq!(config.family.model_type, model_type);
@@ -33,7 +34,8 @@ fn defaults_are_those_of_the_family() {
         let own = (config.embedding_size, config.longest_sequence(), config.type_vocab_size);
         assert_eq!(own, (embedding, longest, types), "{model_type}");
         assert_eq!((config.head_dropout(HeadKind::Sequence), config.pad_token_id), (head, pad), "{model_type}");
-        assert_eq!(config.head_dropout(HeadKind::Tokens), 0.1, "{model_type}");
+        let (tokens, eps) = if model_type == "modernbert" { (0.0, 1e-5) } else { (0.1, 1e-12) };
+        assert_eq!((config.head_dropout(HeadKind::Tokens), config.layer_norm_eps), (tokens, eps), "{model_type}");
     }
 }
 
@@ -56,6 +58,48 @@ fn given_values_are_read_under_the_familys_keys_and_written_there() {
     let config: EncoderConfig = family("electra", json!({"embedding_size": 16})).parse().unwrap();
     let written: Value = serde_json::from_str(&config.to_json("ElectraForSequenceClassification", None)).unwrap();
     assert_eq!((config.embedding_size, &written["embedding_size"]), (16, &json!(16)));
+}
+
+/// transformers 5 names the layers, older files count them; both say the same of ModernBERT.
+#[test]
+fn positions_of_layers_are_read_as_both_generations_write_them() {
+    let old = json!({"num_hidden_layers": 5, "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0,
+        "local_rope_theta": 10000.0, "local_attention": 128});
+    let named = ["full_attention", "sliding_attention", "sliding_attention", "full_attention", "sliding_attention"];
+    let new = json!({"num_hidden_layers": 5, "layer_types": named, "local_attention": 128, "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 160000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}});
+    let read = |changes: Value| family("modernbert", changes).parse::<EncoderConfig>().unwrap().layer_positions;
+    let (full, sliding) = (
+        LayerPositions { theta: 160_000.0, window: None },
+        LayerPositions { theta: 10_000.0, window: Some(64) },
+    );
+    let wanted = [full, sliding, sliding, full, sliding];
+    assert_eq!((read(old), read(new)), (wanted.to_vec(), wanted.to_vec()));
+    assert_eq!(read(json!({"num_hidden_layers": 5})), wanted, "what transformers takes where nothing is said");
+    let own = json!({"global_attn_every_n_layers": 1, "global_rope_theta": 7e4, "local_attention": 9});
+    assert_eq!(read(own), [LayerPositions { theta: 7e4, window: None }; 2]);
+    let odd = json!({"layer_types": ["sliding_attention", "sliding_attention"], "local_attention": 9, "local_rope_theta": 2.5});
+    assert_eq!(read(odd), [LayerPositions { theta: 2.5, window: Some(4) }; 2]);
+    assert_eq!(family("bert", json!({})).parse::<EncoderConfig>().unwrap().layer_positions, []);
+}
+
+#[test]
+fn modernbert_has_its_own_dropouts_and_pooling() {
+    let given = json!({"mlp_dropout": 0.3, "attention_dropout": 0.4, "embedding_dropout": 0.5, "classifier_dropout": 0.6,
+        "classifier_pooling": "mean", "hidden_dropout_prob": 0.9});
+    let config: EncoderConfig = family("modernbert", given).parse().unwrap();
+    assert_eq!((config.hidden_dropout_prob, config.attention_probs_dropout_prob), (0.3, 0.4));
+    assert_eq!((config.embedding_dropout(), config.pooling), (0.5, Pooling::Mean));
+    let heads = [HeadKind::Sequence, HeadKind::Tokens].map(|kind| config.head_dropout(kind));
+    assert_eq!(heads, [0.6, 0.6]);
+    let changed = EncoderConfig { embedding_dropout_prob: Some(0.25), ..config };
+    let written: Value = serde_json::from_str(&changed.to_json("ModernBertForTokenClassification", None)).unwrap();
+    assert_eq!((&written["embedding_dropout"], &written["mlp_dropout"]), (&json!(0.25), &json!(0.3)));
+    assert_eq!(written["classifier_pooling"], json!("mean"));
+    // What other families say of pooling is not read.
+    let config: EncoderConfig = family("bert", json!({"classifier_pooling": "mean"})).parse().unwrap();
+    assert_eq!((config.pooling, config.embedding_dropout()), (Pooling::FirstToken, 0.1));
 }
 
 #[test]
@@ -98,6 +142,50 @@ fn what_is_not_built_is_refused() {
         "roberta",
         json!({"max_position_embeddings": 2}),
         expect!["config.json: max_position_embeddings 2 leaves no position, because roberta counts from 2"],
+    );
+    check(
+        "modernbert",
+        json!({"attention_bias": true}),
+        expect!["config.json: attention_bias is true, which is not supported: layers of modernbert have no biases here"],
+    );
+    check(
+        "modernbert",
+        json!({"classifier_pooling": "max"}),
+        expect![[r#"config.json: classifier_pooling "max" is not supported, only "cls" and "mean" are"#]],
+    );
+    check(
+        "modernbert",
+        json!({"classifier_activation": "relu"}),
+        expect![[r#"config.json: classifier_activation "relu" is not supported, only "gelu" (exact) is"#]],
+    );
+    check(
+        "modernbert",
+        json!({"layer_types": ["full_attention"]}),
+        expect!["config.json: layer_types names 1 layers, num_hidden_layers is 2"],
+    );
+    check(
+        "modernbert",
+        json!({"layer_types": ["full_attention", "linear_attention"]}),
+        expect![[
+            r#"config.json: layer_types names "linear_attention", which is not supported; known are full_attention and sliding_attention"#
+        ]],
+    );
+    check(
+        "modernbert",
+        json!({"rope_parameters": {"full_attention": {"rope_type": "yarn", "rope_theta": 1e4}}}),
+        expect![[r#"config.json: rope_type "yarn" of full_attention is not supported, only "default" is"#]],
+    );
+    check(
+        "modernbert",
+        json!({"local_rope_theta": null}),
+        expect![
+            "config.json: local_rope_theta is null, which means different things to different readers: say a number"
+        ],
+    );
+    check(
+        "modernbert",
+        json!({"hidden_size": 21}),
+        expect!["config.json: heads of 7 columns cannot be turned in pairs"],
     );
     check(
         "xlm-roberta",
