@@ -15,7 +15,7 @@ use std::path::Path;
 /// What the labels of a fixture say of a token that is not scored.
 const SKIPPED: u32 = u32::MAX;
 /// The fixtures of the families beside BERT, and of a BERT with a head for tokens.
-pub(super) const FAMILIES: [&str; 8] = [
+pub(super) const FAMILIES: [&str; 9] = [
     "tiny-roberta",
     "tiny-xlm-roberta",
     "tiny-camembert",
@@ -23,6 +23,7 @@ pub(super) const FAMILIES: [&str; 8] = [
     "tiny-electra",
     "tiny-modernbert",
     "tiny-modernbert-cls",
+    "tiny-modernbert-tokens",
     "tiny-tokens",
 ];
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import peft
 import torch
 from safetensors.torch import load_file
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -67,7 +68,11 @@ def load_clean(auto: type, folder: Path, *, but: tuple[str, ...] = (), **options
 
 def foreign_tokenizer(folder: Path, kind: Kind) -> PreTrainedTokenizerBase:
     """Of a folder that ferrotune did not write: words of RoBERTa are read with the blank before them only if one asks for that."""
-    return AutoTokenizer.from_pretrained(folder, **({"add_prefix_space": True} if kind.shape == "tokens" else {}))
+    tokenizer = AutoTokenizer.from_pretrained(folder, **({"add_prefix_space": True} if kind.shape == "tokens" else {}))
+    if kind.shape == "tokens" and isinstance(tokenizer.backend_tokenizer.pre_tokenizer, ByteLevel):
+        # The class of ModernBERT's tokenizer is deaf to it.
+        tokenizer.backend_tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    return tokenizer
 
 
 def word_logits(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, words: list[str]) -> list[list[float] | None]:

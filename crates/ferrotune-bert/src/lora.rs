@@ -289,11 +289,11 @@ mod tests {
     #[test]
     fn an_adapter_drops_elements_of_its_input_as_peft_does() {
         let spec = LoraSpec { dropout: 0.4, ..spec(&[Target::Key]) };
-        let (model, mut params) = model(Some(&spec));
+        let (mut model, mut params) = model(Some(&spec));
         train(&mut params);
         let config = EncoderConfig { hidden_dropout_prob: 0.0, attention_probs_dropout_prob: 0.0, ..config() };
         let dropouts = Dropouts::training(&config, 3, 5).starting_at(2, 1);
-        let linear = &model.base.encoder.layer[1].attention.self_.key;
+        let linear = &*model.base.encoder.layer[1].linear(Target::Key);
         let adapter = linear.lora.unwrap();
         let x: Vec<f32> = (0..40).map(|i| ((i * 7 % 23) as f32 - 11.0) / 10.0).collect();
         let mut pool = Pool::new(Cpu);

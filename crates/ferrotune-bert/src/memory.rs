@@ -28,7 +28,7 @@ pub fn activation_numbers(
     let full_layers = if reads_first { trained.saturating_sub(1) } else { trained };
     let last = if trained > full_layers { tokens * for_first + layer(rows) } else { 0 };
     let has_end = config.family.final_norm_path().is_some() && trained > 0;
-    let end = if has_end { if reads_first { rows } else { tokens } * h } else { 0 };
+    let end = if !has_end { 0 } else if reads_first { rows * h } else { tokens * h };
     let has_transform = config.family.sequence_head.norm.is_some();
     // Input, two linear layers and dropout of a head on rows; dropout of a head on tokens, and its gradient; in some families linear, GELU and norm
     // before that.
@@ -68,7 +68,7 @@ struct LayerNumbers {
     all: usize,
     /// Of what the last layer computes for all tokens where only the first ones are read.
     for_first: usize,
-    /// Of gradients that are alive at once, in the feed-forward part.
+    /// Of gradients, as many as are alive at once of each size.
     gradients: usize,
 }
 
@@ -92,8 +92,9 @@ impl LayerNumbers {
                     all: 13 * h + 3 * i + heads + 4 + drops,
                     // Norm; q, k, v; the same turned; context.
                     for_first: 8 * h + heads + 2,
-                    // Of the product and of both halves, and of three states around them.
-                    gradients: 3 * i + 3 * h,
+                    // Of the product and of both halves, and of three states around them; of q, k, v turned and as they were, for which no buffer of
+                    // those is of the right size.
+                    gradients: 3 * i + 9 * h,
                 }
             }
         }

@@ -66,6 +66,8 @@ fn description<B: Backend>(loaded: &Pretrained<B>, spec: &LoraSpec, base_model: 
     }
     let (task_type, head) = match loaded.model.kind() {
         HeadKind::Sequence => ("SEQ_CLS", family.sequence_head.modules),
+        // The layers before the last one are the same as in the head on sequences.
+        HeadKind::Tokens if family.sequence_head.norm.is_some() => ("TOKEN_CLS", family.sequence_head.modules),
         HeadKind::Tokens => ("TOKEN_CLS", &[TOKEN_HEAD][..]),
         HeadKind::Vocabulary => panic!("peft::save: adapters below a head over the vocabulary are not saved"),
     };

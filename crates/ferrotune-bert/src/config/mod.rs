@@ -205,7 +205,7 @@ impl FromStr for EncoderConfig {
 fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
     let raw = parse_object(bytes).map_err(|problem| known_wrong_file(bytes).map_or(problem, String::from))?;
     let family = family_of(&raw)?;
-    check_is_plain_encoder(&raw)?;
+    check_is_plain_encoder(&raw, family)?;
     check_class(&raw, family)?;
     check_block(&raw, family)?;
     let keys = &family.keys;
@@ -307,9 +307,11 @@ fn family_of(raw: &Map<String, Value>) -> Result<&'static Family, String> {
 }
 
 /// Refuses, by name, models that would load or run wrongly as a plain encoder.
-fn check_is_plain_encoder(raw: &Map<String, Value>) -> Result<(), String> {
+fn check_is_plain_encoder(raw: &Map<String, Value>, family: &Family) -> Result<(), String> {
     match raw.get("position_embedding_type") {
         None | Some(Value::Null) => {}
+        // Left over from the code that it was trained with; transformers does not read it there.
+        Some(_) if family.positions == Positions::Rotary => {}
         Some(Value::String(kind)) if kind == "absolute" => {}
         Some(other) => {
             return Err(format!("position_embedding_type {} is not supported, only \"absolute\" is", brief(other)));

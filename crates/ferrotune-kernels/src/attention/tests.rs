@@ -141,7 +141,7 @@ fn a_window_follows_the_textbook() {
     for mask in [Mask::NONE, Mask::new(0.1, 5, 6, 7, 8)] {
         // The sequence ends before the window, at it and beyond it; windows within a tile, of a tile, and of more than one.
         for (lengths, window) in [
-            (&[3, 0, 5, 1, 9][..], 0),
+            (&[3, 0, 5, 1, 9][..], 1),
             (&[4, 5, 6, 40], 4),
             (&[64, 65, 66, 200], 64),
             (&[130, 300], 20),
@@ -152,6 +152,12 @@ fn a_window_follows_the_textbook() {
             Case::new(lengths, 2, 16, mask).within(window).check();
         }
     }
+}
+
+#[test]
+fn a_window_of_nothing_but_the_token_itself_gives_its_value() {
+    let case = Case::new(&[3, 0, 70], 2, 16, Mask::NONE).within(0);
+    assert_eq!(case.forward()[..case.v.len()], case.v);
 }
 
 #[test]

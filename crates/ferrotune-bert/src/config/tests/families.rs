@@ -87,7 +87,7 @@ fn positions_of_layers_are_read_as_both_generations_write_them() {
 #[test]
 fn modernbert_has_its_own_dropouts_and_pooling() {
     let given = json!({"mlp_dropout": 0.3, "attention_dropout": 0.4, "embedding_dropout": 0.5, "classifier_dropout": 0.6,
-        "classifier_pooling": "mean", "hidden_dropout_prob": 0.9});
+        "classifier_pooling": "mean", "hidden_dropout_prob": 0.9, "position_embedding_type": "sans_pos"});
     let config: EncoderConfig = family("modernbert", given).parse().unwrap();
     assert_eq!((config.hidden_dropout_prob, config.attention_probs_dropout_prob), (0.3, 0.4));
     assert_eq!((config.embedding_dropout(), config.pooling), (0.5, Pooling::Mean));
