@@ -31,7 +31,8 @@ fn attention_benches(criterion: &mut Criterion) {
     let scale = 1.0 / (dims.head_dim as f32).sqrt();
     for (name, mask) in [("no dropout", Mask::NONE), ("dropout", Mask::new(0.1, 1, 0, 0, 1))] {
         let sources = [&qkv[..]];
-        let input = Input { sources: &sources, query_offsets: &offsets, offsets: &offsets, dims, scale, mask, window: None };
+        let input =
+            Input { sources: &sources, query_offsets: &offsets, offsets: &offsets, dims, scale, mask, window: None };
         criterion.bench_function(&format!("attention/forward/{name}"), |bencher| {
             bencher.iter(|| attention::forward(&mut ctx, &mut lse, input));
         });
@@ -58,7 +59,19 @@ fn layer_norm(criterion: &mut Criterion) {
     for (name, mask) in [("no dropout", Mask::NONE), ("dropout", Mask::new(0.1, 1, 0, 0, 2))] {
         criterion.bench_function(&format!("add and layer norm/forward/{name}"), |bencher| {
             bencher.iter(|| {
-                add_norm::forward(&mut y, &mut mean, &mut rstd, &x, residual, &gamma, Some(&bias), 1e-12, mask, None, dims);
+                add_norm::forward(
+                    &mut y,
+                    &mut mean,
+                    &mut rstd,
+                    &x,
+                    residual,
+                    &gamma,
+                    Some(&bias),
+                    1e-12,
+                    mask,
+                    None,
+                    dims,
+                );
             });
         });
         add_norm::forward(&mut y, &mut mean, &mut rstd, &x, residual, &gamma, Some(&bias), 1e-12, mask, None, dims);

@@ -42,7 +42,8 @@ fn numbers_are_those_of_transformers() {
             tape.backward(loss, 1.0, &mut grads);
             let layout = loaded.params.layout();
             for (id, entry) in layout.ids().zip(layout.entries()) {
-                let words = entry.name.ends_with("word_embeddings.weight") || entry.name.ends_with("tok_embeddings.weight");
+                let words =
+                    entry.name.ends_with("word_embeddings.weight") || entry.name.ends_with("tok_embeddings.weight");
                 if grads.rows(id).is_some() {
                     assert!(by_rows && !words, "{}: a tied table's gradient is whole", entry.name);
                     continue;

@@ -49,6 +49,12 @@ def way_agrees(work: Workplace, family: str, settings: dict) -> float:
     return trained_agrees(work, bases.bare(work, family), SINGLE, settings)
 
 
+def bitfit_refused(work: Workplace, family: str) -> float:
+    """Where the encoder has no biases, there is nothing to train."""
+    flags = work.train_flags(bases.bare(work, family), SINGLE, WAYS["BitFit"])
+    return work.refusal("--bitfit trains the biases of the encoder, and this model has none", subcommand="train", **flags)
+
+
 def pooler_agrees(work: Workplace, settings: dict) -> float:
     return trained_agrees(work, bases.without_pooler(work, "bert"), SINGLE, settings)
 
@@ -109,7 +115,10 @@ def checks(work: Workplace) -> Iterator[Check]:
         for name, kind in KINDS.items():
             yield Check(f"export, {name}: {family}", partial(task_agrees, work, family, kind))
         for way, settings in WAYS.items():
-            yield Check(f"export, {way}: {family}", partial(way_agrees, work, family, settings))
+            # One layer for queries, keys and values comes without biases.
+            is_refused = way == "BitFit" and FAMILIES[family].one_projection
+            check = partial(bitfit_refused, work, family) if is_refused else partial(way_agrees, work, family, settings)
+            yield Check(f"export, {way}: {family}", check)
         yield Check(f"export, AutoModel finds the encoder: {family}", partial(encoder_alone, work, family))
     for way, settings in WAYS_WITH_POOLER.items():
         yield Check(f"export, base without a pooler, {way}: bert", partial(pooler_agrees, work, settings))

@@ -28,17 +28,24 @@ pub fn activation_numbers(
     let full_layers = if reads_first { trained.saturating_sub(1) } else { trained };
     let last = if trained > full_layers { tokens * for_first + layer(rows) } else { 0 };
     let has_end = config.family.final_norm_path().is_some() && trained > 0;
-    let end = if !has_end { 0 } else if reads_first { rows * h } else { tokens * h };
+    let end = if !has_end {
+        0
+    } else if reads_first {
+        rows * h
+    } else {
+        tokens * h
+    };
     let has_transform = config.family.sequence_head.norm.is_some();
     // Input, two linear layers and dropout of a head on rows; dropout of a head on tokens, and its gradient; in some families linear, GELU and norm
     // before that.
-    let head = end + match kind {
-        HeadKind::Sequence => rows * 6 * h,
-        HeadKind::Tokens => tokens * if has_transform { 5 * h } else { 2 * h },
-        // Of 15 % of the tokens, rounded for each row, the states of the head's layers, and scores, probabilities and their gradients; the
-        // gradient of the hidden states that they are taken from.
-        HeadKind::Vocabulary => (tokens * 3 / 20 + rows / 2) * (6 * h + 3 * config.vocab_size) + tokens * h,
-    };
+    let head = end
+        + match kind {
+            HeadKind::Sequence => rows * 6 * h,
+            HeadKind::Tokens => tokens * if has_transform { 5 * h } else { 2 * h },
+            // Of 15 % of the tokens, rounded for each row, the states of the head's layers, and scores, probabilities and their gradients; the
+            // gradient of the hidden states that they are taken from.
+            HeadKind::Vocabulary => (tokens * 3 / 20 + rows / 2) * (6 * h + 3 * config.vocab_size) + tokens * h,
+        };
     let gradients = if full_layers > 0 { tokens * layer_gradients } else { last };
     // Of keys, values and their input, for all tokens.
     let gradients_of_last = if trained > full_layers { tokens * 3 * h } else { 0 };

@@ -42,7 +42,12 @@ impl Rotary<'_> {
         let (rows, turned) = (self.positions.len(), 2 * self.heads * self.frequencies.len());
         assert!(turned <= self.width, "{op}: width: {} columns for {turned} that are turned", self.width);
         for (name, len) in [("x", x), ("y", y)] {
-            assert_eq!(len, rows * self.width, "{op}: {name}: expected {rows} rows of {}, got {len} elements", self.width);
+            assert_eq!(
+                len,
+                rows * self.width,
+                "{op}: {name}: expected {rows} rows of {}, got {len} elements",
+                self.width
+            );
         }
         assert!(scratch >= self.scratch(), "{op}: scratch: expected {} elements, got {scratch}", self.scratch());
     }
@@ -160,7 +165,8 @@ mod tests {
 
     #[test]
     fn both_directions_follow_the_textbook_with_the_same_bits_on_any_threads() {
-        for (rows, half, heads, width) in [(0, 2, 1, 4), (1, 1, 1, 2), (9, 3, 2, 19), (5, 16, 0, 7), (700, 16, 4, 192)] {
+        for (rows, half, heads, width) in [(0, 2, 1, 4), (1, 1, 1, 2), (9, 3, 2, 19), (5, 16, 0, 7), (700, 16, 4, 192)]
+        {
             let positions: Vec<u32> = (0..rows).map(|row| row as u32 * 37 % 501).collect();
             let rotary = Rotary { positions: &positions, frequencies: &FREQUENCIES[..half], heads, width };
             let scratch = || vec![f32::NAN; rotary.scratch()];

@@ -126,13 +126,9 @@ mod tests {
 
     #[test]
     fn both_directions_follow_the_textbook_with_the_same_bits_on_any_threads() {
-        for (offsets, width) in [
-            (&[0u32, 1, 4, 4, 9][..], 5),
-            (&[0], 3),
-            (&[0, 0, 3, 3], 1),
-            (&[0, 2], 0),
-            (&[0, 300, 301, 800], 192),
-        ] {
+        for (offsets, width) in
+            [(&[0u32, 1, 4, 4, 9][..], 5), (&[0], 3), (&[0, 0, 3, 3], 1), (&[0, 2], 0), (&[0, 300, 301, 800], 192)]
+        {
             let (rows, sequences) = (offsets[offsets.len() - 1] as usize, offsets.len() - 1);
             let (x, dy) = (values(1, rows * width), values(2, sequences * width));
             let y = same_bits("sequence_means", || {

@@ -1,8 +1,6 @@
 //! The CPU backend: 64-byte aligned memory and calls of the kernels. It holds a precision and no other state, and knows no op.
 
-use crate::backend::{
-    AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Rotary, Target,
-};
+use crate::backend::{AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Rotary, Target};
 use crate::{Mask, Pool};
 use ferrotune_kernels as kernels;
 use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, matmul, scratch_len};

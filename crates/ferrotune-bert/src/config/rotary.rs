@@ -69,7 +69,9 @@ pub(super) fn read(config: &EncoderConfig) -> Result<Vec<LayerPositions>, String
 fn theta(raw: &Map<String, Value>, kind: &Kind) -> Result<f32, String> {
     let found = |map: &Map<String, Value>, key: &str| match map.get(key) {
         // transformers has read it in more than one way.
-        Some(Value::Null) => Err(format!("{key} is null, which means different things to different readers: say a number")),
+        Some(Value::Null) => {
+            Err(format!("{key} is null, which means different things to different readers: say a number"))
+        }
         _ => real(map, key, Range::PositiveUpTo(THETA_CAP)),
     };
     let parameters = match raw.get("rope_parameters") {
@@ -83,10 +85,16 @@ fn theta(raw: &Map<String, Value>, kind: &Kind) -> Result<f32, String> {
             None => found(own, "rope_theta")?,
             Some(Value::String(name)) if name == "default" => found(own, "rope_theta")?,
             Some(other) => {
-                return Err(format!("rope_type {} of {} is not supported, only \"default\" is", brief(other), kind.name));
+                return Err(format!(
+                    "rope_type {} of {} is not supported, only \"default\" is",
+                    brief(other),
+                    kind.name
+                ));
             }
         },
-        Some(other) => return Err(format!("rope_parameters of {} must be an object, found {}", kind.name, brief(other))),
+        Some(other) => {
+            return Err(format!("rope_parameters of {} must be an object, found {}", kind.name, brief(other)));
+        }
     };
     Ok(own.or(found(raw, kind.key)?).unwrap_or(kind.theta))
 }

@@ -1,7 +1,8 @@
 //! BERT: Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>. It must not know the network.
 
 use super::{
-    BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
+    BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes,
+    VocabularyHeadPaths,
 };
 
 /// `BertModel` and its heads in transformers.

@@ -1,6 +1,9 @@
 //! DistilBERT: Sanh et al. 2019, <https://arxiv.org/abs/1910.01108>. It must not know the network.
 
-use super::{BERT_EMBEDDINGS, Block, Family, HeadActivation, Keys, LayerPaths, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths};
+use super::{
+    BERT_EMBEDDINGS, Block, Family, HeadActivation, Keys, LayerPaths, Positions, SequenceHeadPaths, TokenTypes,
+    VocabularyHeadPaths,
+};
 
 /// `DistilBertModel` and its heads in transformers.
 pub(super) const DISTILBERT: Family = Family {

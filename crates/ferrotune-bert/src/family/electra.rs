@@ -1,6 +1,8 @@
 //! ELECTRA: Clark et al. 2020, <https://arxiv.org/abs/2003.10555>; the discriminator, which is the one to fine-tune. It must not know the network.
 
-use super::{BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes};
+use super::{
+    BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Positions, SequenceHeadPaths, TokenTypes,
+};
 
 /// `ElectraModel` and its heads in transformers.
 pub(super) const ELECTRA: Family = Family {

@@ -2,7 +2,8 @@
 //! CamemBERT (Martin et al. 2020, <https://arxiv.org/abs/1911.03894>), which differ from it in vocabulary alone. It must not know the network.
 
 use super::{
-    BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Keys, Positions, SequenceHeadPaths, TokenTypes, VocabularyHeadPaths,
+    BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER, Block, Family, HeadActivation, Keys, Positions, SequenceHeadPaths,
+    TokenTypes, VocabularyHeadPaths,
 };
 
 /// `RobertaModel` and its heads in transformers.

@@ -180,8 +180,12 @@ fn with_positions() -> impl Iterator<Item = &'static Family> {
 fn rotary_positions_are_no_rows_of_a_table() {
     for family in ALL.into_iter().filter(|family| family.positions == Positions::Rotary) {
         let (model, _) = EncoderClassifier::new(&config(family), 2);
-        let input =
-            Sequences { ids: vec![4, 5], type_ids: vec![0, 1], positions: vec![0, 1].into(), offsets: vec![0, 2].into() };
+        let input = Sequences {
+            ids: vec![4, 5],
+            type_ids: vec![0, 1],
+            positions: vec![0, 1].into(),
+            offsets: vec![0, 2].into(),
+        };
         let reads = model.base.embeddings.reads(&input);
         assert_eq!(reads, [(model.base.embeddings.word_embeddings, vec![4, 5])], "{}", family.model_type);
     }
@@ -195,8 +199,12 @@ fn segments_count_where_the_model_has_them() {
             let mut config = config(family);
             config.type_vocab_size = if family.token_types == TokenTypes::Absent { 0 } else { types };
             let (model, _) = EncoderClassifier::new(&config, 2);
-            let input =
-                Sequences { ids: vec![4, 5], type_ids: vec![0, 1], positions: vec![0, 1].into(), offsets: vec![0, 2].into() };
+            let input = Sequences {
+                ids: vec![4, 5],
+                type_ids: vec![0, 1],
+                positions: vec![0, 1].into(),
+                offsets: vec![0, 2].into(),
+            };
             let reads = model.base.embeddings.reads(&input);
             let first = config.first_position() as u32;
             assert_eq!(reads[1].1, [first, first + 1], "{}", family.model_type);
@@ -242,8 +250,12 @@ fn heads_drop_where_the_family_says() {
         let (model, layout) = EncoderClassifier::new(&config, 2);
         let params = Params::init(&Cpu, layout, 5);
         let pooled = |dropouts: &Dropouts| {
-            let input =
-                Sequences { ids: vec![1, 5], type_ids: vec![0, 0], positions: vec![0, 1].into(), offsets: vec![0, 2].into() };
+            let input = Sequences {
+                ids: vec![1, 5],
+                type_ids: vec![0, 0],
+                positions: vec![0, 1].into(),
+                offsets: vec![0, 2].into(),
+            };
             let mut pool = Pool::new(Cpu);
             let mut tape = Tape::new(&Cpu, &params, &mut pool);
             let outputs = model.forward(&mut tape, &input, dropouts);

@@ -48,9 +48,14 @@ impl PreNormLayer {
         // What is added to the residual stream starts smaller the more layers add to it.
         let out_std = std / (2.0 * config.num_hidden_layers as f32).sqrt();
         let paths = &config.family.layer;
-        let mut linear = |path: &str, inputs, outputs, std| Linear::without_bias(scope.enter(path), inputs, outputs, std);
-        let attn = FusedAttention { wqkv: linear(paths.query, h, 3 * h, std), wo: linear(paths.attention_output, h, h, out_std) };
-        let mlp = GatedFeedForward { wi: linear(paths.intermediate, h, 2 * i, std), wo: linear(paths.output, i, h, out_std) };
+        let mut linear =
+            |path: &str, inputs, outputs, std| Linear::without_bias(scope.enter(path), inputs, outputs, std);
+        let attn = FusedAttention {
+            wqkv: linear(paths.query, h, 3 * h, std),
+            wo: linear(paths.attention_output, h, h, out_std),
+        };
+        let mlp =
+            GatedFeedForward { wi: linear(paths.intermediate, h, 2 * i, std), wo: linear(paths.output, i, h, out_std) };
         let mut norm = |path: &str| LayerNorm::new(config, scope.enter(path), h);
         let (attn_norm, mlp_norm) = ((index > 0).then(|| norm(paths.attention_norm)), norm(paths.output_norm));
         let LayerPositions { theta, window } = config.layer_positions[index];

@@ -171,7 +171,8 @@ fn near(some: &Range<usize>, first: usize, others: &Range<usize>, window: Option
     let Some(window) = window else { return others.clone() };
     let (window, len) = (window as usize, others.len());
     let from = ((some.start - first).saturating_sub(window) / tile::TILE * tile::TILE).min(len);
-    let to = (some.end - first).saturating_add(window).checked_next_multiple_of(tile::TILE).map_or(len, |to| to.min(len));
+    let to =
+        (some.end - first).saturating_add(window).checked_next_multiple_of(tile::TILE).map_or(len, |to| to.min(len));
     others.start + from..others.start + to
 }
 

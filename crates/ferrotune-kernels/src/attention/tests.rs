@@ -162,9 +162,10 @@ fn a_window_of_nothing_but_the_token_itself_gives_its_value() {
 
 #[test]
 fn a_window_that_holds_the_sequence_changes_no_bit() {
-    let (whole, within) = [Case::new(&[30, 65, 1], 2, 16, Mask::NONE), Case::new(&[30, 65, 1], 2, 16, Mask::NONE).within(64)]
-        .map(|case| case.forward())
-        .into();
+    let (whole, within) =
+        [Case::new(&[30, 65, 1], 2, 16, Mask::NONE), Case::new(&[30, 65, 1], 2, 16, Mask::NONE).within(64)]
+            .map(|case| case.forward())
+            .into();
     assert!(bits(&whole) == bits(&within));
 }
 

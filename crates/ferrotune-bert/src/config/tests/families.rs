@@ -70,10 +70,8 @@ fn positions_of_layers_are_read_as_both_generations_write_them() {
         "full_attention": {"rope_type": "default", "rope_theta": 160000.0},
         "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}});
     let read = |changes: Value| family("modernbert", changes).parse::<EncoderConfig>().unwrap().layer_positions;
-    let (full, sliding) = (
-        LayerPositions { theta: 160_000.0, window: None },
-        LayerPositions { theta: 10_000.0, window: Some(64) },
-    );
+    let (full, sliding) =
+        (LayerPositions { theta: 160_000.0, window: None }, LayerPositions { theta: 10_000.0, window: Some(64) });
     let wanted = [full, sliding, sliding, full, sliding];
     assert_eq!((read(old), read(new)), (wanted.to_vec(), wanted.to_vec()));
     assert_eq!(read(json!({"num_hidden_layers": 5})), wanted, "what transformers takes where nothing is said");
@@ -146,7 +144,9 @@ fn what_is_not_built_is_refused() {
     check(
         "modernbert",
         json!({"attention_bias": true}),
-        expect!["config.json: attention_bias is true, which is not supported: layers of modernbert have no biases here"],
+        expect![
+            "config.json: attention_bias is true, which is not supported: layers of modernbert have no biases here"
+        ],
     );
     check(
         "modernbert",
