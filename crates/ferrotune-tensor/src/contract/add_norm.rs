@@ -125,7 +125,7 @@ fn some_targets<B: Backend>(bench: &mut Bench<'_, B>) {
     let dy = bench.input([rows, width], 5);
     let [mean, rstd] = saved(bench, rows);
     for alone in ["dx", "dresidual", "dgamma", "dbias", "nothing"] {
-        let [_, _, (_, input), _] = inputs.variants();
+        let [_, _, _, (_, input), _] = inputs.variants();
         let of_rows = if alone.starts_with("dx") || alone.starts_with("dres") { rows } else { 1 };
         let mut target = bench.output([of_rows, width]);
         let mut parameter = bench.gradient([width], 0.0, 6);
@@ -148,7 +148,7 @@ fn many_rows<B: Backend>(bench: &mut Bench<'_, B>) {
         let inputs = Inputs::new(bench, [rows, width]);
         let dy = bench.input([rows, width], 5);
         let [mean, rstd] = saved(bench, rows);
-        let [_, _, _, (_, input)] = inputs.variants();
+        let [.., (_, input)] = inputs.variants();
         let mut dx = bench.output([rows, width]);
         let (mut dgamma, mut dbias) = (bench.gradient([width], 0.0, 8), bench.gradient([width], 0.0, 9));
         let grads = AddNormGrads {

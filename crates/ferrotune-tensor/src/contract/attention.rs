@@ -99,7 +99,8 @@ fn lengths<B: Backend>(bench: &mut Bench<'_, B>) {
         ("200", &[200]),
     ] {
         let betas = [Some(0.0)];
-        let batch = Batch { lengths, queries: u32::MAX, dims, mask: dropout(dims), window: None, sources: 1, betas: &betas };
+        let batch =
+            Batch { lengths, queries: u32::MAX, dims, mask: dropout(dims), window: None, sources: 1, betas: &betas };
         batch.run(bench, what);
     }
 }
@@ -112,7 +113,8 @@ fn layouts<B: Backend>(bench: &mut Bench<'_, B>) {
         let all = BETAS.map(|beta| vec![Some(beta); sources]);
         for betas in some.chain(all) {
             let mask = if betas[0] == Some(1.0) { Mask::NONE } else { dropout(dims) };
-            let batch = Batch { lengths: &[5, 37, 8], queries: u32::MAX, dims, mask, window: None, sources, betas: &betas };
+            let batch =
+                Batch { lengths: &[5, 37, 8], queries: u32::MAX, dims, mask, window: None, sources, betas: &betas };
             batch.run(bench, &format!("{sources} sources, {betas:?}"));
         }
     }
@@ -123,8 +125,15 @@ fn first_tokens<B: Backend>(bench: &mut Bench<'_, B>) {
     for queries in [0, 1, 3] {
         for beta in BETAS {
             let betas = [Some(beta), Some(beta)];
-            let batch =
-                Batch { lengths: &[1, 70, 4, 20], queries, dims, mask: dropout(dims), window: None, sources: 2, betas: &betas };
+            let batch = Batch {
+                lengths: &[1, 70, 4, 20],
+                queries,
+                dims,
+                mask: dropout(dims),
+                window: None,
+                sources: 2,
+                betas: &betas,
+            };
             batch.run(bench, &format!("{queries} queries, beta {beta}"));
         }
     }
@@ -146,7 +155,7 @@ fn widths<B: Backend>(bench: &mut Bench<'_, B>) {
 fn windows<B: Backend>(bench: &mut Bench<'_, B>) {
     let dims = AttentionDims { heads: 2, head_dim: 32 };
     // Within a tile, of a tile and of more than one, and longer than all.
-    for window in [0, 5, 64, 100, u32::MAX] {
+    for window in [1, 5, 64, 100, u32::MAX] {
         for (queries, mask) in [(u32::MAX, Mask::NONE), (u32::MAX, dropout(dims)), (1, dropout(dims))] {
             let lengths = &[1, 150, 0, 6, 64, 230];
             let betas = [Some(0.0), Some(1.0)];
@@ -160,7 +169,8 @@ fn nothing<B: Backend>(bench: &mut Bench<'_, B>) {
     let dims = AttentionDims { heads: 2, head_dim: 8 };
     for lengths in [[].as_slice(), &[0, 0]] {
         let betas = [Some(0.0)];
-        let batch = Batch { lengths, queries: u32::MAX, dims, mask: Mask::NONE, window: None, sources: 1, betas: &betas };
+        let batch =
+            Batch { lengths, queries: u32::MAX, dims, mask: Mask::NONE, window: None, sources: 1, betas: &betas };
         batch.run(bench, &format!("{} empty sequences", lengths.len()));
     }
 }
