@@ -1,6 +1,5 @@
-// Dropout and activations, element by element. Twins: src/launch/activation.rs.
-#include "common.cuh"
-#include "four.cuh"
+// Dropout and activations, element by element, and the gated GELU. Twins: src/launch/activation.rs.
+#include "vector.cuh"
 
 struct ActivationParams {
     Target to;
@@ -49,17 +48,23 @@ __device__ inline float normal_distribution(float x, float density) {
 
 __device__ inline float bell(float x) { return power_of_two(-0.72134752044448170f * x * x); }
 
-// a·Φ(a)
-KERNEL(gelu_forward, ActivationParams) {
-    activate(p, [](float x, float, u64) { return x * normal_distribution(x, bell(x)); });
+// x·Φ(x)
+__device__ inline float gelu(float x) { return x * normal_distribution(x, bell(x)); }
+
+// Φ(x) + x·φ(x)
+__device__ inline float gelu_slope(float x) {
+    float density = bell(x);
+    return fmaf(0.39894228040143268f * x, density, normal_distribution(x, density));
 }
 
-// a·(Φ(b) + b·φ(b))
+// gelu(a)
+KERNEL(gelu_forward, ActivationParams) {
+    activate(p, [](float x, float, u64) { return gelu(x); });
+}
+
+// a·gelu'(b)
 KERNEL(gelu_backward, ActivationParams) {
-    activate(p, [](float dy, float x, u64) {
-        float density = bell(x);
-        return dy * fmaf(0.39894228040143268f * x, density, normal_distribution(x, density));
-    });
+    activate(p, [](float dy, float x, u64) { return dy * gelu_slope(x); });
 }
 
 // tanh(a)
@@ -81,3 +86,55 @@ KERNEL(relu_forward, ActivationParams) {
 KERNEL(relu_backward, ActivationParams) {
     activate(p, [](float dy, float y, u64) { return y > 0.0f ? dy : 0.0f; });
 }
+
+struct GegluParams {
+    // y, or dx.
+    Target to;
+    // (rows, 2·width): a|b by columns.
+    View x;
+    // None in the forward.
+    View dy;
+    u64 rows;
+    u32 width;
+    u32 unused;
+};
+
+// y = gelu(a)·b, a warp a row.
+template <int W> __device__ inline void geglu(const GegluParams& p) {
+    u64 row = (u64)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+    if (row >= p.rows) return;
+    for (u32 column = threadIdx.x % WARP * W; column < p.width; column += WARP * W) {
+        float a[W], b[W];
+        load_some<W>(a, p.x, 2 * row * p.width + column);
+        load_some<W>(b, p.x, (2 * row + 1) * p.width + column);
+        UNROLL
+        for (int k = 0; k < W; k++) b[k] *= gelu(a[k]);
+        put_some<W>(p.to, row * p.width + column, b);
+    }
+}
+
+KERNEL(geglu_1, GegluParams) { geglu<1>(p); }
+KERNEL(geglu_4, GegluParams) { geglu<4>(p); }
+
+// dx = beta·dx + (dy·b·gelu'(a) | dy·gelu(a)), a warp a row.
+template <int W> __device__ inline void geglu_backward(const GegluParams& p) {
+    u64 row = (u64)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+    if (row >= p.rows) return;
+    for (u32 column = threadIdx.x % WARP * W; column < p.width; column += WARP * W) {
+        u64 at = 2 * row * p.width + column;
+        float a[W], b[W], dy[W];
+        load_some<W>(a, p.x, at);
+        load_some<W>(b, p.x, at + p.width);
+        load_some<W>(dy, p.dy, row * p.width + column);
+        UNROLL
+        for (int k = 0; k < W; k++) {
+            b[k] *= dy[k] * gelu_slope(a[k]);
+            a[k] = dy[k] * gelu(a[k]);
+        }
+        put_some<W>(p.to, at, b);
+        put_some<W>(p.to, at + p.width, a);
+    }
+}
+
+KERNEL(geglu_backward_1, GegluParams) { geglu_backward<1>(p); }
+KERNEL(geglu_backward_4, GegluParams) { geglu_backward<4>(p); }

@@ -1,5 +1,6 @@
-// Residual + dropout + layer norm, a warp a row: z = residual + x·mask, y = (z − mean)·rstd·gamma + bias. The row stays in registers (in shared memory
-// where it is long or its width is odd), so mean and variance take two passes as on the CPU and memory is read once. Twins: src/launch/add_norm.rs.
+// Residual + dropout + layer norm, a warp a row: z = residual + x·mask, y = (z − mean)·rstd·gamma + bias, if there is a bias. The row stays in registers
+// (in shared memory where it is long or its width is odd), so mean and variance take two passes as on the CPU and memory is read once. Twins:
+// src/launch/add_norm.rs.
 #include "vector.cuh"
 
 // W numbers at columns (part·32 + lane)·W for each part: a lane's share of a row of up to 32·W·PARTS numbers.
@@ -111,9 +112,9 @@ template <class Row> __device__ inline void add_norm(const AddNormParams& p, flo
     for (u32 i = 0; i < z.parts(); i++) {
         u32 column = column_of<W>(i);
         if (column < p.width) {
-            float gamma[W], bias[W], y[W];
+            float gamma[W], bias[W] = {}, y[W];
             load_some<W>(gamma, p.gamma, column);
-            load_some<W>(bias, p.bias, column);
+            if (p.bias.data) load_some<W>(bias, p.bias, column);
             UNROLL
             for (int k = 0; k < W; k++) y[k] = fmaf(z[i][k] * rstd, gamma[k], bias[k]);
             store_some<W>(p.y, at + column, y);

@@ -27,8 +27,10 @@ __device__ inline u32 soften(float (*scores)[4], float (*out)[4], float most[2],
         }
         top = fmaxf(top, __shfl_xor_sync(ALL_LANES, top, 1));
         top = fmaxf(top, __shfl_xor_sync(ALL_LANES, top, 2));
-        // The first tile of a sequence has a key, so top is finite or, with scores that are no numbers, everything becomes none.
-        float rescale = power_of_two(most[half] - top);
+        // As long as a row has seen no key its powers are 0. Every query sees its own key in the end, so that top is finite then or, with scores that are no
+        // numbers, everything becomes none.
+        float base = top == NO_SCORE ? 0.0f : top;
+        float rescale = power_of_two(most[half] - base);
         most[half] = top;
         sum[half] *= rescale;
         UNROLL
@@ -39,7 +41,7 @@ __device__ inline u32 soften(float (*scores)[4], float (*out)[4], float most[2],
         UNROLL
         for (int i = 0; i < Tiles::COLUMNS / 4; i++) {
             float& score = scores[i / 2][2 * half + i % 2];
-            float power = power_of_two(score - top);
+            float power = power_of_two(score - base);
             sum[half] += power;
             float scale = keep_scale(in.mask, masks[half], start + 8 * (i / 2) + patch_column() + i % 2);
             if (scale != 0.0f) kept |= 1u << (i / 2 * 4 + 2 * half + i % 2) % 32;
@@ -64,7 +66,8 @@ template <class Tiles> __device__ inline void attention_forward(const AttentionP
     const MaskRow masks[2] = {mask_row(tile, p.in, query), mask_row(tile, p.in, query + 8)};
     float out[Tiles::WIDTH / 8][4] = {};
     float most[2] = {NO_SCORE, NO_SCORE}, sum[2] = {0.0f, 0.0f};
-    for (u32 start = 0; start < tile.keys; start += Tiles::COLUMNS) {
+    const Reach keys = reach<Tiles>(p.in, tile.first, rows, tile.keys);
+    for (u32 start = keys.from; start < keys.end; start += Tiles::COLUMNS) {
         u32 columns = tile.keys - start;
         // The keys before these have been read.
         __syncthreads();
@@ -75,6 +78,7 @@ template <class Tiles> __device__ inline void attention_forward(const AttentionP
         if (columns > Tiles::COLUMNS) columns = Tiles::COLUMNS;
         float scores[Tiles::COLUMNS / 8][4] = {};
         Tiles::scores(scores, q, k, columns);
+        cut_scores<Tiles>(scores, p.in, query - patch_row(), start, columns);
         u32 kept = soften<Tiles>(scores, out, most, sum, p.in, masks, start, columns);
         if (p.in.words) mask_words<Tiles>(p.in, tile, tile.first, start)[threadIdx.x] = kept;
         Tiles::mix(out, scores, v, columns, scratch);

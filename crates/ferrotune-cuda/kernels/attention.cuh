@@ -1,8 +1,9 @@
 // What the kernels of attention share: their parameters (twins: src/launch/attention.rs), and the ways between memory and tiles.
 //
-// A block computes one tile of one head: some rows of its own (queries, or in the backward of keys and values: keys) against all rows of the other
-// kind in the same sequence, a tile of columns at a time. A warp owns 16 of its rows; its lane l holds of every 16x8 sums the numbers in rows l/4 and
-// l/4 + 8, columns 2(l%4) and the next, in f32 as on tensor cores (mma.cuh), so that only the products themselves know how numbers are stored.
+// A block computes one tile of one head: some rows of its own (queries, or in the backward of keys and values: keys) against the rows of the other
+// kind in the same sequence, a tile of columns at a time; with a window, against the tiles that it reaches. A warp owns 16 of the block's rows; its lane l
+// holds of every 16x8 sums the numbers in rows l/4 and l/4 + 8, columns 2(l%4) and the next, in f32 as on tensor cores (mma.cuh), so that only the
+// products themselves know how numbers are stored.
 #pragma once
 #include "mma.cuh"
 
@@ -50,16 +51,51 @@ struct AttentionInput {
     u64 words;
     u32 heads;
     u32 head_dim;
+    // Above 0.
     float scale;
     // Whether every row of every matrix begins at 16 bytes and is a multiple of them.
     u32 wide;
     u32 word_blocks;
-    u32 unused;
+    // Tokens that a query sees to either side, at most 2^30, which is as long as a sequence may be.
+    u32 window;
 };
+
+// The tiles of the other kind that begin before row `end`, of which the first begins at `from`.
+struct Reach {
+    u32 from;
+    u32 end;
+};
+
+// Those of `others` rows that a block visits whose own rows are `rows` from `first` on, as far as they fit a tile. Tiles begin where they do without a
+// window, so that the mask's words (below) keep their places, and one is visited if and only if it has a row that a row of the block sees or is seen by: the
+// forward has written what the backward reads, whichever of the two kinds a block owns there. There may be none.
+template <class Tiles> __device__ inline Reach reach(const AttentionInput& in, u32 first, u32 rows, u32 others) {
+    u32 from = first > in.window ? first - in.window : 0u;
+    u32 end = first + (rows < Tiles::ROWS ? rows : Tiles::ROWS) + in.window;
+    if (from >= others) end = 0u;
+    Reach reach = {from / Tiles::COLUMNS * Tiles::COLUMNS, end < others ? end : others};
+    return reach;
+}
+
+// Whether a query sees a key, both counted within their sequence, or the other way round.
+__device__ inline bool sees(const AttentionInput& in, u32 query, u32 key) { return query - key + in.window <= 2 * in.window; }
 
 // The two numbers that a lane holds of a row: the first is in column 8n + column() of the head.
 __device__ inline u32 patch_row() { return threadIdx.x % WARP / 4; }
 __device__ inline u32 patch_column() { return threadIdx.x % 4 * 2; }
+
+// Leaves no score where the window cuts the warp's 16 rows from `row` on off from columns from `start` on, counted within the sequence. Where all rows see all
+// columns, as in most tiles of a wide window and in all without one, nobody asks for each.
+template <class Tiles> __device__ inline void cut_scores(float (*scores)[4], const AttentionInput& in, u32 row, u32 start, u32 columns) {
+    if (sees(in, row, start + columns - 1) && sees(in, row + 15, start)) return;
+    UNROLL
+    for (int n = 0; n < Tiles::COLUMNS / 8; n++) {
+        UNROLL
+        for (int i = 0; i < 4; i++) {
+            if (!sees(in, row + patch_row() + i / 2 * 8, start + 8 * n + patch_column() + i % 2)) scores[n][i] = NO_SCORE;
+        }
+    }
+}
 
 __device__ inline float number(float x) { return x; }
 __device__ inline float number(u16 x) { return from_bf16(x); }

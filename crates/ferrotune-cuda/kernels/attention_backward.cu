@@ -134,7 +134,8 @@ template <class Tiles, bool OWNS_QUERIES> __device__ inline void attention_backw
     }
     // ds times the other's first matrix: dq or dk. Weights times its second: dv.
     float by_scores[Tiles::WIDTH / 8][4] = {}, by_weights[Tiles::WIDTH / 8][4] = {};
-    for (u32 start = 0; start < others; start += Tiles::COLUMNS) {
+    const Reach visited = reach<Tiles>(p.in, tile.first, rows, others);
+    for (u32 start = visited.from; start < visited.end; start += Tiles::COLUMNS) {
         u32 columns = others - start;
         // The tiles before these have been read.
         __syncthreads();
@@ -152,6 +153,7 @@ template <class Tiles, bool OWNS_QUERIES> __device__ inline void attention_backw
         if (!busy) continue;
         float scores[Tiles::COLUMNS / 8][4] = {}, g[Tiles::COLUMNS / 8][4] = {};
         Tiles::scores(scores, own[0], other[0], columns);
+        cut_scores<Tiles>(scores, p.in, tile.first + threadIdx.x / WARP * 16, start, columns);
         Tiles::scores(g, own[1], other[1], columns);
         score_gradients<Tiles, OWNS_QUERIES>(scores, g, OWNS_QUERIES ? of_rows : of_columns, p.in, kept, tile.first, start,
                                              columns);

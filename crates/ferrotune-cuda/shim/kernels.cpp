@@ -14,6 +14,8 @@
 #include "mma_check.cu"
 #include "optimizer.cu"
 #include "reduce.cu"
+#include "rotary.cu"
+#include "sequence_means.cu"
 #include "softmax.cu"
 
 namespace shim {

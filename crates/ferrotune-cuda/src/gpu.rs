@@ -6,7 +6,7 @@ use crate::memory::{Buf, Mut, Ref};
 use crate::scalar::{Scalar, Scalars};
 use crate::words::{Tables, Words};
 use ferrotune_tensor::backend::{
-    AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Target,
+    AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Rotary, Target,
 };
 use ferrotune_tensor::{Mask, Pool};
 use std::ops::Range;
@@ -178,7 +178,7 @@ impl<D: Device> Backend for Gpu<D> {
         pre: Option<Mut<'_>>,
         x: Ref<'_>,
         w: Ref<'_>,
-        b: Ref<'_>,
+        b: Option<Ref<'_>>,
         dims: LinearDims,
     ) {
         launch::linear::linear(self, pool, y, pre, x, w, b, dims);
@@ -200,7 +200,7 @@ impl<D: Device> Backend for Gpu<D> {
         mean: Mut<'_>,
         rstd: Mut<'_>,
         input: AddNorm<'_, '_, Gpu<D>>,
-        bias: Ref<'_>,
+        bias: Option<Ref<'_>>,
         eps: f32,
     ) {
         launch::add_norm::add_norm(self, y, mean, rstd, input, bias, eps);
@@ -233,6 +233,12 @@ impl<D: Device> Backend for Gpu<D> {
     ) {
         launch::attention::attention_backward(self, pool, grads, dctx, ctx, lse, input);
     }
+    fn rotary(&self, _: &mut Pool<Gpu<D>>, y: Mut<'_>, x: Ref<'_>, rotary: Rotary<'_>) {
+        launch::rotary::rotary(self, y, x, rotary);
+    }
+    fn rotary_backward(&self, _: &mut Pool<Gpu<D>>, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, rotary: Rotary<'_>) {
+        launch::rotary::rotary_backward(self, dx, dy, rotary);
+    }
     fn embedding(&self, y: Mut<'_>, tables: &[(Ref<'_>, &[u32])], width: usize) {
         launch::embedding::embedding(self, y, tables, width);
     }
@@ -245,6 +251,12 @@ impl<D: Device> Backend for Gpu<D> {
     fn gather_rows_backward(&self, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, rows: &[u32], width: usize) {
         launch::embedding::gather_rows_backward(self, dx, dy, rows, width);
     }
+    fn sequence_means(&self, y: Mut<'_>, x: Ref<'_>, offsets: &[u32], width: usize) {
+        launch::sequence_means::sequence_means(self, y, x, offsets, width);
+    }
+    fn sequence_means_backward(&self, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, offsets: &[u32], width: usize) {
+        launch::sequence_means::sequence_means_backward(self, dx, dy, offsets, width);
+    }
     fn dropout(&self, y: Mut<'_>, x: Ref<'_>, mask: Mask) {
         launch::activation::dropout(self, y, x, mask);
     }
@@ -256,6 +268,12 @@ impl<D: Device> Backend for Gpu<D> {
     }
     fn gelu_backward(&self, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, x: Ref<'_>) {
         launch::activation::gelu_backward(self, dx, dy, x);
+    }
+    fn geglu(&self, y: Mut<'_>, x: Ref<'_>, width: usize) {
+        launch::activation::geglu(self, y, x, width);
+    }
+    fn geglu_backward(&self, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, x: Ref<'_>, width: usize) {
+        launch::activation::geglu_backward(self, dx, dy, x, width);
     }
     fn tanh(&self, y: Mut<'_>, x: Ref<'_>) {
         launch::activation::tanh(self, y, x);

@@ -36,6 +36,7 @@ mod on_the_shim {
         check("dropout");
         check("gelu, tanh, relu");
         check("gelu_backward");
+        check("geglu");
     }
 
     #[test]
@@ -84,6 +85,12 @@ mod on_the_shim {
     #[test]
     fn attention() {
         check("attention");
+    }
+
+    #[test]
+    fn sequences() {
+        check("rotary");
+        check("sequence_means");
     }
 }
 

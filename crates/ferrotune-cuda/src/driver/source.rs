@@ -1,7 +1,7 @@
 //! The CUDA sources as one text, which is what the compiler gets. It must not know any kernel.
 
 /// The files of `kernels/`, in an order in which each may use those before it.
-const FILES: [(&str, &str); 20] = [
+const FILES: [(&str, &str); 22] = [
     ("common.cuh", include_str!("../../kernels/common.cuh")),
     ("four.cuh", include_str!("../../kernels/four.cuh")),
     ("vector.cuh", include_str!("../../kernels/vector.cuh")),
@@ -21,6 +21,8 @@ const FILES: [(&str, &str); 20] = [
     ("mma_check.cu", include_str!("../../kernels/mma_check.cu")),
     ("optimizer.cu", include_str!("../../kernels/optimizer.cu")),
     ("reduce.cu", include_str!("../../kernels/reduce.cu")),
+    ("rotary.cu", include_str!("../../kernels/rotary.cu")),
+    ("sequence_means.cu", include_str!("../../kernels/sequence_means.cu")),
     ("softmax.cu", include_str!("../../kernels/softmax.cu")),
 ];
 

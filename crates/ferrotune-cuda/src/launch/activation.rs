@@ -1,7 +1,8 @@
-//! Dropout and activations, element by element. Twins: `kernels/activation.cu`.
+//! Dropout and activations, element by element, and the gated GELU. Twins: `kernels/activation.cu`.
 
-use crate::device::{Device, Grid};
+use crate::device::{Device, Grid, THREADS};
 use crate::gpu::Gpu;
+use crate::launch::area;
 use crate::memory::{Dropout, Mut, Place, Ref, View};
 use bytemuck::NoUninit;
 use ferrotune_tensor::Mask;
@@ -82,4 +83,49 @@ pub(crate) fn relu<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, x: Ref<'_>) {
 /// Gradient of relu.
 pub(crate) fn relu_backward<D: Device>(gpu: &Gpu<D>, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, y: Ref<'_>) {
     activate(gpu, "relu_backward", dx, dy, Some(y), Mask::NONE);
+}
+
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct GegluParams {
+    to: Place,
+    x: View,
+    dy: View,
+    rows: u64,
+    width: u32,
+    unused: u32,
+}
+
+/// Rows that a block takes, a warp each.
+const ROWS: usize = THREADS as usize / 32;
+
+/// The target is y where there is no dy, and dx where there is.
+fn gated<D: Device>(gpu: &Gpu<D>, target: Target<'_, Gpu<D>>, x: Ref<'_>, dy: Option<Ref<'_>>, width: usize) {
+    let Some((to, beta)) = target else { return };
+    let rows = x.len / (2 * width).max(1);
+    let len = area(rows, width);
+    let (to_len, dy_len) = (if dy.is_some() { 2 * len } else { len }, dy.map_or(len, |dy| dy.len));
+    assert!(x.len == 2 * len, "geglu: x: {} elements are no rows of twice {width}", x.len);
+    assert!(to.len == to_len && dy_len == len, "geglu: {rows} rows of {width}: got {} and {dy_len} elements", to.len);
+    if len == 0 {
+        return;
+    }
+    let names = if dy.is_some() { ["geglu_backward_1", "geglu_backward_4"] } else { ["geglu_1", "geglu_4"] };
+    let (to, x, dy) = (Place::of(Some((to, beta))), x.view, dy.map_or(View::NONE, |dy| dy.view));
+    let wide = [to.to, x, dy].iter().all(|view| view.is_wide(width));
+    let columns = u32::try_from(width).expect("rows of less than 2³² numbers");
+    let params = GegluParams { to, x, dy, rows: rows as u64, width: columns, unused: 0 };
+    // SAFETY: the target, x and dy are borrowed; the asserts found x to be rows of twice `width`, the target as many of its own and dy of `width`; the
+    // kernels that read dy are chosen where there is one, and `wide` says what all of them allow.
+    unsafe { gpu.device().launch(names[usize::from(wide)], Grid::blocks(rows.div_ceil(ROWS)), &params) };
+}
+
+/// `y = gelu(a)·b` for rows `a|b` of x.
+pub(crate) fn geglu<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, x: Ref<'_>, width: usize) {
+    gated(gpu, Some((y, 0.0)), x, None, width);
+}
+
+/// Gradient of geglu.
+pub(crate) fn geglu_backward<D: Device>(gpu: &Gpu<D>, dx: Target<'_, Gpu<D>>, dy: Ref<'_>, x: Ref<'_>, width: usize) {
+    gated(gpu, dx, x, Some(dy), width);
 }

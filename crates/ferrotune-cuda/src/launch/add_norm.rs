@@ -106,25 +106,26 @@ fn place_rows<D: Device>(tables: &mut Tables<'_, D>, rows: Option<&[u32]>) -> u6
     rows.map_or(0, |rows| tables.place(rows))
 }
 
-/// `y = LN(residual + dropout(x))·gamma + bias`, saving mean and 1/σ of each row.
+/// `y = LN(residual + dropout(x))·gamma + bias`, the bias being 0 where there is none, saving mean and 1/σ of each row.
 pub(crate) fn add_norm<D: Device>(
     gpu: &Gpu<D>,
     y: Mut<'_>,
     mean: Mut<'_>,
     rstd: Mut<'_>,
     input: AddNorm<'_, '_, Gpu<D>>,
-    bias: Ref<'_>,
+    bias: Option<Ref<'_>>,
     eps: f32,
 ) {
     let NormDims { rows, width } = input.dims;
     check("add_norm", &input, [("y", y.len), ("mean", mean.len), ("rstd", rstd.len)]);
-    assert!(bias.len == width, "add_norm: bias: expected {width} elements, got {}", bias.len);
+    let bias_len = bias.map_or(width, |bias| bias.len);
+    assert!(bias_len == width, "add_norm: bias: expected {width} elements, got {bias_len}");
     if rows * width == 0 {
         return;
     }
     let AddNorm { x, residual, gamma, mask, mask_rows, .. } = input;
-    let residual = residual.map_or(View::NONE, |residual| residual.view);
-    let row = Row::of(width, &[y.view, x.view, residual, gamma.view, bias.view]);
+    let [residual, bias] = [residual, bias].map(|part| part.map_or(View::NONE, |part| part.view));
+    let row = Row::of(width, &[y.view, x.view, residual, gamma.view, bias]);
     let (kernel, shared) = match row {
         Row::Registers512 => ("add_norm_512", 0),
         Row::Registers1024 => ("add_norm_1024", 0),
@@ -138,7 +139,7 @@ pub(crate) fn add_norm<D: Device>(
         x: x.view,
         residual,
         gamma: gamma.view,
-        bias: bias.view,
+        bias,
         mask: mask.into(),
         mask_rows: place_rows(&mut tables, mask_rows),
         rows: rows as u64,

@@ -12,6 +12,9 @@ use ferrotune_tensor::backend::{Attention, AttentionDims, Target};
 /// The widest head that a tile in shared memory holds.
 const MAX_HEAD_DIM: usize = 128;
 
+/// The longest sequence, and a window that leaves all of it: kernels add a few of these in 32 bits.
+const LONGEST: u32 = 1 << 30;
+
 /// `HeadColumns` of the kernels.
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
@@ -56,7 +59,7 @@ struct InputParams {
     scale: f32,
     wide: u32,
     word_blocks: u32,
-    unused: u32,
+    window: u32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -164,6 +167,8 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
     fn new(input: Attention<'a, 'd, Gpu<D>>, ctx: usize, lse: usize) -> Self {
         let Attention { sources, query_offsets, offsets, dims: AttentionDims { heads, head_dim }, .. } = input;
         assert!((1..=3).contains(&sources.len()), "attention: sources: expected 1 to 3, got {}", sources.len());
+        // Its product with the score of what is not seen must stay minus infinity.
+        assert!(input.scale > 0.0, "attention: a scale of {}", input.scale);
         // Kernels count both in 32 bits.
         let fits = |number: usize| (1..=u32::MAX as usize).contains(&number);
         assert!(fits(heads) && fits(head_dim), "attention: {heads} heads of {head_dim}");
@@ -176,6 +181,7 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
         for (rows, queries) in offsets.windows(2).zip(query_offsets.windows(2)) {
             let good = rows[0] <= rows[1] && queries[0] <= queries[1] && queries[1] - queries[0] <= rows[1] - rows[0];
             assert!(good, "attention: a sequence of rows {rows:?} has the queries {queries:?}");
+            assert!(rows[1] - rows[0] <= LONGEST, "attention: a sequence of rows {rows:?}, of {LONGEST} at most");
         }
         let last = |offsets: &[u32]| offsets.last().map_or(0, |&end| end as usize);
         let (queries, tokens) = (last(query_offsets), last(offsets));
@@ -260,12 +266,12 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
     }
 
     fn params(&self, tiles: u64, words: u64, wide: u32) -> InputParams {
-        let Attention { sources, dims, scale, mask, .. } = self.input;
+        let Attention { sources, dims, scale, mask, window, .. } = self.input;
         let [q, k, v] = self.places().map(|place| self.columns(sources[place.0].view, place));
         let (heads, head_dim) = (dims.heads as u32, dims.head_dim as u32);
         let (queries, word_blocks) = (self.queries as u64, self.word_blocks as u32);
-        let mask = mask.into();
-        InputParams { mask, tiles, q, k, v, queries, words, heads, head_dim, scale, wide, word_blocks, unused: 0 }
+        let (mask, window) = (mask.into(), window.map_or(LONGEST, |window| window.min(LONGEST)));
+        InputParams { mask, tiles, q, k, v, queries, words, heads, head_dim, scale, wide, word_blocks, window }
     }
 
     /// The tiles of all sequences: of their queries, or of their keys. All layers of a pass have the same.

@@ -52,7 +52,7 @@ fn result(view: View) -> Matrix {
     Matrix { address: view.data, kind: view.kind(), transposed: false }
 }
 
-/// `y = x Wᵀ + b`; with `pre`, `pre = x Wᵀ + b` and `y = gelu(pre)`.
+/// `y = x Wᵀ + b`, or without a bias `y = x Wᵀ`; with `pre`, which needs a bias, `pre = x Wᵀ + b` and `y = gelu(pre)`.
 pub(crate) fn linear<D: Device>(
     gpu: &Gpu<D>,
     pool: &mut Pool<Gpu<D>>,
@@ -60,35 +60,36 @@ pub(crate) fn linear<D: Device>(
     pre: Option<Mut<'_>>,
     x: Ref<'_>,
     w: Ref<'_>,
-    b: Ref<'_>,
+    b: Option<Ref<'_>>,
     dims: LinearDims,
 ) {
     let LinearDims { n: rows, i, o } = dims;
-    let result_len = area(rows, o);
+    let (result_len, bias_len) = (area(rows, o), b.map_or(o, |b| b.len));
     assert!(
-        x.len == area(rows, i) && w.len == area(o, i) && b.len == o && y.len == result_len,
-        "linear: {dims:?}: x has {}, W {}, b {}, y {}",
+        x.len == area(rows, i) && w.len == area(o, i) && bias_len == o && y.len == result_len,
+        "linear: {dims:?}: x has {}, W {}, b {bias_len}, y {}",
         x.len,
         w.len,
-        b.len,
         y.len
     );
+    assert!(pre.is_none() || b.is_some(), "linear: GELU needs a bias");
     let pre_len = pre.as_ref().map_or(result_len, |pre| pre.len);
     assert!(pre_len == result_len, "linear: {dims:?}: pre has {pre_len}");
-    assert!(b.view.kind() == Kind::F32, "linear: a bias in {:?}", b.view.kind());
+    let bias_kind = b.map_or(Kind::F32, |b| b.view.kind());
+    assert!(bias_kind == Kind::F32, "linear: a bias in {bias_kind:?}");
     if rows == 0 {
         return;
     }
     let (x, w) = (Factor::of(gpu, pool, x), Factor::of(gpu, pool, w));
     let c = result(pre.as_ref().map_or(y.view, |pre| pre.view));
     // A bias in bf16 for a result in bf16: cuBLASLt adds no other.
-    let short = (c.kind == Kind::Bf16).then(|| Factor::of(gpu, pool, b));
-    let bias = Some(short.as_ref().map_or(b.view.data, |short| short.address));
+    let short = b.filter(|_| c.kind == Kind::Bf16).map(|b| Factor::of(gpu, pool, b));
+    let bias = short.as_ref().map(|short| short.address).or(b.map(|b| b.view.data));
     let (a, b) = (x.read(false), w.read(true));
     let tf32 = gpu.precision() == Precision::Tf32;
     let product = Product { a, b, c, beta: 0.0, bias, m: rows, n: o, k: i, tf32 };
-    // SAFETY: x, W, the bias and the result, which is y or `pre`, are borrowed and were compared with the dims above; memory of the factors' own is
-    // live until they are given back, and the bias is of the result's kind or of a wider one.
+    // SAFETY: x, W, the bias, if there is one, and the result, which is y or `pre`, are borrowed and were compared with the dims above; memory of the
+    // factors' own is live until they are given back, and the bias is of the result's kind or of a wider one.
     unsafe { gpu.device().product(&product) };
     for factor in [x, w].into_iter().chain(short) {
         factor.give(pool);

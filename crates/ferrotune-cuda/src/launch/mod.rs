@@ -15,6 +15,8 @@ pub(crate) mod linear;
 pub(crate) mod losses;
 pub(crate) mod optimizer;
 pub(crate) mod reduce;
+pub(crate) mod rotary;
+pub(crate) mod sequence_means;
 pub(crate) mod softmax;
 mod teams;
 
