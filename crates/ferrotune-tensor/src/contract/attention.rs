@@ -153,14 +153,15 @@ fn widths<B: Backend>(bench: &mut Bench<'_, B>) {
 }
 
 fn windows<B: Backend>(bench: &mut Bench<'_, B>) {
-    let dims = AttentionDims { heads: 2, head_dim: 32 };
-    // Within a tile, of a tile and of more than one, and longer than all.
-    for window in [1, 5, 64, 100, u32::MAX] {
+    // Within a tile, of a tile and of more than one, and longer than all; and wide heads, whose tiles may have another shape.
+    for (window, head_dim) in [(1, 32), (5, 32), (5, 72), (64, 32), (100, 32), (u32::MAX, 32)] {
+        let dims = AttentionDims { heads: 2, head_dim };
         for (queries, mask) in [(u32::MAX, Mask::NONE), (u32::MAX, dropout(dims)), (1, dropout(dims))] {
             let lengths = &[1, 150, 0, 6, 64, 230];
             let betas = [Some(0.0), Some(1.0)];
             let batch = Batch { lengths, queries, dims, mask, window: Some(window), sources: 2, betas: &betas };
-            batch.run(bench, &format!("window {window}, {queries} queries, {} dropout", !mask.is_none()));
+            let what = format!("window {window}, heads of {head_dim}, {queries} queries, dropout {}", !mask.is_none());
+            batch.run(bench, &what);
         }
     }
 }
