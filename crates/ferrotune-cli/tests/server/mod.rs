@@ -24,7 +24,9 @@ pub fn ferrotune(arguments: &str) -> Command {
 pub fn place() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("serve-{}", std::process::id()));
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("serve");
+        // Of an earlier run.
+        let _ = std::fs::remove_dir_all(&place);
         std::fs::create_dir_all(&place).unwrap();
         place
     })
