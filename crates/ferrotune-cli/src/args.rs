@@ -10,6 +10,7 @@ mod evaluate;
 mod replay;
 mod runs;
 mod search;
+mod serve;
 mod settings;
 mod split;
 
@@ -25,6 +26,7 @@ use ferrotune_bert::presets::{self, Preset};
 pub use replay::ReplayArgs;
 pub use runs::{CompareArgs, ReportArgs};
 pub use search::{Amount, PruningName, SamplerName, SearchArgs};
+pub use serve::ServeArgs;
 pub use settings::*;
 pub use split::SplitArgs;
 use std::path::PathBuf;
@@ -76,6 +78,8 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Label rows: reads and writes a stream, memory does not grow with the input.
     Predict(PredictArgs),
+    /// Answer requests over HTTP with a fine-tuned model: one process, no other program needed.
+    Serve(ServeArgs),
     /// Show what a model folder holds: architecture, sizes, labels.
     Info(InfoArgs),
     /// List what this machine can compute on.

@@ -17,6 +17,7 @@ mod results;
 mod rows;
 mod run;
 mod search;
+mod serve;
 mod settings;
 
 use args::{Cli, Command};
@@ -56,6 +57,7 @@ fn command() -> Result<(), Failure> {
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Serve(args) => commands::serve::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Devices => commands::devices::run(),
         Command::Fetch(args) => commands::fetch::run(&args),

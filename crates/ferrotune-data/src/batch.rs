@@ -80,6 +80,54 @@ impl Encoded {
         kept
     }
 
+    /// The rows of several tables that were encoded alike, as one table: the rows of each follow those of the one before.
+    ///
+    /// # Panics
+    /// Where words are scored in some and rows in others, or there are more tokens than 32 bits count.
+    pub fn joined<'a>(parts: impl IntoIterator<Item = &'a Encoded>) -> Encoded {
+        let mut all = Encoded {
+            ids: Vec::new(),
+            type_ids: Vec::new(),
+            offsets: vec![0],
+            truncated: Vec::new(),
+            longest_untruncated: 0,
+            windows: Vec::new(),
+            words: None,
+        };
+        let mut words: Option<Words> = None;
+        // Which row of all tables each sequence is a part of; it matters only if a text is in several.
+        let (mut rows, mut of_sequences) = (0, Vec::new());
+        for (place, part) in parts.into_iter().enumerate() {
+            assert!(place == 0 || words.is_some() == part.words.is_some(), "Encoded::joined: rows and words");
+            let end = u32::try_from(all.ids.len() + part.ids.len()).expect("Encoded::joined: too many tokens");
+            let before = end - part.ids.len() as u32;
+            all.ids.extend_from_slice(&part.ids);
+            all.type_ids.extend_from_slice(&part.type_ids);
+            all.offsets.extend(part.offsets[1..].iter().map(|offset| before + offset));
+            all.truncated.extend(part.truncated.iter().map(|row| rows + row));
+            all.longest_untruncated = all.longest_untruncated.max(part.longest_untruncated);
+            rows += match &part.words {
+                Some(own) => {
+                    words.get_or_insert_with(|| Words { offsets: vec![0], ..Words::default() }).append(own);
+                    own.table_rows
+                }
+                None if part.windows.is_empty() => {
+                    of_sequences.extend(rows..rows + part.len());
+                    part.len()
+                }
+                None => {
+                    of_sequences.extend(part.windows.iter().map(|row| rows + row));
+                    part.windows.last().map_or(0, |last| last + 1)
+                }
+            };
+        }
+        if rows < of_sequences.len() {
+            all.windows = of_sequences;
+        }
+        all.words = words.map(Arc::new);
+        all
+    }
+
     /// The token ids and segments of one row.
     ///
     /// # Panics

@@ -35,6 +35,7 @@ pub struct Tokenizer {
     file: String,
     max_length: usize,
     long_texts: LongTexts,
+    without_lengths: bool,
     vocab_size: usize,
 }
 
@@ -73,7 +74,8 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|error| malformed(one_line(&*error)))?;
         let vocab_size = guarded(&file, "checking it", || check::check(&inner))?.map_err(malformed)?;
         let long_texts = LongTexts::Head;
-        let tokenizer = Tokenizer { inner, for_words: OnceLock::new(), file, max_length, long_texts, vocab_size };
+        let (for_words, without_lengths) = (OnceLock::new(), false);
+        let tokenizer = Tokenizer { inner, for_words, file, max_length, long_texts, without_lengths, vocab_size };
         tokenizer.text_room(false)?;
         Ok(tokenizer)
     }
@@ -81,6 +83,12 @@ impl Tokenizer {
     /// With another treatment of texts that are too long.
     pub fn with_long_texts(self, long_texts: LongTexts) -> Tokenizer {
         Tokenizer { long_texts, ..self }
+    }
+
+    /// With no promise of how long texts were before cutting: of a very long one of which only the first tokens are kept, no more is looked at than
+    /// these need. What is kept is the same.
+    pub fn without_lengths(self) -> Tokenizer {
+        Tokenizer { without_lengths: true, ..self }
     }
 
     /// The largest token id plus one: an embedding table with fewer rows does not fit this tokenizer.

@@ -23,6 +23,19 @@ pub struct Words {
 }
 
 impl Words {
+    /// Adds the rows of another table after its own.
+    pub(crate) fn append(&mut self, other: &Words) {
+        let scored = self.places.len() as u32;
+        self.rows.extend(other.rows.iter().map(|row| self.table_rows + row));
+        self.places.extend_from_slice(&other.places);
+        self.words.extend_from_slice(&other.words);
+        self.offsets.extend(other.offsets[1..].iter().map(|offset| scored + offset));
+        self.table_rows += other.table_rows;
+        self.windowed_rows += other.windowed_rows;
+        self.silent_words += other.silent_words;
+        self.first_silent_line = self.first_silent_line.or(other.first_silent_line);
+    }
+
     /// Of a sequence, the places of the scored tokens and the words that they stand for.
     ///
     /// # Panics

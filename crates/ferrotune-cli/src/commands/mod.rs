@@ -20,6 +20,7 @@ pub mod report;
 mod results;
 pub mod search;
 mod seeds;
+pub mod serve;
 pub mod split;
 mod start;
 #[cfg(test)]

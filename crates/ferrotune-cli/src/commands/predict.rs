@@ -4,7 +4,7 @@ use crate::args::{InputFormat, OutputFormat, PredictArgs};
 use crate::device::threads::use_threads;
 use crate::device::{Machine, Work, device};
 use crate::exit::{DATA, Failure, io, usage};
-use crate::model::calibrated::{ABSTAINS, mark};
+use crate::model::calibrated::ABSTAINS;
 use crate::model::find::find_model;
 use crate::model::fine_tuned::{Cutter, FineTuned};
 use crate::rows::data::kept;
@@ -100,8 +100,7 @@ fn run_on<B: Machine>(backend: &B, args: &PredictArgs) -> Result<(), Failure> {
         let outputs = model.loaded.labels.len();
         for ((row, fields), answer) in block.iter().zip(&fields).zip(answers(&scores, &encoded, outputs)) {
             let logits = args.logits.then(|| raw_scores(row, answer, outputs));
-            let mut prediction = model.task.predict(row, answer);
-            abstention.iter().for_each(|abstention| mark(&mut prediction, abstention));
+            let prediction = model.predict(row, answer);
             let more = [("logits", logits), ("input", inputs.pop_front())];
             writer.row(fields, more, prediction)?;
         }

@@ -4,16 +4,17 @@ use crate::args::LongTextsName;
 use crate::device::Machine;
 use crate::device::threads::on_pool;
 use crate::exit::{DATA, Failure};
+use crate::model::calibrated::mark;
 use crate::model::classifier::BertClassifier;
 use crate::model::find::max_length;
 use crate::model::notes::{NamedColumns, Notes};
 use crate::rows::data::check_vocabulary;
 use crate::terminal::shown::listed;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_data::{Encoded, Tokenizer, Wanted};
+use ferrotune_data::{Encoded, Row, Tokenizer, Wanted};
 use ferrotune_tensor::Pool;
 use ferrotune_train::evaluate::logits;
-use ferrotune_train::tasks::{Task, Unit};
+use ferrotune_train::tasks::{Answer, Prediction, Task, Unit};
 use std::fmt::Display;
 use std::path::PathBuf;
 
@@ -104,6 +105,14 @@ impl<B: Machine> FineTuned<B> {
         };
         let message = format!("{} was trained on {own}, and {file} has {other}: {flags}", self.folder.display());
         Err(Failure { message, code: DATA })
+    }
+
+    /// What its answer to a row says, and whether it abstains where it was told when to.
+    pub fn predict(&self, row: &Row, answer: Answer<'_>) -> Prediction {
+        let mut prediction = self.task.predict(row, answer);
+        let abstention = self.notes.calibration.as_ref().and_then(|calibration| calibration.abstention);
+        abstention.iter().for_each(|abstention| mark(&mut prediction, abstention));
+        prediction
     }
 
     /// Its logits, `(rows, labels)` or `(scored words, labels)`.

@@ -5,6 +5,7 @@ mod auditing;
 mod batching;
 mod compression;
 mod holding_out;
+mod joining;
 mod kinds;
 mod labelling;
 mod malformed;

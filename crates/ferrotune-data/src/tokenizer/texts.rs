@@ -5,11 +5,18 @@ use crate::LongTexts;
 use crate::tokenizer::windows::Windows;
 use tokenizers::{Encoding, Token, TruncationDirection, TruncationParams, TruncationStrategy};
 
+/// Bytes of a very long text that are looked at first, and so many for each token that is kept: several times what languages need.
+const BEGIN: usize = 1024;
+const BEGIN_PER_TOKEN: usize = 32;
+/// Words before a cut that may be others in the whole text: a special token that is cut in two becomes as many as it has characters.
+const UNSURE: u32 = 64;
+
 impl Tokenizer {
     /// Texts are encoded without special tokens first, so that the length before cutting is known. The lengths of what is kept of a pair are
     /// the crate's choice, so that ids of heads equal those of Hugging Face's fast tokenizers. Windows are of one text alone.
     pub(super) fn encode_texts(&self, text: &str, text_b: Option<&str>, room: usize) -> tokenizers::Result<EncodedRow> {
-        let first = self.inner.encode_fast(text, false)?;
+        let begin = if text_b.is_none() { self.encode_begin(text, room)? } else { None };
+        let first = begin.map_or_else(|| self.inner.encode_fast(text, false), Ok)?;
         let second = text_b.map(|text| self.inner.encode_fast(text, false)).transpose()?;
         let second = second.map(|mut encoding| {
             encoding.set_type_ids(vec![1; encoding.len()]);
@@ -45,6 +52,19 @@ impl Tokenizer {
         let encoding = self.inner.post_process(first, second, true)?;
         let (ids, type_ids) = (encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec());
         of(vec![Sequence { ids, type_ids, scored: Vec::new() }])
+    }
+
+    /// The begin of a very long text, if nothing more is wanted of it than its first tokens, and these do not depend on what comes after: a tokenizer
+    /// looks at a word and its neighbours, so the tokens of all words but the last ones are what they are in the whole text.
+    fn encode_begin(&self, text: &str, room: usize) -> tokenizers::Result<Option<Encoding>> {
+        let bytes = BEGIN + BEGIN_PER_TOKEN * self.max_length;
+        if !self.without_lengths || self.long_texts != LongTexts::Head || text.len() < 2 * bytes {
+            return Ok(None);
+        }
+        let encoding = self.inner.encode(&text[..text.floor_char_boundary(bytes)], false)?;
+        let last = encoding.get_word_ids().last().copied().flatten().unwrap_or(0);
+        let sure = encoding.get_word_ids().iter().take_while(|word| word.is_some_and(|word| word + UNSURE < last));
+        Ok((sure.count() >= room).then_some(encoding))
     }
 
     /// Neighbouring pieces of one text, all of it.

@@ -1,0 +1,115 @@
+//! A server over HTTP/1.1 for one model. [`http`](self::http) and what is below it know connections, bodies and JSON, and no model; [`worker`] computes on
+//! the thread of the command and knows no HTTP; between them is the [`queue`] with a channel back for each request.
+
+pub mod auth;
+mod body;
+mod connections;
+mod health;
+mod http;
+mod metrics;
+pub mod model;
+mod problem;
+mod queue;
+mod request;
+mod shutdown;
+mod slow_readers;
+mod worker;
+
+use crate::device::Machine;
+use crate::exit::{Failure, IO, io};
+use auth::Key;
+use health::Health;
+use metrics::Metrics;
+use model::Served;
+use queue::Queue;
+use shutdown::Stop;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What requests may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rows of a request.
+    pub max_rows: usize,
+    /// Bytes of a body.
+    pub max_body: usize,
+    /// Tokens that go through the model together, and of a row.
+    pub max_batch_tokens: usize,
+    /// Requests that wait.
+    pub max_waiting: usize,
+    /// How long a request may wait for its answer.
+    pub timeout: Duration,
+    /// How long a body may take to come.
+    pub read_timeout: Duration,
+    /// How long what is in flight may take at the end.
+    pub drain_timeout: Duration,
+}
+
+/// Serves a model until a signal says stop. Connections have a thread of their own; this one computes.
+///
+/// # Errors
+/// The system gives no thread, no signals or no socket.
+pub fn serve<B: Machine>(
+    mut model: Served<'_, B>,
+    listener: TcpListener,
+    limits: Limits,
+    key: Option<Key>,
+) -> Result<(), Failure> {
+    let failed = || io("cannot serve");
+    let address = listener.local_addr().map_err(failed())?;
+    if key.is_none() && !address.ip().is_loopback() {
+        eprintln!(
+            "warning: whoever reaches {address} may ask the model: say --api-key-file, or let a proxy in front check who asks"
+        );
+    }
+    let stop = Stop::on_signal()?;
+    silence_panics();
+    let (queue, metrics) = (Arc::new(Queue::new(limits.max_waiting)), Arc::new(Metrics::default()));
+    let health = Arc::new(Health::default());
+    let shared = http::Shared {
+        queue: queue.clone(),
+        metrics: metrics.clone(),
+        health: health.clone(),
+        stop: stop.clone(),
+        limits,
+        kind: model.kind(),
+        info: model.info(),
+        key,
+        room: body::room(limits.max_body),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed())?;
+    let (closing, counts) = (CloseAtEnd(queue.clone()), metrics.clone());
+    let connections = move || {
+        let _closing = closing;
+        let router = http::router(Arc::new(shared));
+        let served = runtime.block_on(connections::serve(listener, router, stop, &limits, &counts));
+        // A body that is being read as JSON has nobody to tell.
+        runtime.shutdown_background();
+        served
+    };
+    let thread = std::thread::Builder::new().name("connections".to_string()).spawn(connections).map_err(failed())?;
+    println!("listening on http://{address}");
+    worker::work(&mut model, &queue, &metrics, &health, limits.max_batch_tokens);
+    match thread.join() {
+        Ok(served) => served.map_err(failed()),
+        Err(_) => Err(Failure { message: "the thread of the connections panicked".to_string(), code: IO }),
+    }
+}
+
+/// However connections end, the worker must end after them.
+struct CloseAtEnd(Arc<Queue>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What a panic says may hold a text that somebody sent: only its place is said.
+fn silence_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        eprintln!("error: a panic at {place}");
+    }));
+}
