@@ -1,5 +1,5 @@
-//! A server over HTTP/1.1 for one model. [`http`](self::http) and what is below it know connections, bodies and JSON, and no model; [`worker`] computes on
-//! the thread of the command and knows no HTTP; between them is the [`queue`] with a channel back for each request.
+//! A server over HTTP/1.1 for one model. `http.rs` and what is below it know connections, bodies and JSON, and no model; `worker.rs` computes on the
+//! thread of the command and knows no HTTP; between them is `queue.rs`, with a channel back for each request.
 
 pub mod auth;
 mod body;
