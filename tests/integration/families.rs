@@ -103,7 +103,7 @@ fn a_pretrained_encoder_gets_a_new_head() {
                 assert!(report.renamed.iter().all(is_renamed), "{name}");
                 assert_eq!(report.renamed.len(), if is_bare { report.loaded.len() } else { 0 }, "{name}");
                 // What stands before the last layer of a head on tokens too.
-                let has_transform = loaded.config.family.sequence_head.norm.is_some();
+                let has_transform = loaded.config.family.transforms_tokens();
                 let layers = if kind == HeadKind::Sequence || has_transform { head } else { &["classifier"] };
                 let names = layers.iter().flat_map(|layer| [format!("{layer}.weight"), format!("{layer}.bias")]);
                 let wanted: Vec<String> = names.filter(|name| loaded.params.layout().find(name).is_some()).collect();
@@ -132,6 +132,8 @@ fn a_head_for_something_else_is_replaced() {
         ("tiny-distilbert", HeadKind::Tokens, Some("it is for whole texts")),
         ("tiny-distilbert", HeadKind::Sequence, None),
         ("tiny-tokens", HeadKind::Tokens, None),
+        ("tiny-modernbert-tokens", HeadKind::Sequence, Some("it is for tokens")),
+        ("tiny-modernbert", HeadKind::Tokens, Some("it is for whole texts")),
         // Under another name, so that nothing of it is loaded.
         ("tiny-roberta", HeadKind::Tokens, None),
     ] {
@@ -151,7 +153,7 @@ fn a_head_for_something_else_is_replaced() {
 /// Labels are sorted by name here, and other tools have them in any order.
 #[test]
 fn a_head_with_its_labels_in_another_order_is_kept() {
-    for name in ["tiny-single", "tiny-tokens", "tiny-distilbert", "tiny-electra"] {
+    for name in ["tiny-single", "tiny-tokens", "tiny-distilbert", "tiny-electra", "tiny-modernbert"] {
         let folder = tempfile::tempdir().unwrap();
         let source = golden(name).join("model");
         std::fs::copy(source.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
@@ -232,6 +234,7 @@ struct How<'a> {
     freeze: &'a str,
     cached: bool,
     lora: bool,
+    checkpointing: bool,
     folder: Option<(&'a Path, bool)>,
     stop_at: Option<u64>,
     pass_rows: Option<usize>,
@@ -259,13 +262,15 @@ fn run(name: &str, settings: &Settings, how: How<'_>) -> Trained {
     let split = rows_for(name);
     let labels = NAMES.map(str::to_string);
     let head = Head::For { labels: &labels, kind: HeadKind::Sequence, seed: 1 };
-    let spec = LoraSpec { rank: 2, alpha: 4.0, dropout: 0.0, targets: vec![Target::Query, Target::Output] };
+    let spec = LoraSpec { rank: 2, alpha: 4.0, dropout: 0.1, targets: vec![Target::Query, Target::Output] };
     let spec = how.lora.then_some(&spec);
     let mut loaded: Pretrained<Cpu> =
         pretrained::load_with_adapters(&Cpu, &golden(name).join("model"), head, spec).unwrap();
     let config = &mut loaded.config;
     (config.hidden_dropout_prob, config.attention_probs_dropout_prob, config.classifier_dropout) =
         (0.1, 0.1, Some(0.1));
+    config.embedding_dropout_prob = config.embedding_dropout_prob.map(|_| 0.1);
+    loaded.model.base.encoder.checkpointing = how.checkpointing;
     freeze::freeze(&mut loaded.params, &freeze::prefixes(how.freeze, &loaded.config).unwrap());
     if how.lora {
         lora::freeze_all_but_adapters(&mut loaded.params, &loaded.report);
@@ -339,7 +344,9 @@ fn a_resumed_run_has_the_bits_of_an_uninterrupted_one() {
 fn a_frozen_prefix_is_the_same_cached_or_computed_again() {
     for name in sequence_families() {
         let start = run(name, &Settings { learning_rate: 1e-30, ..short() }, How::default());
-        for freeze in ["embeddings,layers.0", "encoder"] {
+        let layers = start.loaded.config.num_hidden_layers;
+        let all_layers = format!("embeddings,layers.0-{}", layers - 1);
+        for freeze in ["embeddings,layers.0", all_layers.as_str(), "encoder"] {
             let plain = run(name, &short(), How { freeze, ..How::default() });
             let cached = run(name, &short(), How { freeze, cached: true, ..How::default() });
             assert!(cached.bits() == plain.bits(), "{name} {freeze}");
@@ -348,8 +355,12 @@ fn a_frozen_prefix_is_the_same_cached_or_computed_again() {
             for (id, entry) in layout.ids().zip(layout.entries()) {
                 let stayed = plain.loaded.params.get(id).data == start.loaded.params.get(id).data;
                 let part = Part::of(&entry.name);
-                let frozen = matches!(part, Part::Embeddings | Part::Layer(0))
-                    || (freeze == "encoder" && !matches!(part, Part::Pooler | Part::Head));
+                let frozen = match part {
+                    Part::Embeddings | Part::Layer(0) => true,
+                    Part::Layer(_) => freeze != "embeddings,layers.0",
+                    Part::FinalNorm => freeze == "encoder",
+                    Part::Pooler | Part::Head => false,
+                };
                 assert_eq!(stayed, frozen, "{name} {freeze}: {}", entry.name);
             }
         }
@@ -357,12 +368,15 @@ fn a_frozen_prefix_is_the_same_cached_or_computed_again() {
 }
 
 #[test]
-fn passes_and_adapters() {
+fn passes_checkpoints_of_activations_and_adapters() {
     for name in sequence_families() {
         let whole = run(name, &short(), How::default());
         let cut = run(name, &short(), How { pass_rows: Some(3), ..How::default() });
         // The same masks; sums of 8 losses in another order, before weights differ.
         assert!((whole.losses[0] - cut.losses[0]).abs() < 1e-6 * whole.losses[0].abs().max(1.0), "{name}");
+
+        let again = run(name, &short(), How { checkpointing: true, ..How::default() });
+        assert!(again.bits() == whole.bits() && again.losses == whole.losses, "{name}: a layer that runs again");
 
         let trained = run(name, &short(), How { lora: true, ..How::default() });
         let mut merged = trained.loaded;

@@ -6,13 +6,14 @@ use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_tensor::{Cpu, Grads, Params, Pool, Tape};
 use ferrotune_tests::sequences;
 
-/// ELECTRA has embeddings of half the width, with a projection after them.
+/// ELECTRA has embeddings of half the width, with a projection after them; ModernBERT's head reads the mean of all tokens where layers are odd.
 fn config(model_type: &str, hidden: usize, intermediate: usize, layers: usize) -> EncoderConfig {
     let text = format!(
         r#"{{"model_type": "{model_type}", "vocab_size": 50, "hidden_size": {hidden}, "num_hidden_layers": {layers},
         "num_attention_heads": 4, "intermediate_size": {intermediate}, "max_position_embeddings": 66, "type_vocab_size": 2,
-        "embedding_size": {}}}"#,
-        hidden / 2
+        "embedding_size": {}, "classifier_pooling": "{}", "mlp_dropout": 0.1, "attention_dropout": 0.1}}"#,
+        hidden / 2,
+        if layers.is_multiple_of(2) { "cls" } else { "mean" },
     );
     text.parse().unwrap()
 }
@@ -93,6 +94,9 @@ fn the_predicted_memory_of_a_step_is_what_its_pool_holds() {
         for freeze_spec in ["", "embeddings", "embeddings,layers.0-1"] {
             check_model(&config(model_type, 64, 256, 4), kind, freeze_spec, &short);
         }
+    }
+    for (layers, freeze_spec) in [(5, ""), (5, "embeddings,layers.0-3"), (4, "embeddings,layers.0-2"), (5, "encoder")] {
+        check_model(&config("modernbert", 64, 96, layers), HeadKind::Sequence, freeze_spec, &short);
     }
     for (vocabulary, freeze_spec) in [(50, ""), (50, "embeddings"), (1000, ""), (1000, "embeddings,layers.0-1")] {
         let config = EncoderConfig { vocab_size: vocabulary, ..config("bert", 64, 256, 4) };

@@ -2,7 +2,8 @@
 //! model and merges them into the weights. Must not know training, or how they are saved: `peft.rs`.
 
 use crate::checkpoint::LoadReport;
-use crate::family::LayerPaths;
+use crate::config::EncoderConfig;
+use crate::family::{Block, LayerPaths};
 use crate::model::{EncoderClassifier, Place, drop};
 use crate::parts::is_of_task;
 use ferrotune_tensor::init::Init;
@@ -173,22 +174,35 @@ pub fn merge<B: Backend>(backend: &B, params: &mut Params<B>, spec: &LoraSpec) {
     }
 }
 
-/// Numbers of f32 that the adapters add to the activations of a training pass: the outputs of the products and of the additions, and
+/// Numbers of f32 that the adapters of so many layers add to the activations of a training pass: the outputs of the products and of the additions, and
 /// inputs after dropout.
-pub fn activation_numbers(spec: &LoraSpec, hidden: usize, intermediate: usize, layers: usize, tokens: usize) -> usize {
-    let output = |target: &Target| if *target == Target::Intermediate { intermediate } else { hidden };
-    let dropped = |target: &Target| match target {
-        _ if spec.dropout == 0.0 => 0,
-        Target::Output => intermediate,
-        _ => hidden,
-    };
-    layers * tokens * spec.targets.iter().map(|target| 2 * output(target) + spec.rank + dropped(target)).sum::<usize>()
+pub fn activation_numbers(spec: &LoraSpec, config: &EncoderConfig, layers: usize, tokens: usize) -> usize {
+    let (h, i) = (config.hidden_size, config.intermediate_size);
+    // Of each linear layer once, though several targets may be one.
+    let mut paths: Vec<&str> = Vec::new();
+    let of_layer = spec.targets.iter().filter_map(|&target| {
+        let path = target.path(&config.family.layer);
+        if paths.contains(&path) {
+            return None;
+        }
+        paths.push(path);
+        let (inputs, outputs) = match (config.family.block, target) {
+            (_, Target::AttentionOutput) => (h, h),
+            (_, Target::Output) => (i, h),
+            (Block::PostNorm, Target::Intermediate) => (h, i),
+            (Block::PostNorm, Target::Query | Target::Key | Target::Value) => (h, h),
+            (Block::PreNorm { .. }, Target::Intermediate) => (h, 2 * i),
+            (Block::PreNorm { .. }, Target::Query | Target::Key | Target::Value) => (h, 3 * h),
+        };
+        let dropped = if spec.dropout == 0.0 { 0 } else { inputs };
+        Some(2 * outputs + spec.rank + dropped)
+    });
+    layers * tokens * of_layer.sum::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::EncoderConfig;
     use crate::model::{Dropouts, Sequences};
     use ferrotune_tensor::{Cpu, Pool};
 

@@ -20,7 +20,7 @@ pub fn activation_numbers(
     checkpointing: bool,
 ) -> usize {
     let h = config.hidden_size;
-    let LayerNumbers { all, for_first, gradients: layer_gradients } = LayerNumbers::of(config);
+    let LayerNumbers { all, for_first, gradients_for_first, gradients: layer_gradients } = LayerNumbers::of(config);
     let layer = |positions: usize| positions * all;
     let trained = config.num_hidden_layers - frozen_layers.unwrap_or(0);
     // Under a head on first tokens the last layer computes for all tokens what these read, and the rest for the first of each row.
@@ -35,7 +35,7 @@ pub fn activation_numbers(
     } else {
         tokens * h
     };
-    let has_transform = config.family.sequence_head.norm.is_some();
+    let has_transform = config.family.transforms_tokens();
     // Input, two linear layers and dropout of a head on rows; dropout of a head on tokens, and its gradient; in some families linear, GELU and norm
     // before that.
     let head = end
@@ -47,8 +47,7 @@ pub fn activation_numbers(
             HeadKind::Vocabulary => (tokens * 3 / 20 + rows / 2) * (6 * h + 3 * config.vocab_size) + tokens * h,
         };
     let gradients = if full_layers > 0 { tokens * layer_gradients } else { last };
-    // Of keys, values and their input, for all tokens.
-    let gradients_of_last = if trained > full_layers { tokens * 3 * h } else { 0 };
+    let gradients_of_last = if trained > full_layers { tokens * gradients_for_first } else { 0 };
     let one = if full_layers > 0 { layer(tokens) } else { 0 };
     let layers = if checkpointing {
         // While the layer on top runs again it is alone with its gradients; while another does, that one is.
@@ -75,6 +74,8 @@ struct LayerNumbers {
     all: usize,
     /// Of what the last layer computes for all tokens where only the first ones are read.
     for_first: usize,
+    /// Of the gradients of that.
+    gradients_for_first: usize,
     /// Of gradients, as many as are alive at once of each size.
     gradients: usize,
 }
@@ -88,6 +89,8 @@ impl LayerNumbers {
                 all: 8 * h + 2 * i + heads + 4,
                 // Keys and values.
                 for_first: 2 * h,
+                // The same, and their input.
+                gradients_for_first: 3 * h,
                 // Of the intermediate before and after GELU, and of three states around it.
                 gradients: 2 * i + 3 * h,
             },
@@ -99,6 +102,8 @@ impl LayerNumbers {
                     all: 13 * h + 3 * i + heads + 4 + drops,
                     // Norm; q, k, v; the same turned; context.
                     for_first: 8 * h + heads + 2,
+                    // Context; q, k, v turned and as they were.
+                    gradients_for_first: 7 * h,
                     // Of the product and of both halves, and of three states around them; of q, k, v turned and as they were, for which no buffer of
                     // those is of the right size.
                     gradients: 3 * i + 9 * h,

@@ -42,7 +42,7 @@ impl Part {
 }
 
 /// The epoch, from 0, in which a part begins to move if head and pooler move first, then `layers_an_epoch` more layers in each epoch from the
-/// top of `layers`, and the embeddings after the lowest (Howard and Ruder 2018, section 3.3).
+/// top of `layers` (the top one with the norm that may follow it), and the embeddings after the lowest (Howard and Ruder 2018, section 3.3).
 ///
 /// # Panics
 /// If `layers_an_epoch` is 0.
@@ -152,6 +152,10 @@ mod tests {
             ("distilbert.transformer.layer.1.ffn.lin1.weight", 0.5),
             ("electra.embeddings_project.bias", 0.125),
             ("roberta.encoder.layer.0.attention.self.key.weight", 0.25),
+            ("model.layers.1.attn.Wqkv.weight", 0.5),
+            ("model.final_norm.weight", 1.0),
+            ("model.embeddings.norm.weight", 0.125),
+            ("head.norm.weight", 10.0),
             ("pre_classifier.weight", 10.0),
             ("classifier.out_proj.weight", 10.0),
         ] {

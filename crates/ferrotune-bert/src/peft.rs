@@ -67,7 +67,7 @@ fn description<B: Backend>(loaded: &Pretrained<B>, spec: &LoraSpec, base_model: 
     let (task_type, head) = match loaded.model.kind() {
         HeadKind::Sequence => ("SEQ_CLS", family.sequence_head.modules),
         // The layers before the last one are the same as in the head on sequences.
-        HeadKind::Tokens if family.sequence_head.norm.is_some() => ("TOKEN_CLS", family.sequence_head.modules),
+        HeadKind::Tokens if family.transforms_tokens() => ("TOKEN_CLS", family.sequence_head.modules),
         HeadKind::Tokens => ("TOKEN_CLS", &[TOKEN_HEAD][..]),
         HeadKind::Vocabulary => panic!("peft::save: adapters below a head over the vocabulary are not saved"),
     };
@@ -152,6 +152,30 @@ mod tests {
             for name in ["classifier.bias"].iter().chain(new) {
                 assert!(tensors.tensor(&format!("base_model.model.{name}")).is_ok(), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn one_layer_for_queries_keys_and_values_is_named_once_and_the_head_is_saved_whole() {
+        for kind in [HeadKind::Sequence, HeadKind::Tokens] {
+            let config: EncoderConfig =
+                r#"{"model_type": "modernbert", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 3,
+                "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": 7}"#
+                    .parse()
+                    .unwrap();
+            let targets = vec![Target::Query, Target::Value, Target::Output];
+            let spec = LoraSpec { rank: 2, alpha: 6.0, dropout: 0.1, targets };
+            let (mut model, mut layout) = EncoderClassifier::with_head(&config, kind, 3);
+            attach(&mut model, &mut layout, &spec);
+            let params = Params::init(&Cpu, layout, 5);
+            let (said, bytes) = saved(&Pretrained { config, model, params, adapters: Some(spec), ..loaded(&[]) });
+            assert_eq!(said["target_modules"], r".*\.layers\.\d+\.(attn\.Wqkv|mlp\.Wo)");
+            assert_eq!(said["modules_to_save"], json!(["head", "classifier"]), "{kind:?}");
+            let tensors = SafeTensors::deserialize(&bytes).unwrap();
+            // Two adapters a layer; dense, norm and the last layer with its bias.
+            assert_eq!(tensors.len(), 3 * 2 * 2 + 4, "{kind:?}");
+            let tensor = tensors.tensor("base_model.model.model.layers.2.attn.Wqkv.lora_B.weight").unwrap();
+            assert_eq!(tensor.shape(), [24, 2]);
         }
     }
 

@@ -17,7 +17,7 @@ pub enum Head<'a> {
     /// The one in the folder, with its labels; it must be there.
     Stored,
     /// One for these labels, in the order of their ids. The folder's head is kept if its labels are the same, its rows in the order of these; else
-    /// its last layer is initialised from the seed, and one before it (`classifier.dense`, `pre_classifier`, the pooler) stays as it is stored.
+    /// its last layer is initialised from the seed, and those before it (`classifier.dense`, `pre_classifier`, `head`, the pooler) stay as they are stored.
     For {
         /// Names of the classes.
         labels: &'a [String],

@@ -18,6 +18,9 @@ use crate::isa::{self, Lane, dispatch};
 use crate::par;
 use crate::target::{Target, put};
 
+/// Numbers of the table of cosines and sines that share a task: some ten microseconds.
+const ANGLES: usize = 1024;
+
 /// What is turned, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotary<'a> {
@@ -79,14 +82,17 @@ fn turn(y: &mut [f32], beta: f32, x: &[f32], rotary: Rotary<'_>, scratch: &mut [
     }
     let half = frequencies.len();
     let table = &mut scratch[..rotary.scratch()];
-    for (position, row) in table.chunks_exact_mut((2 * half).max(1)).enumerate() {
-        let (cosines, sines) = row.split_at_mut(half);
-        for ((cosine, sine), &frequency) in cosines.iter_mut().zip(sines).zip(frequencies) {
-            // One product rounded to f32, as in the reference, then exact to the last place.
-            let (s, c) = f64::from(position as f32 * frequency).sin_cos();
-            (*cosine, *sine) = (c as f32, direction * s as f32);
+    let row = (2 * half).max(1);
+    par::for_each_chunk_mut(table, par::rows_per_chunk(ANGLES, row) * row, |start, table| {
+        for (position, row) in (start / row..).zip(table.chunks_exact_mut(row)) {
+            let (cosines, sines) = row.split_at_mut(half);
+            for ((cosine, sine), &frequency) in cosines.iter_mut().zip(sines).zip(frequencies) {
+                // One product rounded to f32, as in the reference, then exact to the last place.
+                let (s, c) = f64::from(position as f32 * frequency).sin_cos();
+                (*cosine, *sine) = (c as f32, direction * s as f32);
+            }
         }
-    }
+    });
     let (table, isa) = (&*table, isa::current());
     let chunk = par::rows_per_chunk(par::CHUNK, width) * width;
     par::for_each_chunk_mut(y, chunk, |start, y| {

@@ -52,10 +52,10 @@ pub trait FrozenPrefix<B: Backend> {
     /// Numbers for a position.
     fn width(&self) -> usize;
 
-    /// Whether the rest reads the first token of each row alone.
-    fn first_token_only(&self) -> bool;
+    /// Whether the rest reads one state of each row, such as that of its first token.
+    fn one_state_a_row(&self) -> bool;
 
-    /// `(tokens, width)`, or `(rows, width)` if only first tokens are read.
+    /// `(tokens, width)`, or `(rows, width)` if one state of each row is read.
     fn hidden(&self, tape: &mut Tape<'_, B>, batch: &Batch) -> Var;
 
     /// Goes on from [`Self::hidden`] to the logits.

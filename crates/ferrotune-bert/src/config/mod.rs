@@ -115,7 +115,7 @@ pub struct EncoderConfig {
     pub layer_positions: Vec<LayerPositions>,
     /// Added to the variance in layer norm, in (0, 0.1]; 1e-12 if the file does not say, in ModernBERT 1e-5.
     pub layer_norm_eps: f32,
-    /// Standard deviation of new weights, in (0, 1]; 0.02 if the file does not say.
+    /// Standard deviation of new weights, in (0, 1]; 0.02 if the file does not say. In pre-norm layers some have [less](Self::residual_std).
     pub initializer_range: f32,
     /// The padding token, below the vocabulary size; 0 if the file does not say.
     pub pad_token_id: usize,
@@ -171,6 +171,11 @@ impl EncoderConfig {
     /// The dropout after the embeddings.
     pub fn embedding_dropout(&self) -> f32 {
         self.embedding_dropout_prob.unwrap_or(self.hidden_dropout_prob)
+    }
+
+    /// The standard deviation of new weights whose products are added to the residual stream of pre-norm layers: smaller the more layers add to it.
+    pub fn residual_std(&self) -> f32 {
+        self.initializer_range / (2.0 * self.num_hidden_layers as f32).sqrt()
     }
 
     /// The dropout before a head of this kind.
@@ -247,7 +252,9 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
         pooling: pooling(&raw, family)?,
         layer_positions: Vec::new(),
         initializer_range: or("initializer_range", 0.02, Range::PositiveUpTo(1.0))?,
-        pad_token_id: whole(&raw, "pad_token_id", 0..=vocab_size - 1)?.unwrap_or(keys.default_pad_token_id),
+        // A default that is outside of the vocabulary is no token of this model.
+        pad_token_id: whole(&raw, "pad_token_id", 0..=vocab_size - 1)?
+            .unwrap_or(Some(keys.default_pad_token_id).filter(|&pad| pad < vocab_size).unwrap_or(0)),
         id2label: labels::read(&raw)?,
         problem_type: labels::problem_type(&raw)?,
         raw,
@@ -362,11 +369,11 @@ fn check_block(raw: &Map<String, Value>, family: &Family) -> Result<(), String> 
     activation(raw, "classifier_activation").map(|_| ())
 }
 
-/// Refuses the class that the family refuses.
+/// Refuses the classes that the family refuses.
 fn check_class(raw: &Map<String, Value>, family: &Family) -> Result<(), String> {
-    match family.refused {
-        Some((class, why)) if first_class(raw) == Some(class) => Err(format!("architecture {class} is {why}")),
-        _ => Ok(()),
+    match family.refused.iter().find(|(class, _)| first_class(raw) == Some(class)) {
+        Some((class, why)) => Err(format!("architecture {class} {why}")),
+        None => Ok(()),
     }
 }
 

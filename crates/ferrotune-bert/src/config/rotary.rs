@@ -37,7 +37,14 @@ pub(super) fn read(config: &EncoderConfig) -> Result<Vec<LayerPositions>, String
         return Err("has a rope_scaling, which is not supported".to_string());
     }
     // The whole window, both sides together.
-    let window = whole(raw, "local_attention", 1..=2 * POSITION_CAP)?.unwrap_or(128) as u32 / 2;
+    let both = whole(raw, "local_attention", 1..=2 * POSITION_CAP)?.unwrap_or(128);
+    let window = both as u32 / 2;
+    // transformers takes it for half of the other key.
+    if let Some(said) = whole(raw, "sliding_window", 0..=POSITION_CAP)?.filter(|&said| said as u32 != window) {
+        return Err(format!(
+            "sliding_window is {said}, and half of local_attention {both} is {window}: which is meant?"
+        ));
+    }
     let full = LayerPositions { theta: theta(raw, &FULL)?, window: None };
     let sliding = LayerPositions { theta: theta(raw, &SLIDING)?, window: Some(window) };
     let named = match raw.get("layer_types") {
@@ -76,12 +83,21 @@ fn theta(raw: &Map<String, Value>, kind: &Kind) -> Result<f32, String> {
     };
     let parameters = match raw.get("rope_parameters") {
         None | Some(Value::Null) => None,
-        Some(Value::Object(kinds)) => kinds.get(kind.name).filter(|value| !value.is_null()),
+        Some(Value::Object(kinds)) => {
+            if let Some(other) = kinds.keys().find(|key| ![FULL.name, SLIDING.name].contains(&key.as_str())) {
+                return Err(format!(
+                    "rope_parameters has {other}, which is not supported; known are {} and {}",
+                    FULL.name, SLIDING.name
+                ));
+            }
+            kinds.get(kind.name).filter(|value| !value.is_null())
+        }
         Some(other) => return Err(format!("rope_parameters must be an object, found {}", brief(other))),
     };
     let own = match parameters {
         None => None,
-        Some(Value::Object(own)) => match own.get("rope_type") {
+        // The older name of the key is `type`.
+        Some(Value::Object(own)) => match own.get("rope_type").or(own.get("type")) {
             None => found(own, "rope_theta")?,
             Some(Value::String(name)) if name == "default" => found(own, "rope_theta")?,
             Some(other) => {

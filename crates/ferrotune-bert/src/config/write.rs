@@ -29,6 +29,8 @@ impl EncoderConfig {
         let optional = [
             self.family.projection.map(|_| (EMBEDDING_SIZE, self.embedding_size)),
             (self.type_vocab_size > 0).then_some((TYPE_VOCAB_SIZE, self.type_vocab_size)),
+            // A model that says it has none keeps saying so.
+            (self.raw.get("pad_token_id") != Some(&Value::Null)).then_some(("pad_token_id", self.pad_token_id)),
         ];
         let sizes = [
             ("vocab_size", self.vocab_size),
@@ -37,7 +39,6 @@ impl EncoderConfig {
             (keys.num_attention_heads, self.num_attention_heads),
             (keys.intermediate_size, self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
-            ("pad_token_id", self.pad_token_id),
         ];
         for (key, size) in sizes.into_iter().chain(optional.into_iter().flatten()) {
             set(key, json!(size));

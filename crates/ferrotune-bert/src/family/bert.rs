@@ -32,5 +32,5 @@ pub(super) const BERT: Family = Family {
         out: "cls.predictions",
     }),
     pretraining: &["cls."],
-    refused: None,
+    refused: &[],
 };

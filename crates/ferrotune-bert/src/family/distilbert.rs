@@ -57,5 +57,5 @@ pub(super) const DISTILBERT: Family = Family {
         out: "vocab_projector",
     }),
     pretraining: &["vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
-    refused: None,
+    refused: &[],
 };

@@ -27,8 +27,8 @@ pub(super) const ELECTRA: Family = Family {
     },
     vocabulary_head: None,
     pretraining: &["discriminator_predictions.", "generator_predictions.", "generator_lm_head."],
-    refused: Some((
+    refused: &[(
         "ElectraForMaskedLM",
-        "ELECTRA's generator, which only served to train the discriminator: fine-tune the discriminator",
-    )),
+        "is ELECTRA's generator, which only served to train the discriminator: fine-tune the discriminator",
+    )],
 };

@@ -44,8 +44,8 @@ pub struct Family {
     pub vocabulary_head: Option<VocabularyHeadPaths>,
     /// First parts of tensors that only pre-training needs.
     pub pretraining: &'static [&'static str],
-    /// A class of transformers whose folders are refused although their weights would fit, and why.
-    pub refused: Option<(&'static str, &'static str)>,
+    /// Classes of transformers whose folders are refused although their weights would fit, and what is said of them.
+    pub refused: &'static [(&'static str, &'static str)],
 }
 
 /// Names of what all families have below `embeddings`.
@@ -253,6 +253,11 @@ impl Family {
     /// Whether linear layers and layer norms have biases; the last layers of heads have them in every family.
     pub fn has_biases(&self) -> bool {
         self.block == Block::PostNorm
+    }
+
+    /// Whether the layers before the last one of a head on sequences stand in a head on tokens too.
+    pub fn transforms_tokens(&self) -> bool {
+        self.sequence_head.norm.is_some()
     }
 
     /// The pretrained pooler's path with the dot at its end, in families whose head has one.

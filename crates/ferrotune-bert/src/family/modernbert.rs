@@ -5,7 +5,12 @@ use super::{
     VocabularyHeadPaths,
 };
 
-/// `ModernBertModel` and its heads in transformers.
+/// Nothing but its class tells such a head from a classifier's.
+const OTHER_TASK: &str =
+    "has a head for another task under the name of a classifier's: start from the pretrained model";
+
+/// `ModernBertModel` and its heads in transformers. Of the dropouts, that of hidden states is between the two feed-forward layers; what follows the
+/// attention's projection goes with that of its probabilities, and that of the embeddings is one of its own.
 pub(super) const MODERNBERT: Family = Family {
     model_type: "modernbert",
     class: "ModernBert",
@@ -54,5 +59,5 @@ pub(super) const MODERNBERT: Family = Family {
     },
     vocabulary_head: Some(VocabularyHeadPaths { dense: "head.dense", norm: "head.norm", out: "decoder" }),
     pretraining: &["decoder.weight", "decoder.bias"],
-    refused: None,
+    refused: &[("ModernBertForQuestionAnswering", OTHER_TASK), ("ModernBertForMultipleChoice", OTHER_TASK)],
 };

@@ -29,7 +29,7 @@ pub(super) const ROBERTA: Family = Family {
     },
     vocabulary_head: Some(VocabularyHeadPaths { dense: "lm_head.dense", norm: "lm_head.layer_norm", out: "lm_head" }),
     pretraining: &["lm_head."],
-    refused: None,
+    refused: &[],
 };
 
 /// `XLMRobertaModel` and its heads in transformers.

@@ -26,7 +26,7 @@ pub struct EncoderClassifier {
 
 /// What a forward pass computed.
 pub struct Outputs {
-    /// `(t, hidden)` each: what the first layer reads, then each layer's output.
+    /// `(t, hidden)` each: what the first layer reads, then each layer's output, the last one after the layer norm that may follow.
     pub hidden: Vec<Var>,
     /// `(b, hidden)`: what the head made of the sequences' states, in heads on sequences.
     pub pooled: Option<Var>,
@@ -64,9 +64,9 @@ impl EncoderClassifier {
         }
     }
 
-    /// Whether nothing but the first token of each sequence is read of what the encoder gives.
-    pub fn reads_first_tokens(&self) -> bool {
-        self.kind() == HeadKind::Sequence && self.pooling == Pooling::FirstToken
+    /// Whether the head reads one state of each sequence, that of its first token or the mean of all.
+    pub fn reads_one_state(&self) -> bool {
+        self.kind() == HeadKind::Sequence
     }
 
     /// Runs the model on a ragged batch and keeps every hidden state: for looking inside. Training and prediction need
@@ -92,14 +92,14 @@ impl EncoderClassifier {
     }
 
     /// Scores `(b, classes)` or `(t, classes)` of a ragged batch, with the bits of [`Self::forward`]. Computes only what the scores depend
-    /// on: if the head reads first tokens, the last layer computes keys and values of all tokens, and the rest for these alone.
+    /// on: if the head reads first tokens, the last layer computes for all tokens what attention needs, and the rest for these alone.
     pub fn logits<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences, dropouts: &Dropouts) -> Var {
         let hidden = self.prefix(tape, input, dropouts, 0);
         self.logits_from(tape, hidden, 0, input, dropouts)
     }
 
     /// The hidden state after the embeddings and the first `layers` layers: `(t, hidden)`; or after all layers and the layer norm that may follow, if
-    /// the head [reads first tokens](Self::reads_first_tokens), `(b, hidden)`, because nothing reads the others.
+    /// the head [reads one state](Self::reads_one_state) of each sequence, these, `(b, hidden)`, because nothing reads more.
     ///
     /// # Panics
     /// If there are fewer layers.
@@ -111,10 +111,29 @@ impl EncoderClassifier {
         layers: usize,
     ) -> Var {
         let embedded = self.base.embed(tape, input, dropouts);
-        if layers == self.base.encoder.layer.len() && self.reads_first_tokens() {
-            return self.base.encoder.forward_to_first(tape, embedded, 0, input, dropouts);
+        if layers == self.base.encoder.layer.len() && self.reads_one_state() {
+            return self.state_from(tape, embedded, 0, input, dropouts);
         }
         self.base.encoder.forward_layers(tape, embedded, 0..layers, input, dropouts)
+    }
+
+    /// From the output of the first `layers` layers, fewer than there are, to the state of each sequence that the head reads, `(b, hidden)`.
+    fn state_from<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        hidden: Var,
+        layers: usize,
+        input: &Sequences,
+        dropouts: &Dropouts,
+    ) -> Var {
+        let encoder = &self.base.encoder;
+        match self.pooling {
+            Pooling::FirstToken => encoder.forward_to_first(tape, hidden, layers, input, dropouts),
+            Pooling::Mean => {
+                let last = encoder.forward_layers(tape, hidden, layers..encoder.layer.len(), input, dropouts);
+                means(tape, last, input)
+            }
+        }
     }
 
     /// Goes on from [`Self::prefix`] to the scores `(b, classes)` or `(t, classes)`.
@@ -133,14 +152,7 @@ impl EncoderClassifier {
         let all = encoder.layer.len();
         match &self.head {
             Head::Sequence(head) => {
-                let state = match self.pooling {
-                    Pooling::FirstToken if layers == all => hidden,
-                    Pooling::FirstToken => encoder.forward_to_first(tape, hidden, layers, input, dropouts),
-                    Pooling::Mean => {
-                        let last = encoder.forward_layers(tape, hidden, layers..all, input, dropouts);
-                        means(tape, last, input)
-                    }
-                };
+                let state = if layers == all { hidden } else { self.state_from(tape, hidden, layers, input, dropouts) };
                 let pooled = head.pool(tape, state, dropouts);
                 head.score(tape, pooled, dropouts)
             }

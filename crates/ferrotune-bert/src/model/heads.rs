@@ -4,7 +4,7 @@ use super::dropouts::Site;
 use super::layers::drop;
 use super::{Dropouts, LayerNorm, Linear};
 use crate::config::EncoderConfig;
-use crate::family::{HeadActivation, TOKEN_HEAD, VocabularyHeadPaths};
+use crate::family::{Block, HeadActivation, TOKEN_HEAD, VocabularyHeadPaths};
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, Layout, Mask, ParamId, Tape, Var, ops};
 use std::fmt;
@@ -68,11 +68,11 @@ pub struct SequenceHead {
 
 impl SequenceHead {
     pub(super) fn new(config: &EncoderConfig, layout: &mut Layout, classes: usize) -> SequenceHead {
-        let (paths, h, std) = (&config.family.sequence_head, config.hidden_size, config.initializer_range);
+        let (paths, h) = (&config.family.sequence_head, config.hidden_size);
         SequenceHead {
             dense: dense(config, layout, paths.dense),
             norm: paths.norm.map(|norm| LayerNorm::new(config, layout.root().enter(norm), h)),
-            out: Linear::new(layout.root().enter(paths.out), h, classes, std),
+            out: Linear::new(layout.root().enter(paths.out), h, classes, out_std(config)),
             activation: paths.activation,
             drops_input: paths.drops_input,
         }
@@ -114,12 +114,12 @@ pub struct TokenHead {
 
 impl TokenHead {
     pub(super) fn new(config: &EncoderConfig, layout: &mut Layout, classes: usize) -> TokenHead {
-        let (paths, h, std) = (&config.family.sequence_head, config.hidden_size, config.initializer_range);
+        let (paths, h) = (&config.family.sequence_head, config.hidden_size);
         let transform = paths.norm.map(|norm| {
             let dense = dense(config, layout, paths.dense);
             (dense, LayerNorm::new(config, layout.root().enter(norm), h))
         });
-        TokenHead { transform, classifier: Linear::new(layout.root().enter(TOKEN_HEAD), h, classes, std) }
+        TokenHead { transform, classifier: Linear::new(layout.root().enter(TOKEN_HEAD), h, classes, out_std(config)) }
     }
 
     /// Scores `(t, classes)` of `hidden (t, hidden)`.
@@ -174,7 +174,17 @@ impl VocabularyHead {
 
 /// The first linear layer of a head, `(hidden, hidden)`.
 fn dense(config: &EncoderConfig, layout: &mut Layout, path: &str) -> Linear {
-    let (h, std) = (config.hidden_size, config.initializer_range);
-    let declare = if config.family.has_biases() { Linear::new } else { Linear::without_bias };
-    declare(layout.root().enter(path), h, h, std)
+    let (h, mut root) = (config.hidden_size, layout.root());
+    match config.family.block {
+        Block::PostNorm => Linear::new(root.enter(path), h, h, config.initializer_range),
+        Block::PreNorm { .. } => Linear::without_bias(root.enter(path), h, h, config.residual_std()),
+    }
+}
+
+/// The standard deviation of a new last layer's weight, as transformers has it.
+fn out_std(config: &EncoderConfig) -> f32 {
+    match config.family.block {
+        Block::PostNorm => config.initializer_range,
+        Block::PreNorm { .. } => 1.0 / (config.hidden_size as f32).sqrt(),
+    }
 }

@@ -45,8 +45,7 @@ impl PreNormLayer {
     /// Declares the parameters of layer `index` in `scope`.
     pub fn new(config: &EncoderConfig, mut scope: Scope<'_>, index: usize) -> PreNormLayer {
         let (h, i, std) = (config.hidden_size, config.intermediate_size, config.initializer_range);
-        // What is added to the residual stream starts smaller the more layers add to it.
-        let out_std = std / (2.0 * config.num_hidden_layers as f32).sqrt();
+        let out_std = config.residual_std();
         let paths = &config.family.layer;
         let mut linear =
             |path: &str, inputs, outputs, std| Linear::without_bias(scope.enter(path), inputs, outputs, std);

@@ -224,13 +224,13 @@ pub struct TrainSettings {
     /// Draw every class equally often in each epoch: rows of small classes come several times [default: off].
     #[arg(long, value_enum, help_heading = "Regularization")]
     pub balanced_sampling: Option<Switch>,
-    /// Parts that stay as they are, such as embeddings,layers.0-3 or encoder (embeddings and all layers) or BERT's pooler.
+    /// Parts that stay as they are, such as embeddings,layers.0-3 or encoder (embeddings, all layers, ModernBERT's last norm) or BERT's pooler.
     #[arg(long, value_name = "SPEC", help_heading = "Regularization")]
     pub freeze: Option<String>,
     /// Dropout of embeddings and layers, instead of the model's own.
     #[arg(long, value_name = "P", help_heading = "Regularization")]
     pub dropout: Option<f64>,
-    /// Dropout of attention probabilities, instead of the model's own.
+    /// Dropout of attention probabilities, and in ModernBERT of attention's output, instead of the model's own.
     #[arg(long, value_name = "P", help_heading = "Regularization")]
     pub attention_dropout: Option<f64>,
     /// Dropout before the head, instead of the model's own.

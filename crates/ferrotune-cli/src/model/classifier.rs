@@ -77,8 +77,8 @@ impl<B: Backend> FrozenPrefix<B> for BertClassifier<'_> {
         self.config.hidden_size
     }
 
-    fn first_token_only(&self) -> bool {
-        self.model.reads_first_tokens() && self.frozen_layers == Some(self.config.num_hidden_layers)
+    fn one_state_a_row(&self) -> bool {
+        self.model.reads_one_state() && self.frozen_layers == Some(self.config.num_hidden_layers)
     }
 
     fn hidden(&self, tape: &mut Tape<'_, B>, batch: &Batch) -> Var {

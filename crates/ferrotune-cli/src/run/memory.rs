@@ -59,7 +59,7 @@ pub fn predicted_mib<B: Backend>(
     let adapters = resolved.lora.as_ref().map_or(0, |spec| {
         let trained = config.num_hidden_layers - frozen_layers.unwrap_or(0);
         let layers = if checkpointing { trained.min(1) } else { trained };
-        lora::activation_numbers(spec, config.hidden_size, config.intermediate_size, layers, tokens)
+        lora::activation_numbers(spec, config, layers, tokens)
     });
     let evaluation = validation.map_or(0, |split| {
         let (tokens, rows) = largest_evaluation_pass(&split.encoded, numbers.evaluation_limit());

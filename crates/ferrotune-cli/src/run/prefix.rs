@@ -106,7 +106,7 @@ pub fn open<B: Machine>(
     let memory = if kept_there { "the device's memory" } else { "memory" };
     let place = folder.map_or(memory.to_string(), |folder| folder.display().to_string());
     say!("{frozen} computed once, {:.0} MiB in {place}", total as f64 / f64::from(1 << 20));
-    let rows = if bottom.first_token_only() { "first tokens" } else { "all tokens" };
+    let rows = if bottom.one_state_a_row() { "one state a row" } else { "all tokens" };
     // A frozen bottom has no dropout.
     let config = EncoderConfig {
         hidden_dropout_prob: 0.0,

@@ -39,13 +39,12 @@ impl Tokenizer {
             return (!prefix.is_empty()).then(|| all(&|token| token.starts_with(prefix)));
         }
         // Written at the start of words, and nowhere else.
-        let some = |marks: &[char]| tokens.iter().flatten().any(|token| token.starts_with(marks));
-        for marks in [&BYTE_LEVEL_STARTS[..1], &[SENTENCE_PIECE_START]] {
-            if some(marks) {
-                let starts: &[char] = if marks == [SENTENCE_PIECE_START] { marks } else { &BYTE_LEVEL_STARTS };
-                return Some(all(&|token| !token.starts_with(starts)));
-            }
+        let count = |mark: char| tokens.iter().flatten().filter(|token| token.starts_with(mark)).count();
+        // Either may be a letter of the other kind of vocabulary, and then begins few tokens.
+        match (count(BYTE_LEVEL_STARTS[0]), count(SENTENCE_PIECE_START)) {
+            (0, 0) => None,
+            (bytes, pieces) if bytes >= pieces => Some(all(&|token| !token.starts_with(BYTE_LEVEL_STARTS))),
+            _ => Some(all(&|token| !token.starts_with(SENTENCE_PIECE_START))),
         }
-        None
     }
 }

@@ -65,7 +65,7 @@ impl Job<'_> {
         }
     }
 
-    /// One tile of queries against all keys of the sequence. Meanwhile, what `next` needs is fetched.
+    /// One tile of queries against all keys of the sequence that some of them see. Meanwhile, what `next` needs is fetched.
     fn queries(&self, unit: &Unit, queries: Range<usize>, next: Option<&Unit>, tiles: &mut Tiles) {
         let Input { sources, dims, scale, mask, window, .. } = self.input;
         let (d, width, m) = (dims.head_dim, dims.width(), queries.len());

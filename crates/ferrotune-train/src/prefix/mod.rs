@@ -50,7 +50,7 @@ enum Rows<B: Backend> {
 
 /// Numbers that the prefix gives for each row.
 pub fn lengths<B: Backend>(prefix: &dyn FrozenPrefix<B>, encoded: &Encoded) -> Vec<usize> {
-    let positions = |tokens: usize| if prefix.first_token_only() { 1 } else { tokens };
+    let positions = |tokens: usize| if prefix.one_state_a_row() { 1 } else { tokens };
     (0..encoded.len()).map(|row| prefix.width() * positions(encoded.row(row).0.len())).collect()
 }
 

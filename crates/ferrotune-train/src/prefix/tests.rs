@@ -124,7 +124,7 @@ impl FrozenPrefix<Cpu> for Halves {
         2
     }
 
-    fn first_token_only(&self) -> bool {
+    fn one_state_a_row(&self) -> bool {
         false
     }
 

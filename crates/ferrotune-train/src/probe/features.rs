@@ -11,7 +11,7 @@ const TOKENS: usize = 2048;
 /// that a pass has about the same number of tokens. `done` hears the number of sequences after each pass.
 ///
 /// # Panics
-/// If the prefix gives first tokens alone.
+/// If the prefix gives one state a row.
 pub fn mean_features<B: Backend>(
     backend: &B,
     prefix: &dyn FrozenPrefix<B>,
@@ -20,7 +20,7 @@ pub fn mean_features<B: Backend>(
     encoded: &Encoded,
     mut done: impl FnMut(usize),
 ) -> Vec<f32> {
-    assert!(!prefix.first_token_only(), "mean_features: the prefix gives first tokens alone");
+    assert!(!prefix.one_state_a_row(), "mean_features: the prefix gives one state a row");
     let width = prefix.width();
     let mut means = vec![0.0; encoded.len() * width];
     let length = |row: usize| encoded.row(row).0.len();

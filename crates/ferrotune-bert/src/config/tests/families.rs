@@ -1,6 +1,7 @@
 //! config.json of the families beside BERT: their own keys, defaults and refusals.
 
 use super::*;
+use crate::family::ALL;
 
 /// The least document of a family, with these fields changed.
 fn family(model_type: &str, changes: Value) -> String {
@@ -25,7 +26,7 @@ fn defaults_are_those_of_the_family() {
         ("roberta", 24, 32, 2, 0.1, 1),
         ("xlm-roberta", 24, 32, 2, 0.1, 1),
         ("camembert", 24, 32, 2, 0.1, 1),
-        ("modernbert", 24, 34, 0, 0.0, 50283),
+        ("modernbert", 24, 34, 0, 0.0, 0),
     ] {
         let config: EncoderConfig = family(model_type, json!({})).parse().unwrap();
         assert_eq!(config.family.model_type, model_type);
@@ -58,6 +59,22 @@ fn given_values_are_read_under_the_familys_keys_and_written_there() {
     let config: EncoderConfig = family("electra", json!({"embedding_size": 16})).parse().unwrap();
     let written: Value = serde_json::from_str(&config.to_json("ElectraForSequenceClassification", None)).unwrap();
     assert_eq!((config.embedding_size, &written["embedding_size"]), (16, &json!(16)));
+}
+
+/// What is written is read again, for each family and whatever the document says of padding.
+#[test]
+fn what_is_written_is_read_again() {
+    for known in ALL {
+        for (pad, written) in [(None, false), (Some(Value::Null), true), (Some(json!(3)), false)] {
+            let changes = pad.clone().map_or(json!({}), |pad| json!({"pad_token_id": pad}));
+            let config: EncoderConfig = family(known.model_type, changes).parse().unwrap();
+            let text = config.to_json(&config.architecture(HeadKind::Sequence), None);
+            let again: EncoderConfig = text.parse().unwrap_or_else(|error| panic!("{}: {error}", known.model_type));
+            assert_eq!(again.pad_token_id, config.pad_token_id, "{}", known.model_type);
+            let document: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(document["pad_token_id"].is_null(), written, "{}: {pad:?}", known.model_type);
+        }
+    }
 }
 
 /// transformers 5 names the layers, older files count them; both say the same of ModernBERT.
@@ -180,6 +197,35 @@ fn what_is_not_built_is_refused() {
         json!({"local_rope_theta": null}),
         expect![
             "config.json: local_rope_theta is null, which means different things to different readers: say a number"
+        ],
+    );
+    check(
+        "modernbert",
+        json!({"rope_parameters": {"full_attention": {"type": "linear", "factor": 2}}}),
+        expect![[r#"config.json: rope_type "linear" of full_attention is not supported, only "default" is"#]],
+    );
+    check(
+        "modernbert",
+        json!({"rope_parameters": {"rope_theta": 500, "rope_type": "default"}}),
+        expect![
+            "config.json: rope_parameters has rope_theta, which is not supported; known are full_attention and sliding_attention"
+        ],
+    );
+    check(
+        "modernbert",
+        json!({"sliding_window": 4}),
+        expect!["config.json: sliding_window is 4, and half of local_attention 128 is 64: which is meant?"],
+    );
+    check(
+        "modernbert",
+        json!({"rope_scaling": {"type": "linear", "factor": 2}}),
+        expect!["config.json: has a rope_scaling, which is not supported"],
+    );
+    check(
+        "modernbert",
+        json!({"architectures": ["ModernBertForQuestionAnswering"]}),
+        expect![
+            "config.json: architecture ModernBertForQuestionAnswering has a head for another task under the name of a classifier's: start from the pretrained model"
         ],
     );
     check(
