@@ -8,7 +8,8 @@ use ferrotune_kernels::adamw::AdamW;
 use ferrotune_kernels::add_norm::{AddNormGrads, NormDims};
 use ferrotune_kernels::attention::{AttentionDims, Input};
 use ferrotune_kernels::mask::Mask;
-use ferrotune_kernels::{adamw, add_norm, attention, gelu, softmax};
+use ferrotune_kernels::rotary::Rotary;
+use ferrotune_kernels::{adamw, add_norm, attention, geglu, gelu, rotary, softmax};
 
 /// Tokens of the batch.
 const TOKENS: usize = 746;
@@ -16,6 +17,8 @@ const TOKENS: usize = 746;
 const HIDDEN: usize = 384;
 /// Feed-forward size.
 const INTERMEDIATE: usize = 1536;
+/// Tokens of a long text, at the heads of ModernBERT-base: 12 of 64, of which most layers see 64 tokens to either side.
+const LONG: usize = 1024;
 /// Parameters of MiniLM with six layers, rounded.
 const PARAMETERS: usize = 22_700_000;
 /// Bytes that AdamW moves for a parameter: four streams in and three out.
@@ -44,6 +47,46 @@ fn attention_benches(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+/// Attention over a long text, with and without the window.
+fn windows(criterion: &mut Criterion) {
+    let (offsets, dims) = ([0, LONG as u32], AttentionDims { heads: 12, head_dim: 64 });
+    let n = LONG * dims.width();
+    let (qkv, dctx) = (values(1, 3 * n), values(4, n));
+    let (mut ctx, mut dqkv) = (vec![0.0; n], vec![0.0; 3 * n]);
+    let mut lse = vec![0.0; dims.heads * LONG];
+    let mut scratch = vec![0.0; attention::backward_scratch(LONG, dims)];
+    for (name, window) in [("all", None), ("window", Some(64))] {
+        let sources = [&qkv[..]];
+        let (query_offsets, offsets, scale, mask) = (&offsets[..], &offsets[..], 0.125, Mask::NONE);
+        let input = Input { sources: &sources, query_offsets, offsets, dims, scale, mask, window };
+        criterion.bench_function(&format!("long attention/forward/{name}"), |bencher| {
+            bencher.iter(|| attention::forward(&mut ctx, &mut lse, input));
+        });
+        attention::forward(&mut ctx, &mut lse, input);
+        criterion.bench_function(&format!("long attention/backward/{name}"), |bencher| {
+            bencher.iter(|| attention::backward(&mut [Some((&mut dqkv, 0.0))], &dctx, &ctx, &lse, input, &mut scratch));
+        });
+    }
+}
+
+/// What else a layer of ModernBERT-base does, for the batch of the other benches.
+fn rotary_and_geglu(criterion: &mut Criterion) {
+    let positions: Vec<u32> = offsets().windows(2).flat_map(|pair| 0..pair[1] - pair[0]).collect();
+    let frequencies: Vec<f32> = (0..32).map(|i| 10_000f32.powf(-(i as f32) / 32.0)).collect();
+    let turn = Rotary { positions: &positions, frequencies: &frequencies, heads: 24, width: 3 * 768 };
+    let (x, mut y) = (values(1, TOKENS * turn.width), vec![0.0; TOKENS * turn.width]);
+    let mut scratch = vec![0.0; turn.scratch()];
+    criterion.bench_function("rotary/forward", |bencher| {
+        bencher.iter(|| rotary::forward(&mut y, &x, turn, &mut scratch));
+    });
+    let (pair, dy) = (&x[..TOKENS * 2 * 1152], values(2, TOKENS * 1152));
+    let mut gated = vec![0.0; TOKENS * 1152];
+    criterion.bench_function("geglu/forward", |bencher| bencher.iter(|| geglu::forward(&mut gated, pair, 1152)));
+    criterion.bench_function("geglu/backward", |bencher| {
+        bencher.iter(|| geglu::backward(Some((&mut y[..TOKENS * 2 * 1152], 0.0)), &dy, pair, 1152));
+    });
 }
 
 fn layer_norm(criterion: &mut Criterion) {
@@ -136,7 +179,7 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = attention_benches, layer_norm, softmax_and_gelu, adamw_bench
+    targets = attention_benches, windows, rotary_and_geglu, layer_norm, softmax_and_gelu, adamw_bench
 }
 /// On a thread of the pool, as the command line runs; from outside, each parallel kernel would wait for a thread to wake.
 fn main() {

@@ -8,6 +8,7 @@ use crate::model::notes::Notes;
 use ferrotune_bert::EncoderConfig;
 use ferrotune_bert::HeadKind;
 use ferrotune_bert::checkpoint::{Inspection, inspect};
+use ferrotune_bert::config::Pooling;
 use serde_json::json;
 
 /// Runs the command.
@@ -48,6 +49,17 @@ fn print_text(args: &InfoArgs, folder: &std::path::Path, c: &EncoderConfig, insp
         c.longest_sequence(),
         c.type_vocab_size
     );
+    if !c.layer_positions.is_empty() {
+        let windows: Vec<u32> = c.layer_positions.iter().filter_map(|layer| layer.window).collect();
+        let seen = windows.first().map_or_else(String::new, |window| {
+            format!(", {} of {} layers see {window} tokens to either side", windows.len(), c.num_hidden_layers)
+        });
+        let read = match c.pooling {
+            Pooling::FirstToken => "the first token",
+            Pooling::Mean => "the mean of all tokens",
+        };
+        println!("positions     rotary{seen}; a head on texts reads {read}");
+    }
     println!(
         "dropout       hidden {}, attention {}, classifier {}",
         c.hidden_dropout_prob,

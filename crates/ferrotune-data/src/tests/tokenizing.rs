@@ -273,4 +273,11 @@ fn files_that_contradict_each_other_are_said() {
     let said = tokenizer.contradictions(folder.path(), false);
     assert!(said.len() == 1 && said[0].contains("says add_prefix_space true, tokenizer.json has it false"), "{said:?}");
     assert!(tokenizer.contradictions(folder.path(), true).is_empty(), "words are read with a blank before each");
+    assert_eq!(tokenizer.doubtful_words(folder.path()), None);
+    for config in [r#"{"add_prefix_space": false}"#, "{}", "no JSON"] {
+        std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+        assert!(tokenizer.doubtful_words(folder.path()).unwrap().contains("says add_prefix_space true"), "{config}");
+    }
+    let pieces = load(&fixture(), 16).unwrap();
+    assert_eq!(pieces.doubtful_words(folder.path()), None, "word pieces have no blanks");
 }

@@ -12,6 +12,22 @@ const FILE: &str = "tokenizer_config.json";
 const PLAIN_CLASSES: [&str; 2] = ["PreTrainedTokenizerFast", "TokenizersBackend"];
 
 impl Tokenizer {
+    /// A line about words that may have been learned otherwise than they are read here: of a tagger whose byte-level tokenizer nowhere says that a word has
+    /// a blank before it.
+    pub fn doubtful_words(&self, folder: &Path) -> Option<String> {
+        let Some(PreTokenizerWrapper::ByteLevel(pre)) = self.inner.get_pre_tokenizer() else { return None };
+        let bytes = read_capped(folder, &folder.join(FILE), FILE).unwrap_or_default();
+        let config: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let says_so = pre.add_prefix_space || config["add_prefix_space"] == true;
+        (!says_so).then(|| {
+            format!(
+                "{}: words are read with a blank before each, as they stand in a text, and neither tokenizer.json nor {FILE} says add_prefix_space true: a \
+                 tagger that was trained on words without one answers otherwise here",
+                folder.display()
+            )
+        })
+    }
+
     /// What the folder's `tokenizer_config.json` says against its `tokenizer.json`, one line each. Such a folder gives other tokens in Hugging Face's
     /// tools than here. Nothing where the file is missing or cannot be understood: it is not needed. For rows of `words` a blank before each does not count:
     /// they are read with it in any case.
