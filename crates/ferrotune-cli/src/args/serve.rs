@@ -32,10 +32,10 @@ pub struct ServeArgs {
     /// Bytes of a request's body at most.
     #[arg(long, value_name = "BYTES", default_value_t = 2 << 20, value_parser = bytes(), help_heading = "Limits")]
     pub max_body: usize,
-    /// Tokens that go through the model together at most; a single row that has more is refused.
-    #[arg(long, value_name = "N", default_value_t = 16384, value_parser = some(), help_heading = "Limits")]
+    /// Tokens that go through the model together at most; a single row that has more tokens or words is refused.
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = some(), help_heading = "Limits")]
     pub max_batch_tokens: usize,
-    /// Requests that wait for the model at most; further ones are answered with 429.
+    /// Requests that wait for the model at most; further ones are answered with 429, as all are while the first has waited for half of --timeout.
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = some(), help_heading = "Limits")]
     pub max_waiting: usize,
     /// Seconds after which a request that has no answer yet is answered with 504.

@@ -3,7 +3,7 @@
 use crate::args::{Precision, ServeArgs};
 use crate::device::threads::use_threads;
 use crate::device::{Machine, Work, device};
-use crate::exit::{Failure, io};
+use crate::exit::{Failure, io, usage};
 use crate::model::find::find_model;
 use crate::model::fine_tuned::FineTuned;
 use crate::rows::task::shown;
@@ -30,7 +30,14 @@ impl Work for &ServeArgs {
         }
         let model = FineTuned::read(&backend, find_model(&self.model)?.folder)?;
         let mut model = Served::of(&backend, model, self.max_length)?;
-        model.try_out()?;
+        // Else it would start, and refuse all long texts.
+        let (most, length) = (self.max_batch_tokens, model.max_length());
+        if most < length {
+            return Err(usage(format!(
+                "--max-batch-tokens is {most}, and a row of this model may have {length} tokens: say at least that, or a smaller --max-length"
+            )));
+        }
+        model.warm_up()?;
         let listener = listen(&self.host, self.port)?;
         model.lines().iter().for_each(|line| eprintln!("{line}"));
         serve(model, listener, self.limits(), key)

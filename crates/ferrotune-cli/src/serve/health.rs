@@ -1,34 +1,52 @@
 //! Whether computations work. It must not know what is computed.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many failures in a row are no accident of one request.
-const MANY: u32 = 3;
-/// How long that is believed: who asks for health alone sends nothing that could work again.
-const BELIEVED: Duration = Duration::from_secs(60);
-
-/// The failures in a row, and when the last was.
+/// What is known of the computations.
 #[derive(Default)]
-pub struct Health(Mutex<(u32, Option<Instant>)>);
+pub struct Health(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    fails: bool,
+    /// When the one that is under way began.
+    begun: Option<Instant>,
+}
 
 impl Health {
-    /// A computation worked, or failed.
+    /// Nothing panics while it holds the lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A computation begins.
+    pub fn begin(&self) {
+        self.state().begun = Some(Instant::now());
+    }
+
+    /// It is over, whatever came of it.
+    pub fn end(&self) {
+        self.state().begun = None;
+    }
+
+    /// The model works, or does not even answer what it has answered before.
     pub fn tell(&self, works: bool) {
-        if let Ok(mut state) = self.0.lock() {
-            *state = if works { (0, None) } else { (state.0.saturating_add(1), Some(Instant::now())) };
+        self.state().fails = !works;
+    }
+
+    /// What is wrong, if a computation may take so long.
+    pub fn trouble(&self, limit: Duration) -> Option<&'static str> {
+        self.trouble_at(Instant::now(), limit)
+    }
+
+    fn trouble_at(&self, now: Instant, limit: Duration) -> Option<&'static str> {
+        let state = self.state();
+        if state.fails {
+            return Some("the model does not answer any more");
         }
-    }
-
-    /// Whether one computation after the other fails.
-    pub fn is_broken(&self) -> bool {
-        self.is_broken_at(Instant::now())
-    }
-
-    fn is_broken_at(&self, now: Instant) -> bool {
-        // Nothing panics while it holds the lock.
-        let Ok(state) = self.0.lock() else { return true };
-        state.0 >= MANY && state.1.is_some_and(|last| now.duration_since(last) < BELIEVED)
+        let late = state.begun.is_some_and(|begun| now.duration_since(begun) > limit);
+        late.then_some("a computation takes longer than a request may wait")
     }
 }
 
@@ -37,16 +55,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_in_a_row_are_believed_for_a_while() {
-        let health = Health::default();
-        for (works, broken) in
-            [(false, false), (false, false), (true, false), (false, false), (false, false), (false, true)]
-        {
-            health.tell(works);
-            assert_eq!(health.is_broken(), broken);
-        }
-        assert!(!health.is_broken_at(Instant::now() + BELIEVED));
+    fn what_fails_or_hangs_is_trouble() {
+        let (health, limit) = (Health::default(), Duration::from_secs(30));
+        let says = |after: u64, says: &str| {
+            let trouble = health.trouble_at(Instant::now() + Duration::from_secs(after), limit);
+            assert!(trouble.unwrap_or("nothing").contains(says), "{trouble:?}");
+        };
+        says(100, "nothing");
+        health.begin();
+        says(20, "nothing");
+        says(100, "longer than a request may wait");
+        health.end();
+        says(100, "nothing");
+        health.tell(false);
+        says(0, "does not answer");
         health.tell(true);
-        assert!(!health.is_broken());
+        says(0, "nothing");
     }
 }

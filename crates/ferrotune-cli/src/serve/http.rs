@@ -1,30 +1,33 @@
 //! The paths of the server and what they answer. It must not know the model: rows go into the queue, and what is said of them comes back.
 
+use super::Limits;
 use super::auth::Key;
+use super::body::{self, Room};
 use super::health::Health;
 use super::metrics::Metrics;
 use super::problem::Problem;
 use super::queue::{Failed, Job, NoPlace, Queue, Said};
-use super::request::{Asked, Kind, Refused, read};
+use super::request::{Asked, Kind, Most, Refused, read};
 use super::shutdown::Stop;
-use super::{Limits, body};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// Bodies of so many bytes are read as JSON beside the thread that serves all connections.
 const LARGE: usize = 64 << 10;
+/// The one path that takes bodies.
+const PREDICT: &str = "/predict";
 
 /// What all requests share.
 pub struct Shared {
@@ -45,13 +48,13 @@ pub struct Shared {
     /// The key that requests must know.
     pub key: Option<Key>,
     /// The memory of their bodies.
-    pub room: Arc<Semaphore>,
+    pub room: Room,
 }
 
 /// All paths.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/predict", post(predict))
+        .route(PREDICT, post(predict))
         .route("/info", get(info))
         .route("/metrics", get(metrics))
         .route_layer(from_fn_with_state(shared.clone(), with_key))
@@ -59,8 +62,24 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(ready))
         .fallback(nothing_there)
         .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(shared.clone(), without_body))
         .layer(from_fn_with_state(shared.clone(), counted))
         .with_state(shared)
+}
+
+/// What is answered where there is no place for more connections.
+pub fn health_alone(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .fallback(no_place)
+        .layer(from_fn_with_state(shared.clone(), without_body))
+        .layer(from_fn_with_state(shared.clone(), counted))
+        .with_state(shared)
+}
+
+async fn no_place() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open: close some, or try again later")
 }
 
 async fn nothing_there() -> Problem {
@@ -76,8 +95,22 @@ async fn counted(State(shared): State<Arc<Shared>>, request: Request, next: Next
     let (begin, path) = (Instant::now(), request.uri().path().to_string());
     let response = next.run(request).await;
     shared.metrics.response(&path, response.status().as_u16());
-    if path == "/predict" && response.status() == StatusCode::OK {
+    if path == PREDICT && response.status() == StatusCode::OK {
         shared.metrics.answered_within(begin.elapsed());
+    }
+    response
+}
+
+/// Passes over the bodies of requests that want none, so that the next request of the connection is found behind them.
+async fn without_body(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if request.method() == Method::POST && request.uri().path() == PREDICT {
+        return next.run(request).await;
+    }
+    let (head, mut body) = request.into_parts();
+    let ended = body::forget(&head.headers, &mut body, &shared.room).await;
+    let mut response = next.run(Request::from_parts(head, body)).await;
+    if !ended {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -85,8 +118,9 @@ async fn counted(State(shared): State<Arc<Shared>>, request: Request, next: Next
 async fn with_key(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let sent = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     if shared.key.as_ref().is_some_and(|key| !key.opens(sent)) {
-        return Problem::new(StatusCode::UNAUTHORIZED, "send the key in the header `Authorization: Bearer KEY`")
-            .into_response();
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "send the key in the header `Authorization: Bearer KEY`");
+        let (Parts { headers, .. }, body) = request.into_parts();
+        return body::refuse(&headers, body, &shared.room, problem).await.into_response();
     }
     next.run(request).await
 }
@@ -96,8 +130,8 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static str, Proble
     if shared.stop.is_set() {
         return problem("the server is stopping");
     }
-    if shared.health.is_broken() {
-        return problem("one computation after the other fails");
+    if let Some(trouble) = shared.health.trouble(shared.limits.timeout) {
+        return problem(trouble);
     }
     Ok("ready\n")
 }
@@ -122,32 +156,34 @@ fn with_type(text: String, content_type: &'static str) -> Response {
 }
 
 async fn predict(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    if shared.stop.is_set() {
-        return Err(stopping());
-    }
     let (Parts { headers, .. }, body) = request.into_parts();
+    if shared.stop.is_set() {
+        return Err(body::refuse(&headers, body, &shared.room, stopping()).await);
+    }
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let said = "send the body as plain JSON: it is not unpacked here";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, said));
+        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, said);
+        return Err(body::refuse(&headers, body, &shared.room, problem).await);
     }
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let Limits { max_body, max_rows, read_timeout, .. } = shared.limits;
-    let (bytes, room) = body::read(body, declared, max_body, &shared.room, read_timeout).await?;
-    let kind = shared.kind;
-    let asked = if bytes.len() < LARGE {
-        read(&bytes, kind, max_rows)
-    } else {
-        spawn_blocking(move || read(&bytes, kind, max_rows)).await.map_err(|_| broken())?
-    };
+    let (bytes, room) = body::read(&headers, body, &shared.room, shared.limits.read_timeout).await?;
+    let (kind, large) = (shared.kind, bytes.len() >= LARGE);
+    let most = Most { rows: shared.limits.max_rows, words: shared.limits.max_batch_tokens };
+    // The room goes where the bytes go: who goes away gives it back no sooner than they are gone.
+    let reading = move || (read(&bytes, kind, most), room);
+    let (asked, room) = if large { spawn_blocking(reading).await.map_err(|_| broken())? } else { reading() };
     let Asked { rows, many } = asked.map_err(|refused| match refused {
         Refused::NotJson(said) => Problem::new(StatusCode::BAD_REQUEST, said),
         Refused::Wrong(said) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, said),
         Refused::TooMany(said) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, said),
     })?;
-    let (reply, answer) = oneshot::channel();
-    shared.queue.push(Job { rows, reply, _room: Some(room) }).map_err(|none| match none {
+    let (since, (reply, answer)) = (Instant::now(), oneshot::channel());
+    shared.queue.push(Job { since, rows, reply, _room: Some(room) }).map_err(|none| match none {
         NoPlace::Full => {
             let said = format!("{} requests wait already: try again later", shared.limits.max_waiting);
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, said)
+        }
+        NoPlace::Slow => {
+            let said = "requests that came before still wait, for half of what one may: try again later";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, said)
         }
         NoPlace::Closed => stopping(),
@@ -175,7 +211,7 @@ fn written(mut said: Vec<Said>, many: bool) -> String {
 }
 
 fn stopping() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping: ask another one")
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping: ask another one").at_the_end()
 }
 
 fn broken() -> Problem {

@@ -18,6 +18,7 @@ mod worker;
 use crate::device::Machine;
 use crate::exit::{Failure, IO, io};
 use auth::Key;
+use connections::Routers;
 use health::Health;
 use metrics::Metrics;
 use model::Served;
@@ -25,6 +26,7 @@ use queue::Queue;
 use shutdown::Stop;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What requests may cost.
@@ -65,7 +67,9 @@ pub fn serve<B: Machine>(
     }
     let stop = Stop::on_signal()?;
     silence_panics();
-    let (queue, metrics) = (Arc::new(Queue::new(limits.max_waiting)), Arc::new(Metrics::default()));
+    // Who has waited for half of the time is to be answered in the other half.
+    let queue = Arc::new(Queue::new(limits.max_waiting, limits.timeout / 2));
+    let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let shared = http::Shared {
         queue: queue.clone(),
@@ -76,25 +80,49 @@ pub fn serve<B: Machine>(
         kind: model.kind(),
         info: model.info(),
         key,
-        room: body::room(limits.max_body),
+        room: body::Room::new(limits.max_body),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed())?;
-    let (closing, counts) = (CloseAtEnd(queue.clone()), metrics.clone());
+    // Threads beside it read large bodies as JSON: two at a time, as that takes several times the memory of a body.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(2).build().map_err(failed())?;
+    listener.set_nonblocking(true).map_err(failed())?;
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::TcpListener::from_std(listener).map_err(failed())?
+    };
+    let (closing, counts, stopping) = (CloseAtEnd(queue.clone()), metrics.clone(), stop.clone());
+    let broken = Arc::new(AtomicBool::new(false));
+    let is_broken = broken.clone();
     let connections = move || {
         let _closing = closing;
-        let router = http::router(Arc::new(shared));
-        let served = runtime.block_on(connections::serve(listener, router, stop, &limits, &counts));
+        let shared = Arc::new(shared);
+        let routers = Routers { all: http::router(shared.clone()), health: http::health_alone(shared) };
+        let finished = runtime.block_on(connections::serve(listener, routers, stop, &limits, &counts));
+        if !finished && !is_broken.load(Ordering::Acquire) {
+            // What is computed now is for nobody, and may take longer than whoever stops us waits.
+            std::process::exit(0);
+        }
         // A body that is being read as JSON has nobody to tell.
         runtime.shutdown_background();
-        served
     };
     let thread = std::thread::Builder::new().name("connections".to_string()).spawn(connections).map_err(failed())?;
     println!("listening on http://{address}");
-    worker::work(&mut model, &queue, &metrics, &health, limits.max_batch_tokens);
-    match thread.join() {
-        Ok(served) => served.map_err(failed()),
-        Err(_) => Err(Failure { message: "the thread of the connections panicked".to_string(), code: IO }),
+    let worked = worker::work(&mut model, &queue, &metrics, &health, limits.max_batch_tokens);
+    if worked.is_err() {
+        // Those that wait are told that it stops; whoever supervises it starts another one.
+        broken.store(true, Ordering::Release);
+        stopping.set();
+        queue.close();
+        while queue.take().is_some() {}
     }
+    let joined = thread.join();
+    worked.map_err(|why| {
+        let message = format!(
+            "the model does not answer any more: {why}; start it again, and look at the device if that does not help"
+        );
+        Failure { message, code: IO }
+    })?;
+    joined.map_err(|_| Failure { message: "the thread of the connections panicked".to_string(), code: IO })
 }
 
 /// However connections end, the worker must end after them.
@@ -106,9 +134,14 @@ impl Drop for CloseAtEnd {
     }
 }
 
-/// What a panic says may hold a text that somebody sent: only its place is said.
+/// What a panic says may hold a text that somebody sent: only its place is said. What a device says holds none.
 fn silence_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        #[cfg(feature = "cuda")]
+        if let Some(error) = panic.payload().downcast_ref::<ferrotune_cuda::device::DeviceError>() {
+            eprintln!("error: the device: {error}");
+            return;
+        }
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         eprintln!("error: a panic at {place}");
     }));

@@ -70,22 +70,17 @@ impl<'a, B: Machine> Served<'a, B> {
         ]
     }
 
+    /// Tokens that a row may have, and one with windows may have more.
+    pub fn max_length(&self) -> usize {
+        self.tokenizer.max_length()
+    }
+
     /// Asks it once, so that the first request finds all warm.
     ///
     /// # Errors
     /// It gives no answer.
-    pub fn try_out(&mut self) -> Result<(), Failure> {
-        let row = self.kind().trial();
-        let encoded = self.tokenizer.encode_row(&row)?;
-        let said = self.answer(&[&row], &encoded).map_err(|message| Failure { message, code: MODEL })?;
-        if said.contains(&None) {
-            let message = format!(
-                "{}: the scores of a text are no numbers; the weights are damaged",
-                self.model.folder.display()
-            );
-            return Err(Failure { message, code: MODEL });
-        }
-        Ok(())
+    pub fn warm_up(&mut self) -> Result<(), Failure> {
+        self.try_out().map_err(|message| Failure { message, code: MODEL })
     }
 }
 
@@ -102,5 +97,17 @@ impl<B: Machine> Model for Served<'_, B> {
             numbers.then(|| self.model.predict(row, answer).json)
         });
         Ok(said.collect())
+    }
+
+    fn try_out(&mut self) -> Result<(), String> {
+        let row = self.kind().trial();
+        let encoded = self.tokenizer.encode_row(&row).map_err(|error| error.to_string())?;
+        if self.answer(&[&row], &encoded)?.contains(&None) {
+            let folder = self.model.folder.display();
+            return Err(format!(
+                "{folder}: the scores of a text are no numbers; the weights are damaged: fetch or train it again"
+            ));
+        }
+        Ok(())
     }
 }

@@ -16,22 +16,26 @@ pub struct Problem {
     pub status: StatusCode,
     /// What was wrong.
     pub detail: String,
+    /// Whether the connection ends with it: it can take no other request where this one was not read to its end.
+    close: bool,
 }
 
 impl Problem {
     /// A problem with this status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into() }
+        Problem { status, detail: detail.into(), close: false }
     }
 
-    /// What the status wants besides. A connection whose request was not read to its end can take no other one.
+    /// The same, at the end of its connection.
+    pub fn at_the_end(self) -> Problem {
+        Problem { close: true, ..self }
+    }
+
+    /// What the status wants besides.
     fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self.status {
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
             StatusCode::TOO_MANY_REQUESTS => Some((RETRY_AFTER, "1")),
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {
-                Some((CONNECTION, "close"))
-            }
             _ => None,
         }
     }
@@ -48,7 +52,8 @@ impl IntoResponse for Problem {
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some((name, value)) = self.header() {
+        let close = self.close.then_some((CONNECTION, "close"));
+        for (name, value) in self.header().into_iter().chain(close) {
             headers.insert(name, HeaderValue::from_static(value));
         }
         response
@@ -62,9 +67,12 @@ mod tests {
 
     #[test]
     fn a_problem_says_its_status_and_no_more_than_so_much() {
-        let response = Problem::new(StatusCode::TOO_MANY_REQUESTS, "x".repeat(10_000)).into_response();
+        let problem = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "x".repeat(10_000));
+        assert_eq!(problem().at_the_end().into_response().headers()[CONNECTION], "close");
+        let response = problem().into_response();
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()[RETRY_AFTER], "1");
+        assert!(!response.headers().contains_key(CONNECTION));
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
         let length = response.body().size_hint().exact().unwrap();
         assert!(length < MOST as u64 + 120, "{length}");

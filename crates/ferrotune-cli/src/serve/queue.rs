@@ -1,9 +1,11 @@
-//! Where requests wait for the model: so many, first come, first served. It must not know HTTP or what becomes of them.
+//! Where requests wait for the model: so many, first come, first served, and none that would come too late. It must not know HTTP or what becomes of
+//! them.
 
 use ferrotune_data::Row;
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// What is said about one row.
@@ -11,6 +13,8 @@ pub type Said = Map<String, Value>;
 
 /// A request that waits.
 pub struct Job {
+    /// When it came.
+    pub since: Instant,
     /// Its rows; at least one.
     pub rows: Vec<Row>,
     /// Where the answer goes. It is closed when nobody waits for it any more.
@@ -22,7 +26,7 @@ pub struct Job {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// The tokenizer refuses a row.
+    /// The tokenizer refuses a row, which the sentence names.
     Refused(String),
     /// A row has more tokens than go through the model together.
     TooLong {
@@ -45,6 +49,8 @@ pub enum Failed {
 pub enum NoPlace {
     /// So many wait already.
     Full,
+    /// The first has waited for so long that whoever comes now would be answered too late.
+    Slow,
     /// Nothing is computed any more.
     Closed,
 }
@@ -54,6 +60,7 @@ pub struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     most: usize,
+    patience: Duration,
 }
 
 #[derive(Default)]
@@ -63,9 +70,9 @@ struct State {
 }
 
 impl Queue {
-    /// A queue for so many.
-    pub fn new(most: usize) -> Queue {
-        Queue { state: Mutex::default(), changed: Condvar::new(), most }
+    /// A queue for so many, which takes no more while the first has waited for longer than `patience`.
+    pub fn new(most: usize, patience: Duration) -> Queue {
+        Queue { state: Mutex::default(), changed: Condvar::new(), most, patience }
     }
 
     /// Whatever panicked meanwhile, the queue itself is whole: nothing of it is changed in two steps.
@@ -75,12 +82,21 @@ impl Queue {
 
     /// Lets a request wait. Those that nobody waits for any more make room.
     ///
+    /// A bound on their number alone would not do: where more come than are computed, the queue would be as long as their patience, and what is
+    /// computed would always be what is given up next.
+    ///
     /// # Errors
-    /// The queue is full, or closed.
+    /// The queue is full, too slow, or closed.
     pub fn push(&self, job: Job) -> Result<(), NoPlace> {
         let mut state = self.state();
         if state.closed {
             return Err(NoPlace::Closed);
+        }
+        while state.waiting.front().is_some_and(|job| job.reply.is_closed()) {
+            state.waiting.pop_front();
+        }
+        if state.waiting.front().is_some_and(|job| job.since.elapsed() > self.patience) {
+            return Err(NoPlace::Slow);
         }
         if state.waiting.len() >= self.most {
             state.waiting.retain(|job| !job.reply.is_closed());
@@ -121,14 +137,16 @@ impl Queue {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(3600);
+
     fn job() -> (Job, oneshot::Receiver<Result<Vec<Said>, Failed>>) {
         let (reply, answer) = oneshot::channel();
-        (Job { rows: Vec::new(), reply, _room: None }, answer)
+        (Job { since: Instant::now(), rows: Vec::new(), reply, _room: None }, answer)
     }
 
     #[test]
     fn so_many_wait_and_those_that_nobody_waits_for_make_room() {
-        let queue = Queue::new(2);
+        let queue = Queue::new(2, LONG);
         let (first, answer) = job();
         let (second, _waits) = job();
         queue.push(first).unwrap();
@@ -146,8 +164,62 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_behind_who_has_waited_for_long() {
+        let queue = Queue::new(9, Duration::from_secs(10));
+        let of_age = |seconds| {
+            let (job, answer) = job();
+            (Job { since: Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap(), ..job }, answer)
+        };
+        let (old, waits) = of_age(15);
+        let (younger, _waits) = of_age(5);
+        queue.push(old).unwrap();
+        assert_eq!(queue.push(job().0), Err(NoPlace::Slow));
+        // Once nobody waits for the old one, the others count.
+        drop(waits);
+        queue.push(younger).unwrap();
+        assert_eq!(queue.len(), 1);
+        let (young, _waits_too) = of_age(0);
+        queue.push(young).unwrap();
+        let (late, _waits_as_well) = of_age(15);
+        queue.push(late).unwrap();
+        queue.take().unwrap();
+        queue.take().unwrap();
+        assert_eq!(queue.push(job().0), Err(NoPlace::Slow));
+        queue.take().unwrap();
+        queue.push(job().0).unwrap();
+    }
+
+    /// More come than are computed: two while one is, and each waits for ten. A clock that is counted, not waited for.
+    #[test]
+    fn what_is_computed_is_in_time() {
+        let mut answered = 0;
+        let (queue, tick) = (Queue::new(1000, Duration::from_millis(4500)), Duration::from_secs(1));
+        let mut waiting: VecDeque<(u32, oneshot::Receiver<_>)> = VecDeque::new();
+        for now in 0..100 {
+            // A tick later all are older.
+            queue.state().waiting.iter_mut().for_each(|job| job.since = job.since.checked_sub(tick).unwrap());
+            waiting.retain(|(came, _)| now - came < 10);
+            for _ in 0..2 {
+                let (job, answer) = job();
+                if queue.push(job).is_ok() {
+                    waiting.push_back((now, answer));
+                }
+            }
+            // What takes a tick and is waited for until then.
+            if let Some(job) = queue.take()
+                && let Some((came, _)) = waiting.front()
+                && !job.reply.is_closed()
+            {
+                answered += u32::from(now + 1 - came < 10);
+                waiting.pop_front();
+            }
+        }
+        assert!(answered > 90, "{answered} of 100");
+    }
+
+    #[test]
     fn who_waits_is_woken() {
-        let queue = Queue::new(1);
+        let queue = Queue::new(1, LONG);
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| (queue.wait().is_some(), queue.wait().is_some()));
             queue.push(job().0).unwrap();

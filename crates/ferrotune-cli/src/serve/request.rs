@@ -3,9 +3,10 @@
 
 use crate::terminal::shown::short;
 use ferrotune_data::Row;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// Characters that a message repeats of a request at most.
 const ECHO: usize = 120;
@@ -42,6 +43,15 @@ impl Kind {
     }
 }
 
+/// What a request may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    /// Rows.
+    pub rows: usize,
+    /// Words of a row. Their tokens are counted elsewhere, and there are words that have none.
+    pub words: usize,
+}
+
 /// What a request asks for.
 #[derive(Debug, PartialEq)]
 pub struct Asked {
@@ -58,7 +68,7 @@ pub enum Refused {
     NotJson(String),
     /// It is JSON, and not what the model reads.
     Wrong(String),
-    /// It has more rows than one request may have.
+    /// It has more rows than one request may have, or more words than a row may.
     TooMany(String),
 }
 
@@ -66,9 +76,11 @@ pub enum Refused {
 ///
 /// # Errors
 /// See [`Refused`].
-pub fn read(body: &[u8], kind: Kind, most_rows: usize) -> Result<Asked, Refused> {
+pub fn read(body: &[u8], kind: Kind, most: Most) -> Result<Asked, Refused> {
     let hint = || format!("send {}, or {{\"rows\": [...]}} with such objects", kind.example());
-    let mut one = serde_json::from_slice::<Fields<false>>(body).map_err(|error| {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = Object::<false>(most).deserialize(&mut json).and_then(|one| json.end().map(|()| one));
+    let mut one = read.map_err(|error| {
         let said = short(&error.to_string(), ECHO);
         match error.classify() {
             Category::Data => Refused::Wrong(format!("{said}: {}", hint())),
@@ -76,37 +88,39 @@ pub fn read(body: &[u8], kind: Kind, most_rows: usize) -> Result<Asked, Refused>
         }
     })?;
     let Some(rows) = one.rows.take() else {
+        one.fits(kind, most).map_err(|wrong| Refused::TooMany(format!("the row {wrong}")))?;
         let row = one.row(kind, 1).map_err(|wrong| Refused::Wrong(format!("{wrong}: {}", hint())))?;
         return Ok(Asked { rows: vec![row], many: false });
     };
     if one != Fields::default() {
         return Err(Refused::Wrong(format!("there is text beside `rows`: {}", hint())));
     }
-    if rows.is_empty() {
+    if rows.sent == 0 {
         return Err(Refused::Wrong(format!("`rows` is empty: {}", hint())));
     }
-    if rows.len() > most_rows {
-        let sent = rows.len();
+    if rows.sent > most.rows {
+        let (sent, most) = (rows.sent, most.rows);
         return Err(Refused::TooMany(format!(
-            "`rows` has {sent} rows, and a request may have {most_rows}: send them in parts"
+            "`rows` has {sent} rows, and a request may have {most}: send them in parts"
         )));
     }
     let row = |(n, fields): (usize, Fields<true>)| {
+        fields.fits(kind, most).map_err(|wrong| Refused::TooMany(format!("row {} {wrong}", n + 1)))?;
         let wrong = |wrong| Refused::Wrong(format!("row {}: {wrong}: {}", n + 1, hint()));
         fields.row(kind, n as u64 + 1).map_err(wrong)
     };
-    let rows = rows.into_iter().enumerate().map(row).collect::<Result<_, _>>()?;
+    let rows = rows.first.into_iter().enumerate().map(row).collect::<Result<_, _>>()?;
     Ok(Asked { rows, many: true })
 }
 
 /// An object as it was sent, of which only the outer one may have rows.
 #[derive(Debug, PartialEq)]
 struct Fields<const INNER: bool> {
-    rows: Option<Vec<Fields<true>>>,
+    rows: Option<Listed<Fields<true>>>,
     text: Option<String>,
     text_a: Option<String>,
     text_b: Option<String>,
-    tokens: Option<Vec<String>>,
+    tokens: Option<Listed<String>>,
 }
 
 impl<const INNER: bool> Default for Fields<INNER> {
@@ -116,6 +130,16 @@ impl<const INNER: bool> Default for Fields<INNER> {
 }
 
 impl<const INNER: bool> Fields<INNER> {
+    /// Whether such a model reads as many words.
+    fn fits(&self, kind: Kind, most: Most) -> Result<(), String> {
+        match &self.tokens {
+            Some(words) if kind == Kind::Words && words.sent > most.words => {
+                Err(format!("has {} words, and at most {} are read: send it in parts", words.sent, most.words))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The row that it is for such a model.
     fn row(self, kind: Kind, line: u64) -> Result<Row, String> {
         let Fields { text, text_a, text_b, tokens, .. } = self;
@@ -138,7 +162,7 @@ impl<const INNER: bool> Fields<INNER> {
             text if text.contains('\0') => Err(format!("`{key}` has a NUL character")),
             text => Ok(text),
         };
-        if let Some(words) = tokens {
+        if let Some(Listed { first: words, .. }) = tokens {
             if words.is_empty() {
                 return Err("`tokens` is empty".to_string());
             }
@@ -155,47 +179,92 @@ impl<const INNER: bool> Fields<INNER> {
     }
 }
 
-/// By hand, because what is derived also takes arrays for objects, and repeats unknown keys whole.
-impl<'de, const INNER: bool> Deserialize<'de> for Fields<INNER> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<INNER>, D::Error> {
-        struct Object<const INNER: bool>;
+/// Reads an object. By hand, because what is derived also takes arrays for objects, and repeats unknown keys whole.
+#[derive(Clone, Copy)]
+struct Object<const INNER: bool>(Most);
 
-        fn set<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
-            slot: &mut Option<T>,
+impl<'de, const INNER: bool> DeserializeSeed<'de> for Object<INNER> {
+    type Value = Fields<INNER>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<INNER>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, const INNER: bool> Visitor<'de> for Object<INNER> {
+    type Value = Fields<INNER>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<INNER>, A::Error> {
+        fn set<'de, A: MapAccess<'de>, S: DeserializeSeed<'de>>(
+            slot: &mut Option<S::Value>,
             key: &str,
             map: &mut A,
+            of: S,
         ) -> Result<(), A::Error> {
             if slot.is_some() {
                 return Err(A::Error::custom(format!("`{key}` is there twice")));
             }
-            *slot = Some(map.next_value()?);
+            *slot = Some(map.next_value_seed(of)?);
             Ok(())
         }
 
-        impl<'de, const INNER: bool> Visitor<'de> for Object<INNER> {
-            type Value = Fields<INNER>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<INNER>, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "rows" if !INNER => set(&mut fields.rows, &key, &mut map)?,
-                        "text" => set(&mut fields.text, &key, &mut map)?,
-                        "text_a" => set(&mut fields.text_a, &key, &mut map)?,
-                        "text_b" => set(&mut fields.text_b, &key, &mut map)?,
-                        "tokens" => set(&mut fields.tokens, &key, &mut map)?,
-                        _ => return Err(A::Error::custom(format!("unknown field `{}`", short(&key, ECHO / 2)))),
-                    }
-                }
-                Ok(fields)
+        let (mut fields, most, text) = (Fields::default(), self.0, PhantomData::<String>);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "rows" if !INNER => set(&mut fields.rows, &key, &mut map, ListOf(most.rows, Object::<true>(most)))?,
+                "text" => set(&mut fields.text, &key, &mut map, text)?,
+                "text_a" => set(&mut fields.text_a, &key, &mut map, text)?,
+                "text_b" => set(&mut fields.text_b, &key, &mut map, text)?,
+                "tokens" => set(&mut fields.tokens, &key, &mut map, ListOf(most.words, text))?,
+                _ => return Err(A::Error::custom(format!("unknown field `{}`", short(&key, ECHO / 2)))),
             }
         }
+        Ok(fields)
+    }
+}
 
-        deserializer.deserialize_map(Object)
+/// The first of a list, and how many there were. What is kept takes far more memory than the three bytes that one costs who sends it.
+#[derive(Debug, PartialEq)]
+struct Listed<T> {
+    first: Vec<T>,
+    sent: usize,
+}
+
+/// Reads a list, of which it keeps so many at most.
+struct ListOf<S>(usize, S);
+
+impl<'de, S: DeserializeSeed<'de> + Copy> DeserializeSeed<'de> for ListOf<S> {
+    type Value = Listed<S::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for ListOf<S> {
+    type Value = Listed<S::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let ListOf(most, of) = self;
+        let mut first = Vec::new();
+        while first.len() < most {
+            let Some(one) = list.next_element_seed(of)? else { break };
+            first.push(one);
+        }
+        let mut sent = first.len();
+        // Beyond, only their number is of interest.
+        while sent >= most && list.next_element::<IgnoredAny>()?.is_some() {
+            sent += 1;
+        }
+        Ok(Listed { first, sent })
     }
 }
 
@@ -203,9 +272,11 @@ impl<'de, const INNER: bool> Deserialize<'de> for Fields<INNER> {
 mod tests {
     use super::*;
 
+    const MOST: Most = Most { rows: 3, words: 4 };
+
     #[track_caller]
     fn refused(kind: Kind, body: &str, says: &str) {
-        let refused = read(body.as_bytes(), kind, 3).unwrap_err();
+        let refused = read(body.as_bytes(), kind, MOST).unwrap_err();
         let (status, said) = match &refused {
             Refused::NotJson(said) => (400, said),
             Refused::Wrong(said) => (422, said),
@@ -219,7 +290,7 @@ mod tests {
     #[test]
     fn rows_are_what_the_model_reads() {
         let texts = |body: &str, kind| {
-            let Asked { rows, many } = read(body.as_bytes(), kind, 3).unwrap();
+            let Asked { rows, many } = read(body.as_bytes(), kind, MOST).unwrap();
             let row = |row: Row| (row.text, row.text_b, row.words.map(|words| words.len()), row.line);
             (rows.into_iter().map(row).collect::<Vec<_>>(), many)
         };
@@ -266,6 +337,12 @@ mod tests {
             (Kind::Text, r#"{"rows": [{"text": "a"}], "text": "a"}"#, "422 there is text beside `rows`"),
             (Kind::Text, r#"{"rows": [{"text": "a"}, {}]}"#, "422 row 2: `text` is missing"),
             (Kind::Text, r#"{"rows": [{}, {}, {}, {}]}"#, "413 `rows` has 4 rows, and a request may have 3"),
+            (Kind::Text, r#"{"rows": [{"text": "a"}, {}, {}, 4, [], {}]}"#, "413 `rows` has 6 rows"),
+            (Kind::Text, r#"{"rows": [{}, {}, {}, {]}"#, "400 the body is no JSON ("),
+            (Kind::Text, r#"{"tokens": ["", "", "", "", ""]}"#, "422 `text` is missing"),
+            (Kind::Words, r#"{"tokens": ["", "", "", "", ""]}"#, "413 the row has 5 words, and at most 4 are read"),
+            (Kind::Words, r#"{"rows": [{"tokens": ["a"]}, {"tokens": [1, 2]}]}"#, "422 invalid type: integer `1`"),
+            (Kind::Words, r#"{"rows": [{"tokens": ["a"]}, {"tokens": ["","","","",5]}]}"#, "413 row 2 has 5 words"),
             (Kind::Pair, r#"{"text": "a"}"#, "422 `text` is not what this model reads: send {\"text_a\""),
             (Kind::Pair, r#"{"text_a": "a"}"#, "422 `text_b` is missing"),
             (Kind::Pair, r#"{"text_a": "a", "text_b": ""}"#, "422 `text_b` is empty"),
@@ -276,7 +353,21 @@ mod tests {
         ] {
             refused(kind, body, says);
         }
-        let refused = read(b"{\"text\": \"\xff\"}", Kind::Text, 3).unwrap_err();
+        let refused = read(b"{\"text\": \"\xff\"}", Kind::Text, MOST).unwrap_err();
         assert!(matches!(refused, Refused::NotJson(_)), "{refused:?}");
+    }
+    /// Two MiB of `{}` and of `""` are counted and not kept.
+    #[test]
+    fn what_is_too_many_is_not_kept() {
+        let rows = format!("[{}{{}}]", "{},".repeat(700_000));
+        let read = |text: &str| {
+            let mut json = serde_json::Deserializer::from_str(text);
+            ListOf(MOST.rows, Object::<true>(MOST)).deserialize(&mut json).unwrap()
+        };
+        let listed = read(&rows);
+        assert!((listed.first.len(), listed.sent) == (3, 700_001) && listed.first.capacity() < 8);
+        let words = format!("[{{\"tokens\": [{}\"\"]}}]", "\"\",".repeat(700_000));
+        let words = read(&words).first.pop().unwrap().tokens.unwrap();
+        assert!((words.first.len(), words.sent) == (4, 700_001) && words.first.capacity() < 8);
     }
 }

@@ -12,24 +12,23 @@ use tokio::time::{Sleep, sleep};
 pub struct Timed<S> {
     stream: S,
     limit: Duration,
-    /// Since when nothing was taken.
+    /// Runs since something was not taken at once, until all is: who takes a byte now and then does not begin it anew.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Timed<S> {
-    /// A stream on which a write may wait for so long.
+    /// A stream on which what is written must be taken within so long.
     pub fn new(stream: S, limit: Duration) -> Timed<S> {
         Timed { stream, limit, waiting: None }
     }
 
     fn unless_late<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T>>) -> Poll<Result<T>> {
         if written.is_ready() {
-            self.waiting = None;
             return written;
         }
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
-        waiting.as_mut().poll(cx).map(|()| Err(Error::new(ErrorKind::TimedOut, "the client reads nothing")))
+        waiting.as_mut().poll(cx).map(|()| Err(Error::new(ErrorKind::TimedOut, "the client does not read")))
     }
 }
 
@@ -60,6 +59,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        // Who writes flushes when nothing is left to write.
+        if flushed.is_ready() {
+            self.waiting = None;
+        }
         self.unless_late(cx, flushed)
     }
 
@@ -73,16 +76,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 mod tests {
     use super::*;
     use std::future::poll_fn;
+    use std::io::Read;
     use std::time::Instant;
 
-    #[test]
-    fn who_reads_nothing_is_given_up() {
+    /// Writes without an end to a client; whether it is given up.
+    fn check(limit: Duration, client: fn(&mut std::net::TcpStream)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let _silent = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let reads = std::thread::spawn(move || {
+                client(&mut stream);
+                stream
+            });
             let (stream, _) = listener.accept().await.unwrap();
-            let mut timed = Timed::new(stream, Duration::from_millis(50));
+            let mut timed = Timed::new(stream, limit);
             let begin = Instant::now();
             let error = loop {
                 // Buffers of the system fill first.
@@ -92,6 +100,23 @@ mod tests {
                 }
             };
             assert_eq!(error.kind(), ErrorKind::TimedOut);
+            drop(timed);
+            drop(reads.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn who_reads_nothing_is_given_up() {
+        check(Duration::from_millis(50), |_| {});
+    }
+
+    #[test]
+    fn who_reads_a_little_now_and_then_is_given_up_too() {
+        check(Duration::from_millis(500), |stream| {
+            let mut some = vec![0; 1 << 16];
+            while matches!(stream.read(&mut some), Ok(1..)) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         });
     }
 }

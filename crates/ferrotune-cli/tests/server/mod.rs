@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes.
@@ -24,12 +25,34 @@ pub fn ferrotune(arguments: &str) -> Command {
 pub fn place() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("serve");
-        // Of an earlier run.
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        // Nothing is called when the program ends, so folders of earlier runs go here; another run may use its own now.
+        for entry in std::fs::read_dir(all).unwrap().flatten() {
+            let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
+            let ours = entry.file_name().to_string_lossy().starts_with("serve-");
+            if ours && age.is_some_and(|age| age > Duration::from_secs(3600)) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let place = all.join(format!("serve-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&place);
         std::fs::create_dir_all(&place).unwrap();
         place
     })
+}
+
+/// What comes of a program that should end.
+pub fn finished(command: &mut Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() > LONG {
+            child.kill().unwrap();
+            panic!("it does not end: {:?}", child.wait_with_output().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
 }
 
 fn train(name: &str, base: &str, rows: &str, more: &str) -> String {
@@ -38,7 +61,7 @@ fn train(name: &str, base: &str, rows: &str, more: &str) -> String {
     let arguments = format!(
         "train --train {name}.jsonl --output {name} --max-steps 2 --max-length 32 --threads 1 --baselines off --report off {more}"
     );
-    let output = ferrotune(&arguments).arg("--model").arg(base).output().unwrap();
+    let output = finished(ferrotune(&arguments).arg("--model").arg(base));
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     format!("{name}/best")
 }
@@ -62,6 +85,21 @@ pub fn pairs() -> String {
     train("pairs", "tiny-pair", &(0..60).map(row).collect::<String>(), "")
 }
 
+/// A model for each of the other tasks.
+pub fn of_task(task: &str, more: &str) -> String {
+    let row = |n: usize| {
+        let label = match task {
+            "binary" => format!("\"label\": \"{}\"", ["no", "yes"][n % 2]),
+            "multi-label" => format!("\"labels\": {}", [r#"["wet"]"#, r#"["wet", "cold"]"#, "[]"][n % 3]),
+            "regression" => format!("\"score\": {}", n as f64 / 10.0),
+            _ => format!("\"label\": \"{}\"", ["a", "b", "c"][n % 3]),
+        };
+        format!("{{\"text\": \"the river is {n}\", {label}}}\n")
+    };
+    let name = format!("{task}-{}", more.len());
+    train(&name, "tiny-single", &(0..60).map(row).collect::<String>(), &format!("--task {task} {more}"))
+}
+
 /// A tagger.
 pub fn tagger() -> String {
     let row = |n: usize| {
@@ -78,7 +116,7 @@ pub fn predicted(model: &str, rows: &[Value], more: &str) -> Vec<String> {
     let input: String = rows.iter().map(|row| format!("{row}\n")).collect();
     let name = format!("{}.in.jsonl", model.replace('/', "-"));
     std::fs::write(place().join(&name), input).unwrap();
-    let output = ferrotune(&format!("predict --model {model} --input {name} --format jsonl {more}")).output().unwrap();
+    let output = finished(&mut ferrotune(&format!("predict --model {model} --input {name} --format jsonl {more}")));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_string).collect()
 }
@@ -88,6 +126,8 @@ pub struct Server {
     child: Child,
     pub port: u16,
     _stdout: BufReader<ChildStdout>,
+    said: Arc<Mutex<String>>,
+    listens: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -106,7 +146,34 @@ impl Server {
             let output = child.wait_with_output().unwrap();
             panic!("{line:?}, {}", String::from_utf8_lossy(&output.stderr));
         };
-        Server { child, port, _stdout: stdout }
+        let (said, stderr) = (Arc::<Mutex<String>>::default(), BufReader::new(child.stderr.take().unwrap()));
+        let keeps = said.clone();
+        let listens = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                keeps.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        Server { child, port, _stdout: stdout, said, listens: Some(listens) }
+    }
+
+    /// Waits until it has said this on standard error.
+    #[track_caller]
+    pub fn until_said(&self, words: &str) {
+        let begin = Instant::now();
+        while !self.said.lock().unwrap().contains(words) {
+            assert!(begin.elapsed() < LONG, "no {words:?} in {:?}", self.said.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until no connection is accepted any more.
+    #[track_caller]
+    pub fn until_refused(&self) {
+        let begin = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            assert!(begin.elapsed() < LONG, "it still listens");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -156,8 +223,8 @@ impl Server {
     /// Waits for the end; what it said on standard error.
     pub fn end(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        self.listens.take().unwrap().join().unwrap();
+        let said = self.said.lock().unwrap().clone();
         (status, said)
     }
 }
@@ -202,6 +269,11 @@ impl Answer {
         stream.read_exact(&mut body).ok()?;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Some(Answer { status, head, body: String::from_utf8(body).unwrap() })
+    }
+
+    /// Whether it says that the connection ends with it.
+    pub fn closes(&self) -> bool {
+        self.head.contains("\r\nconnection: close\r\n")
     }
 
     /// Whether it is a problem of this status that says this.

@@ -4,7 +4,8 @@ use super::row;
 use crate::{Encoded, LongTexts, Row, Tokenizer};
 use std::path::Path;
 
-const FAMILIES: [&str; 5] = ["tiny-single", "tiny-roberta", "tiny-xlm-roberta", "tiny-camembert", "tiny-distilbert"];
+const FAMILIES: [&str; 6] =
+    ["tiny-single", "tiny-roberta", "tiny-xlm-roberta", "tiny-camembert", "tiny-distilbert", "tiny-modernbert"];
 
 fn tokenizer(family: &str, max_length: usize) -> Tokenizer {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
