@@ -51,15 +51,9 @@ pub struct Routers {
     pub health: Router,
 }
 
-/// Serves until the program is to stop, and what is in flight then. Whether all of that was finished.
-pub async fn serve(
-    listener: TcpListener,
-    routers: Routers,
-    stop: Stop,
-    limits: &Limits,
-    metrics: &Arc<Metrics>,
-) -> bool {
-    serve_at(PLACES, listener, routers, stop, limits, metrics).await
+/// Serves until the program is to stop, and what is in flight then.
+pub async fn serve(listener: TcpListener, routers: Routers, stop: Stop, limits: &Limits, metrics: &Arc<Metrics>) {
+    serve_at(PLACES, listener, routers, stop, limits, metrics).await;
 }
 
 async fn serve_at(
@@ -69,7 +63,7 @@ async fn serve_at(
     mut stop: Stop,
     limits: &Limits,
     metrics: &Arc<Metrics>,
-) -> bool {
+) {
     let http = |timeout: Duration| {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(limits.read_timeout.min(timeout)).max_buf_size(HEADER);
@@ -102,8 +96,7 @@ async fn serve_at(
     }
     drop(listener);
     let all = async { while open.join_next().await.is_some() {} };
-    let finished = timeout(limits.drain_timeout, all).await.is_ok();
-    if !finished {
+    if timeout(limits.drain_timeout, all).await.is_err() {
         eprintln!(
             "{} connections were not finished in {} seconds and are cut",
             open.len(),
@@ -111,7 +104,6 @@ async fn serve_at(
         );
     }
     open.shutdown().await;
-    finished
 }
 
 /// The next connection, with its place among those that there may be; none if the program is to stop.
@@ -173,6 +165,15 @@ mod tests {
     use axum::routing::get;
     use std::io::{Read, Write};
 
+    /// Ends the server however the test ends.
+    struct StopAtEnd(Stop);
+
+    impl Drop for StopAtEnd {
+        fn drop(&mut self) {
+            self.0.set();
+        }
+    }
+
     /// With both places taken health is still told, and anything else waits for nobody; a place that is given back serves all again.
     #[test]
     fn health_is_told_when_all_places_are_taken() {
@@ -212,6 +213,7 @@ mod tests {
                     serve_at(most, listener, routers, stopped, &limits, &Arc::default()).await
                 })
             });
+            let _stops = StopAtEnd(stop);
             let connect = || std::net::TcpStream::connect(address).unwrap();
             let (first, second) = (connect(), connect());
             assert!(ask(&first).ends_with("all") && ask(&second).ends_with("all"));
@@ -225,7 +227,6 @@ mod tests {
                 assert!(begin.elapsed() < seconds);
             }
             assert!(ask(&first).ends_with("all"));
-            stop.set();
         });
     }
 }

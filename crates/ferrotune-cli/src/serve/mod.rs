@@ -26,8 +26,11 @@ use queue::Queue;
 use shutdown::Stop;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
+
+/// How long the last pass may take when there is no connection any more.
+const LAST_PASS: Duration = Duration::from_secs(1);
 
 /// What requests may cost.
 #[derive(Clone, Copy, Debug)]
@@ -91,26 +94,25 @@ pub fn serve<B: Machine>(
         tokio::net::TcpListener::from_std(listener).map_err(failed())?
     };
     let (closing, counts, stopping) = (CloseAtEnd(queue.clone()), metrics.clone(), stop.clone());
-    let broken = Arc::new(AtomicBool::new(false));
-    let is_broken = broken.clone();
+    let (works, has_worked) = channel::<()>();
     let connections = move || {
-        let _closing = closing;
         let shared = Arc::new(shared);
         let routers = Routers { all: http::router(shared.clone()), health: http::health_alone(shared) };
-        let finished = runtime.block_on(connections::serve(listener, routers, stop, &limits, &counts));
-        if !finished && !is_broken.load(Ordering::Acquire) {
-            // What is computed now is for nobody, and may take longer than whoever stops us waits.
-            std::process::exit(0);
-        }
+        runtime.block_on(connections::serve(listener, routers, stop, &limits, &counts));
         // A body that is being read as JSON has nobody to tell.
         runtime.shutdown_background();
+        drop(closing);
+        if has_worked.recv_timeout(LAST_PASS) == Err(RecvTimeoutError::Timeout) {
+            // What is computed now is for nobody either, and may take longer than whoever stops us waits.
+            std::process::exit(0);
+        }
     };
     let thread = std::thread::Builder::new().name("connections".to_string()).spawn(connections).map_err(failed())?;
     println!("listening on http://{address}");
     let worked = worker::work(&mut model, &queue, &metrics, &health, limits.max_batch_tokens);
+    drop(works);
     if worked.is_err() {
         // Those that wait are told that it stops; whoever supervises it starts another one.
-        broken.store(true, Ordering::Release);
         stopping.set();
         queue.close();
         while queue.take().is_some() {}
