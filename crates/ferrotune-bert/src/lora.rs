@@ -76,6 +76,19 @@ impl LoraSpec {
     pub fn scale(&self) -> f32 {
         self.alpha / self.rank as f32
     }
+
+    /// The linear layers of an encoder layer that get an adapter, by the first target that names each, with their paths: where query, key and value are one
+    /// layer, several targets name it.
+    pub(crate) fn layers(&self, paths: &LayerPaths) -> Vec<(Target, &'static str)> {
+        let mut layers: Vec<(Target, &'static str)> = Vec::new();
+        for &target in &self.targets {
+            let path = target.path(paths);
+            if layers.iter().all(|&(_, known)| known != path) {
+                layers.push((target, path));
+            }
+        }
+        layers
+    }
 }
 
 /// The adapter of one linear layer.
@@ -178,14 +191,7 @@ pub fn merge<B: Backend>(backend: &B, params: &mut Params<B>, spec: &LoraSpec) {
 /// inputs after dropout.
 pub fn activation_numbers(spec: &LoraSpec, config: &EncoderConfig, layers: usize, tokens: usize) -> usize {
     let (h, i) = (config.hidden_size, config.intermediate_size);
-    // Of each linear layer once, though several targets may be one.
-    let mut paths: Vec<&str> = Vec::new();
-    let of_layer = spec.targets.iter().filter_map(|&target| {
-        let path = target.path(&config.family.layer);
-        if paths.contains(&path) {
-            return None;
-        }
-        paths.push(path);
+    let of_layer = spec.layers(&config.family.layer).into_iter().map(|(target, _)| {
         let (inputs, outputs) = match (config.family.block, target) {
             (_, Target::AttentionOutput) => (h, h),
             (_, Target::Output) => (i, h),
@@ -195,7 +201,7 @@ pub fn activation_numbers(spec: &LoraSpec, config: &EncoderConfig, layers: usize
             (Block::PreNorm { .. }, Target::Query | Target::Key | Target::Value) => (h, 3 * h),
         };
         let dropped = if spec.dropout == 0.0 { 0 } else { inputs };
-        Some(2 * outputs + spec.rank + dropped)
+        2 * outputs + spec.rank + dropped
     });
     layers * tokens * of_layer.sum::<usize>()
 }

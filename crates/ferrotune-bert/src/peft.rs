@@ -57,13 +57,7 @@ pub fn save<B: Backend>(backend: &B, folder: &Path, loaded: &Pretrained<B>, base
 fn description<B: Backend>(loaded: &Pretrained<B>, spec: &LoraSpec, base_model: &str) -> serde_json::Value {
     let family = loaded.config.family;
     let escaped = |path: &str| path.replace('.', r"\.");
-    // In the order of the targets; several may be one layer.
-    let mut paths: Vec<String> = Vec::new();
-    for path in spec.targets.iter().map(|target| escaped(target.path(&family.layer))) {
-        if !paths.contains(&path) {
-            paths.push(path);
-        }
-    }
+    let paths: Vec<String> = spec.layers(&family.layer).into_iter().map(|(_, path)| escaped(path)).collect();
     let (task_type, head) = match loaded.model.kind() {
         HeadKind::Sequence => ("SEQ_CLS", family.sequence_head.modules),
         // The layers before the last one are the same as in the head on sequences.

@@ -64,7 +64,7 @@ impl<B: Machine> FineTuned<B> {
         let tokenizer = Tokenizer::from_folder(&self.folder, limit)?.with_long_texts(long_texts.into());
         check_vocabulary(&tokenizer, config, &self.folder)?;
         let words = self.task.unit() == Unit::Word;
-        let doubts = tokenizer.doubtful_words(&self.folder).filter(|_| words);
+        let doubts = words.then(|| tokenizer.doubtful_words(&self.folder)).flatten();
         let lines = tokenizer.contradictions(&self.folder, words).into_iter().chain(doubts);
         lines.for_each(|line| eprintln!("warning: {line}"));
         Ok(Cutter { tokenizer, limit, long_texts })

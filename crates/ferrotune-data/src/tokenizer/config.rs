@@ -16,8 +16,7 @@ impl Tokenizer {
     /// a blank before it.
     pub fn doubtful_words(&self, folder: &Path) -> Option<String> {
         let Some(PreTokenizerWrapper::ByteLevel(pre)) = self.inner.get_pre_tokenizer() else { return None };
-        let bytes = read_capped(folder, &folder.join(FILE), FILE).unwrap_or_default();
-        let config: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let config = read(folder);
         let says_so = pre.add_prefix_space || config["add_prefix_space"] == true;
         (!says_so).then(|| {
             format!(
@@ -32,8 +31,7 @@ impl Tokenizer {
     /// tools than here. Nothing where the file is missing or cannot be understood: it is not needed. For rows of `words` a blank before each does not count:
     /// they are read with it in any case.
     pub fn contradictions(&self, folder: &Path, words: bool) -> Vec<String> {
-        let bytes = read_capped(folder, &folder.join(FILE), FILE).unwrap_or_default();
-        let config: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let config = read(folder);
         if PLAIN_CLASSES.iter().any(|class| config["tokenizer_class"] == *class) {
             return Vec::new();
         }
@@ -58,4 +56,10 @@ impl Tokenizer {
         };
         own.into_iter().filter_map(line).collect()
     }
+}
+
+/// What the folder's file says; nothing where it is missing or cannot be understood.
+fn read(folder: &Path) -> Value {
+    let bytes = read_capped(folder, &folder.join(FILE), FILE).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
 }
