@@ -1,8 +1,8 @@
 //! Dropout and activations, element by element, and the gated GELU. Twins: `kernels/activation.cu`.
 
-use crate::device::{Device, Grid, THREADS};
+use crate::device::{Device, Grid};
 use crate::gpu::Gpu;
-use crate::launch::area;
+use crate::launch::{WARPS, area};
 use crate::memory::{Dropout, Mut, Place, Ref, View};
 use bytemuck::NoUninit;
 use ferrotune_tensor::Mask;
@@ -96,9 +96,6 @@ struct GegluParams {
     unused: u32,
 }
 
-/// Rows that a block takes, a warp each.
-const ROWS: usize = THREADS as usize / 32;
-
 /// The target is y where there is no dy, and dx where there is.
 fn gated<D: Device>(gpu: &Gpu<D>, target: Target<'_, Gpu<D>>, x: Ref<'_>, dy: Option<Ref<'_>>, width: usize) {
     let Some((to, beta)) = target else { return };
@@ -117,7 +114,7 @@ fn gated<D: Device>(gpu: &Gpu<D>, target: Target<'_, Gpu<D>>, x: Ref<'_>, dy: Op
     let params = GegluParams { to, x, dy, rows: rows as u64, width: columns, unused: 0 };
     // SAFETY: the target, x and dy are borrowed; the asserts found x to be rows of twice `width`, the target as many of its own and dy of `width`; the
     // kernels that read dy are chosen where there is one, and `wide` says what all of them allow.
-    unsafe { gpu.device().launch(names[usize::from(wide)], Grid::blocks(rows.div_ceil(ROWS)), &params) };
+    unsafe { gpu.device().launch(names[usize::from(wide)], Grid::blocks(rows.div_ceil(WARPS)), &params) };
 }
 
 /// `y = gelu(a)·b` for rows `a|b` of x.

@@ -1,8 +1,8 @@
 //! Rows of tables, gathered and scattered. Twins: `kernels/embedding.cu`.
 
-use crate::device::{Device, Grid, THREADS};
+use crate::device::{Device, Grid};
 use crate::gpu::Gpu;
-use crate::launch::{area, elementwise};
+use crate::launch::{WARPS, area, elementwise};
 use crate::memory::{Mut, Place, Ref, View};
 use bytemuck::{NoUninit, Pod, Zeroable};
 use ferrotune_tensor::backend::*;
@@ -40,8 +40,6 @@ struct ScatterParams {
 
 /// Tables of a launch: BERT has words, positions and token types.
 const TABLES: usize = 4;
-/// Rows that a block takes, a warp each.
-const ROWS: usize = THREADS as usize / 32;
 /// Positions of a row of the table that one warp adds; more are shared by the warps of a block.
 const LONGEST: u32 = 64;
 /// Threads of a block that shares a row's positions.
@@ -70,7 +68,7 @@ pub(crate) fn embedding<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, tables: &[(Ref<'_>,
         EmbeddingParams { y: y.view, lookups, rows: rows as u64, width: width as u32, tables: tables.len() as u32 };
     // SAFETY: y and the tables are borrowed; the asserts found y to be rows of `width`, an id for each, and every id below the rows of its table;
     // `wide` says what all of them allow, and `sent` lives.
-    unsafe { gpu.device().launch(kernel, Grid::blocks(rows.div_ceil(ROWS)), &params) };
+    unsafe { gpu.device().launch(kernel, Grid::blocks(rows.div_ceil(WARPS)), &params) };
 }
 
 /// Gradient of one embedding table.
@@ -175,7 +173,7 @@ fn scatter<D: Device>(gpu: &Gpu<D>, what: &str, to: Target<'_, Gpu<D>>, dy: Ref<
     let [kernel, long_kernel] = if wide { ["scatter_4", "scatter_long_4"] } else { ["scatter_1", "scatter_long_1"] };
     // SAFETY: the target and dy are borrowed; the asserts found them to be rows of `width`, a row of dy for each id, and every id below the target's
     // rows, and `Sorted` names these rows alone; `wide` says what both allow, and `tables` lives.
-    unsafe { gpu.device().launch(kernel, Grid::blocks(count.div_ceil(ROWS)), &params) };
+    unsafe { gpu.device().launch(kernel, Grid::blocks(count.div_ceil(WARPS)), &params) };
     if !long.is_empty() {
         let columns = width.div_ceil(if wide { 128 } else { 32 });
         let grid = Grid { blocks: [long.len() as u32, columns as u32], threads: LONG_THREADS, shared: 0 };

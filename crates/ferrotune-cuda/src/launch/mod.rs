@@ -20,6 +20,11 @@ pub(crate) mod sequence_means;
 pub(crate) mod softmax;
 mod teams;
 
+use crate::device::THREADS;
+
+/// Warps of a block of [`THREADS`]: the rows that it takes where a warp takes each.
+const WARPS: usize = THREADS as usize / 32;
+
 /// Numbers of a matrix. Sizes whose product overflows fit no memory, and must not pass a comparison of lengths with what is left of it.
 fn area(rows: usize, columns: usize) -> usize {
     rows.checked_mul(columns).unwrap_or_else(|| panic!("a matrix of {rows} x {columns} numbers"))

@@ -1,8 +1,8 @@
 //! Turns by position. Twin: `kernels/rotary.cu`.
 
-use crate::device::{Device, Grid, THREADS};
+use crate::device::{Device, Grid};
 use crate::gpu::Gpu;
-use crate::launch::area;
+use crate::launch::{WARPS, area};
 use crate::memory::{Mut, Place, Ref, View};
 use bytemuck::NoUninit;
 use ferrotune_tensor::backend::{Rotary, Target};
@@ -20,9 +20,6 @@ struct RotaryParams {
     heads: u32,
     direction: f32,
 }
-
-/// Rows that a block takes, a warp each.
-const ROWS: usize = THREADS as usize / 32;
 
 /// `y = turned x`.
 pub(crate) fn rotary<D: Device>(gpu: &Gpu<D>, y: Mut<'_>, x: Ref<'_>, rotary: Rotary<'_>) {
@@ -69,5 +66,5 @@ fn turn<D: Device>(
     let kernel = if wide { "rotary_4" } else { "rotary_1" };
     // SAFETY: the target and x are borrowed; the asserts found both to be rows of `width`, a position for each, and the heads, of two columns for each
     // frequency, to fit a row; `wide` says what both allow, and `tables` lives.
-    unsafe { gpu.device().launch(kernel, Grid::blocks(rows.div_ceil(ROWS)), &params) };
+    unsafe { gpu.device().launch(kernel, Grid::blocks(rows.div_ceil(WARPS)), &params) };
 }
