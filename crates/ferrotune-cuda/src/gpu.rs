@@ -6,7 +6,7 @@ use crate::memory::{Buf, Mut, Ref};
 use crate::scalar::{Scalar, Scalars};
 use crate::words::{Tables, Words};
 use ferrotune_tensor::backend::{
-    AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Rotary, Target,
+    AdamW, AddNorm, AddNormGrads, Attention, Backend, HeadProducts, LinearDims, LinearGrads, Role, Rotary, Target,
 };
 use ferrotune_tensor::{Mask, Pool};
 use std::ops::Range;
@@ -218,6 +218,23 @@ impl<D: Device> Backend for Gpu<D> {
     }
     fn attention_saved(&self, input: Attention<'_, '_, Gpu<D>>) -> usize {
         launch::attention::attention_saved(input)
+    }
+    fn scores_distances(&self) -> bool {
+        false
+    }
+    fn head_products(&self, _: Mut<'_>, _: Ref<'_>, _: Ref<'_>, _: HeadProducts) {
+        launch::attention::no_distances();
+    }
+    fn head_products_backward(
+        &self,
+        _: Target<'_, Self>,
+        _: Target<'_, Self>,
+        _: Ref<'_>,
+        _: Ref<'_>,
+        _: Ref<'_>,
+        _: HeadProducts,
+    ) {
+        launch::attention::no_distances();
     }
     fn attention(&self, ctx: Mut<'_>, lse: Mut<'_>, input: Attention<'_, '_, Gpu<D>>) {
         launch::attention::attention(self, ctx, lse, input);

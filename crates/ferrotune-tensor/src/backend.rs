@@ -6,7 +6,8 @@ use std::ops::Range;
 
 pub use ferrotune_kernels::adamw::AdamW;
 pub use ferrotune_kernels::add_norm::NormDims;
-pub use ferrotune_kernels::attention::AttentionDims;
+pub use ferrotune_kernels::attention::head_products::HeadProducts;
+pub use ferrotune_kernels::attention::{AttentionDims, Buckets};
 pub use ferrotune_kernels::rotary::Rotary;
 
 /// Where a gradient goes: `None` if nobody wants it; beta 0 overwrites and never reads, beta 1 accumulates.
@@ -93,7 +94,27 @@ pub struct Attention<'a, 'd, B: Backend> {
     pub mask: Mask,
     /// Tokens that a query sees to either side, if not all of its sequence.
     pub window: Option<u32>,
+    /// What distances add to the scores, if anything.
+    pub relative: Option<Relative<'a, 'd, B>>,
 }
+
+/// What distances add to the scores of attention: see `ferrotune_kernels::attention::Relative`.
+pub struct Relative<'a, 'd, B: Backend> {
+    /// By queries, `(queries, heads·buckets.count)`.
+    pub by_query: B::Ref<'d>,
+    /// By keys, `(t, heads·buckets.count)`.
+    pub by_key: Option<B::Ref<'d>>,
+    /// The bucket of each distance.
+    pub buckets: Buckets<'a>,
+}
+
+impl<B: Backend> Clone for Relative<'_, '_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Relative<'_, '_, B> {}
 
 /// A device: memory, and the layer-sized functions that ops are made of.
 pub trait Backend: Send + Sync + Sized + 'static {
@@ -115,6 +136,10 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// returns. An optimizer step whose `grad_scale` is not finite leaves everything as it is.
     fn lag(&self) -> usize {
         0
+    }
+    /// Whether attention can score distances ([`Attention::relative`], [`Backend::head_products`]). A backend that cannot is not asked to.
+    fn scores_distances(&self) -> bool {
+        true
     }
     /// Whether gradients of tables by rows ([`Grads::by_rows`](crate::Grads::by_rows)) are faster than dense ones.
     fn prefers_rows(&self) -> bool {
@@ -220,7 +245,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     }
     /// Ragged multi-head attention; saves in `lse` what [`Backend::attention_saved`] says. Backward gets it as it is.
     fn attention(&self, ctx: Self::Mut<'_>, lse: Self::Mut<'_>, input: Attention<'_, '_, Self>);
-    /// Gradients of attention by recomputation, one target for each source.
+    /// Gradients of attention by recomputation, one target for each source and, behind them, for what distances add.
     fn attention_backward(
         &self,
         pool: &mut Pool<Self>,
@@ -229,6 +254,19 @@ pub trait Backend: Send + Sync + Sized + 'static {
         ctx: Self::Ref<'_>,
         lse: Self::Ref<'_>,
         input: Attention<'_, '_, Self>,
+    );
+
+    /// `y[t, h·n + i] = x[t] · p[i]` over the columns of head h: what each row of x has to say to each row of the table p.
+    fn head_products(&self, y: Self::Mut<'_>, x: Self::Ref<'_>, p: Self::Ref<'_>, dims: HeadProducts);
+    /// Gradients of `head_products`.
+    fn head_products_backward(
+        &self,
+        dx: Target<'_, Self>,
+        dp: Target<'_, Self>,
+        dy: Self::Ref<'_>,
+        x: Self::Ref<'_>,
+        p: Self::Ref<'_>,
+        dims: HeadProducts,
     );
 
     /// Turns the heads at the front of each row of x `(n, width)` by their positions, and copies what is behind them (see `ferrotune_kernels::rotary`).

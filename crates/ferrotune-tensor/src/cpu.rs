@@ -1,6 +1,9 @@
 //! The CPU backend: 64-byte aligned memory and calls of the kernels. It holds a precision and no other state, and knows no op.
 
-use crate::backend::{AdamW, AddNorm, AddNormGrads, Attention, Backend, LinearDims, LinearGrads, Role, Rotary, Target};
+use crate::backend::{
+    AdamW, AddNorm, AddNormGrads, Attention, Backend, HeadProducts, LinearDims, LinearGrads, Relative, Role, Rotary,
+    Target,
+};
 use crate::{Mask, Pool};
 use ferrotune_kernels as kernels;
 use ferrotune_kernels::matmul::{Dims, Epilogue, Layout, matmul, scratch_len};
@@ -51,8 +54,13 @@ impl CpuBuf {
 
 /// The same words in the kernels' struct.
 fn attention_input<'a, 'd>(input: Attention<'a, 'd, Cpu>) -> kernels::attention::Input<'a> {
-    let Attention { sources, query_offsets, offsets, dims, scale, mask, window } = input;
-    kernels::attention::Input { sources, query_offsets, offsets, dims, scale, mask, window }
+    let Attention { sources, query_offsets, offsets, dims, scale, mask, window, relative } = input;
+    let relative = relative.map(|Relative { by_query, by_key, buckets }| kernels::attention::Relative {
+        by_query,
+        by_key,
+        buckets,
+    });
+    kernels::attention::Input { sources, query_offsets, offsets, dims, scale, mask, window, relative }
 }
 
 impl Backend for Cpu {
@@ -242,6 +250,21 @@ impl Backend for Cpu {
         let mut scratch = pool.scratch(kernels::attention::backward_scratch(input.queries(), input.dims));
         kernels::attention::backward(grads, dctx, ctx, lse, input, scratch.data_mut());
         pool.give(scratch);
+    }
+
+    fn head_products(&self, y: &mut [f32], x: &[f32], p: &[f32], dims: HeadProducts) {
+        kernels::attention::head_products::forward(y, x, p, dims);
+    }
+    fn head_products_backward(
+        &self,
+        dx: Target<'_, Self>,
+        dp: Target<'_, Self>,
+        dy: &[f32],
+        x: &[f32],
+        p: &[f32],
+        dims: HeadProducts,
+    ) {
+        kernels::attention::head_products::backward(dx, dp, dy, x, p, dims);
     }
 
     fn rotary(&self, pool: &mut Pool<Cpu>, y: &mut [f32], x: &[f32], rotary: Rotary<'_>) {

@@ -167,6 +167,9 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
     fn new(input: Attention<'a, 'd, Gpu<D>>, ctx: usize, lse: usize) -> Self {
         let Attention { sources, query_offsets, offsets, dims: AttentionDims { heads, head_dim }, .. } = input;
         assert!((1..=3).contains(&sources.len()), "attention: sources: expected 1 to 3, got {}", sources.len());
+        if input.relative.is_some() {
+            no_distances();
+        }
         // Its product with the score of what is not seen must stay minus infinity.
         assert!(input.scale > 0.0, "attention: a scale of {}", input.scale);
         // Kernels count both in 32 bits.
@@ -288,6 +291,11 @@ impl<'a, 'd: 'a, D: Device> Job<'a, 'd, D> {
         });
         tiles.collect()
     }
+}
+
+/// Whoever asks nevertheless gets an error.
+pub(crate) fn no_distances() -> ! {
+    DeviceError::throw("score distances", "there are no kernels for it yet; the processor has them")
 }
 
 /// Numbers that attention saves.

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::product::{self, Finish};
 use super::tile::{self, Aligned, Scores, TILE, Transposed, View, ViewMut};
-use super::{AttentionDims, ENOUGH, Input, MAX_HEAD_DIM, Place, Unit, scores};
+use super::{AttentionDims, ENOUGH, Input, MAX_HEAD_DIM, Place, Relative, Unit, relative, scores};
 use crate::isa::{self, Isa};
 use crate::par::{self, DisjointMut};
 use crate::target::Target;
@@ -23,6 +23,8 @@ struct Job<'a> {
     isa: Isa,
     /// One for each source.
     grads: [Shared<'a>; 3],
+    /// Of what distances add: by queries, by keys.
+    relative: [Shared<'a>; 2],
     delta: DisjointMut<'a>,
     dctx: &'a [f32],
     ctx: &'a [f32],
@@ -44,8 +46,8 @@ pub fn backward_scratch(queries: usize, dims: AttentionDims) -> usize {
     queries * dims.heads
 }
 
-/// Gradients by the sources of `input`, one target for each, from dctx and from what forward read and wrote; see the head of the module
-/// for shapes and formulas.
+/// Gradients by the sources of `input` and by what distances add, one target for each, from dctx and from what forward read and wrote; see the head of
+/// the module for shapes and formulas.
 ///
 /// # Panics
 /// As forward, or if a target differs in length from its source, or if `scratch` is shorter than [`backward_scratch`].
@@ -60,8 +62,9 @@ pub fn backward(
     let op = "attention backward";
     input.check(op, ctx.len(), lse.len());
     assert_eq!(dctx.len(), ctx.len(), "{op}: dctx: expected {} elements, got {}", ctx.len(), dctx.len());
-    assert_eq!(grads.len(), input.sources.len(), "{op}: grads: expected one for each source");
-    for (source, (target, want)) in grads.iter().zip(input.source_lens()).enumerate() {
+    let wanted = input.source_lens().chain(input.relative_lens());
+    assert_eq!(grads.len(), wanted.count(), "{op}: grads: expected one for each source, and for what distances add");
+    for (source, (target, want)) in grads.iter().zip(input.source_lens().chain(input.relative_lens())).enumerate() {
         let len = target.as_ref().map_or(want, |(memory, _)| memory.len());
         assert_eq!(len, want, "{op}: gradient {source}: expected {want} elements like its source, got {len}");
     }
@@ -70,12 +73,13 @@ pub fn backward(
     }
     let needed = backward_scratch(input.queries(), input.dims);
     assert!(scratch.len() >= needed, "{op}: scratch: expected {needed} elements, got {}", scratch.len());
-    let mut shared = [None; 3];
-    for (shared, target) in shared.iter_mut().zip(grads) {
-        *shared = target.as_mut().map(|(memory, beta)| (DisjointMut::new(memory), *beta));
-    }
+    let mut shared =
+        grads.iter_mut().map(|target| target.as_mut().map(|(memory, beta)| (DisjointMut::new(memory), *beta)));
+    let mut take = |is_there: bool| if is_there { shared.next().flatten() } else { None };
+    let grads = std::array::from_fn(|source| take(source < input.sources.len()));
+    let relative = std::array::from_fn(|which| take(which < input.relative_lens().count()));
     let (isa, delta) = (isa::current(), DisjointMut::new(scratch));
-    let job = Job { isa, grads: shared, delta, dctx, ctx, lse, input, places: input.places() };
+    let job = Job { isa, grads, relative, delta, dctx, ctx, lse, input, places: input.places() };
     let units = (input.offsets.len() - 1) * input.dims.heads;
     par::for_each_run(units, ENOUGH, |unit| 5 * Unit::weight(unit, &input) / 2, |run| job.run(run));
 }
@@ -104,6 +108,11 @@ impl Job<'_> {
         let first = head * self.input.queries() + queries.start;
         // SAFETY: these rows of this head belong to this unit alone, and it makes no other range of delta.
         let delta = unsafe { self.delta.range(first..first + queries.len()) };
+        for (shared, rows) in self.relative.iter().zip([&queries, &rows]) {
+            if let (Some((memory, 0.0)), Some(relative)) = (*shared, self.input.relative) {
+                relative::clear(memory, rows, head, dims.heads, relative.buckets.count);
+            }
+        }
         let by_query = |data| self.by_query(data, unit, queries.start);
         scores::row_dots(self.isa, delta, by_query(self.dctx), by_query(self.ctx), d);
         for start in rows.clone().step_by(TILE) {
@@ -138,7 +147,7 @@ impl Job<'_> {
         next: Option<&Unit>,
         tiles: &mut Tiles,
     ) {
-        let Input { dims, scale, mask, window, .. } = self.input;
+        let Input { dims, scale, mask, window, relative, .. } = self.input;
         let (d, m, n) = (dims.head_dim, queries.len(), keys.len());
         let [q, k, v] = self.places;
         let columns = tile::columns(n);
@@ -153,6 +162,9 @@ impl Job<'_> {
             d,
         );
         self.ahead(next, 1);
+        if let Some(relative) = relative {
+            unit.corner(&self.input, relative.buckets, &queries, &keys).add(relative, &mut tiles.scores, scale);
+        }
         if let Some(cut) = unit.cut(&queries, &keys, window) {
             cut.apply(&mut tiles.scores, m, n);
         }
@@ -164,6 +176,16 @@ impl Job<'_> {
         let mask = unit.mask(mask, dims.heads, queries.start, keys.start);
         let (scores, grads) = (&mut tiles.scores, &mut tiles.grads);
         scores::score_gradients(self.isa, scores, grads, lse, delta, n, scale, mask);
+        if let Some(Relative { buckets, .. }) = relative {
+            let corner = unit.corner(&self.input, buckets, &queries, &keys);
+            let [by_query, by_key] = self.relative;
+            if let Some((memory, _)) = by_query {
+                corner.add_to_queries(memory, buckets, grads);
+            }
+            if let Some((memory, _)) = by_key {
+                corner.add_to_keys(memory, buckets, grads);
+            }
+        }
 
         let first_queries = queries.start == unit.queries_of(&keys, window).start;
         let first_keys = keys.start == unit.keys_of(&queries, window).start;

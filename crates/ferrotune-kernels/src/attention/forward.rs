@@ -67,7 +67,7 @@ impl Job<'_> {
 
     /// One tile of queries against all keys of the sequence that some of them see. Meanwhile, what `next` needs is fetched.
     fn queries(&self, unit: &Unit, queries: Range<usize>, next: Option<&Unit>, tiles: &mut Tiles) {
-        let Input { sources, dims, scale, mask, window, .. } = self.input;
+        let Input { sources, dims, scale, mask, window, relative, .. } = self.input;
         let (d, width, m) = (dims.head_dim, dims.width(), queries.len());
         let [q, k, v] = self.places;
         let view = |place: Place, unit: &Unit, row| View::of_head(sources[place.source], place, row, unit.head * d);
@@ -95,7 +95,11 @@ impl Job<'_> {
             let keys = View::of_tile(&tiles.keys, columns);
             product::product(self.isa, out, Finish::SET, view(q, unit, queries.start), keys, d);
             ahead(v, |next| &next.rows);
-            if let Some(cut) = unit.cut(&queries, &(start..start + n), window) {
+            let keys = start..start + n;
+            if let Some(relative) = relative {
+                unit.corner(&self.input, relative.buckets, &queries, &keys).add(relative, &mut tiles.scores, scale);
+            }
+            if let Some(cut) = unit.cut(&queries, &keys, window) {
                 cut.apply(&mut tiles.scores, m, n);
             }
             let mask = unit.mask(mask, dims.heads, queries.start, start);

@@ -12,7 +12,8 @@
 //! s_ij = scale·q_i·k_j     lse_i = log Σ_j exp(s_ij)     p_ij = exp(s_ij - lse_i)     ctx_i = Σ_j z_ij·p_ij·v_j
 //! ```
 //!
-//! With a window, a query sees the keys at most so many tokens away and no others: the sums run over these.
+//! With a window, a query sees the keys at most so many tokens away and no others: the sums run over these. [`relative`] says what distances may add to
+//! the scores.
 //!
 //! z is the dropout mask; its element is `(i·H + h) << 17 | j'`, i the query's place among all tokens and j' that of key j in its
 //! sequence (below 2¹⁷). So the tokens from i on own the elements from `i·H << 17` on.
@@ -23,7 +24,9 @@
 
 mod backward;
 mod forward;
+pub mod head_products;
 mod product;
+mod relative;
 mod scores;
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ use crate::mask::Mask;
 
 pub use backward::{backward, backward_scratch};
 pub use forward::forward;
+pub use relative::{Buckets, Relative};
 
 /// The largest head size; tiles of it lie on the stack.
 pub const MAX_HEAD_DIM: usize = 256;
@@ -79,6 +83,8 @@ pub struct Input<'a> {
     pub mask: Mask,
     /// Tokens that a query sees to either side, if not all.
     pub window: Option<u32>,
+    /// What distances add to the scores, if anything.
+    pub relative: Option<Relative<'a>>,
 }
 
 /// Which source holds a matrix, and its columns there.
@@ -122,6 +128,14 @@ impl Input<'_> {
         })
     }
 
+    /// Elements of what distances add: by queries, by keys.
+    fn relative_lens(&self) -> impl Iterator<Item = usize> {
+        let width = self.relative.map_or(0, |relative| self.dims.heads * relative.buckets.count);
+        let by_key = self.relative.and_then(|relative| relative.by_key);
+        let rows = [self.relative.map(|_| self.queries()), by_key.map(|_| self.tokens())];
+        rows.into_iter().flatten().map(move |rows| rows * width)
+    }
+
     /// Checks lengths and offsets, with `ctx` and `lse` elements given for these.
     fn check(&self, op: &str, ctx: usize, lse: usize) {
         let AttentionDims { heads, head_dim } = self.dims;
@@ -153,6 +167,15 @@ impl Input<'_> {
         let names: &[&str] = [["q|k|v"].as_slice(), &["q", "k|v"], &["q", "k", "v"]][self.sources.len() - 1];
         for ((name, source), want) in names.iter().zip(self.sources).zip(self.source_lens()) {
             assert_eq!(source.len(), want, "{op}: {name}: expected {want} elements, got {}", source.len());
+        }
+        if let Some(relative) = &self.relative {
+            let longest = self.offsets.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+            relative.buckets.check(op, longest as usize);
+            let given = [("by_query", Some(relative.by_query)), ("by_key", relative.by_key)];
+            let given = given.into_iter().filter_map(|(name, numbers)| Some((name, numbers?.len())));
+            for ((name, len), want) in given.zip(self.relative_lens()) {
+                assert_eq!(len, want, "{op}: {name}: expected {want} elements, got {len}");
+            }
         }
         let want = self.queries() * self.dims.width();
         assert_eq!(ctx, want, "{op}: ctx: expected {want} elements, got {ctx}");
@@ -218,6 +241,17 @@ impl Unit {
         let window = window? as usize;
         let is_whole = last_key.saturating_sub(query) <= window && last_query.saturating_sub(key) <= window;
         (!is_whole).then_some(scores::Cut { query, key, window })
+    }
+
+    /// Where the distances of a tile begin.
+    fn corner(
+        &self,
+        input: &Input<'_>,
+        buckets: Buckets<'_>,
+        queries: &Range<usize>,
+        keys: &Range<usize>,
+    ) -> relative::Corner {
+        relative::Corner::new(buckets, self, input.dims.heads, queries, keys)
     }
 
     /// The part of the mask that drops probabilities of a tile, from this query and key on.

@@ -19,6 +19,16 @@ struct Case {
     scale: f32,
     mask: Mask,
     window: Option<u32>,
+    distances: Option<Distances>,
+}
+
+/// What distances add to the scores.
+#[derive(Clone)]
+struct Distances {
+    by_query: Vec<f32>,
+    by_key: Option<Vec<f32>>,
+    of: Vec<u32>,
+    count: usize,
 }
 
 impl Case {
@@ -29,12 +39,27 @@ impl Case {
         let n = lengths.iter().sum::<usize>() * dims.width();
         let scale = 1.0 / (head_dim as f32).sqrt();
         let [q, k, v, dctx] = [1, 2, 3, 4].map(|seed| values(seed, n));
-        Case { q, k, v, dctx, offsets, dims, scale, mask, window: None }
+        Case { q, k, v, dctx, offsets, dims, scale, mask, window: None, distances: None }
     }
 
     /// The same, of which a query sees so many tokens to either side.
     fn within(self, window: u32) -> Case {
         Case { window: Some(window), ..self }
+    }
+
+    /// The same with scores by distance. Distances up to `linear` have buckets of their own, in no particular order, and those beyond share some.
+    fn by_distance(self, linear: i64, has_keys: bool) -> Case {
+        let longest = self.offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])).max().unwrap_or(0);
+        // One distance more than there is.
+        let near = |distance: i64| {
+            if distance.abs() <= linear { distance } else { distance.signum() * (linear + distance.abs() % 3) }
+        };
+        let count = 2 * (linear + 2) as usize + 1;
+        let of =
+            (-longest..=longest).map(|distance| ((near(distance) + linear + 2) * 2 % count as i64) as u32).collect();
+        let n = self.tokens() * self.dims.heads * count;
+        let distances = Distances { by_query: values(5, n), by_key: has_keys.then(|| values(6, n)), of, count };
+        Case { distances: Some(distances), ..self }
     }
 
     fn tokens(&self) -> usize {
@@ -55,7 +80,11 @@ impl Case {
 
     fn input<'a>(&'a self, sources: &'a [&'a [f32]], query_offsets: &'a [u32]) -> super::Input<'a> {
         let Case { dims, scale, mask, window, ref offsets, .. } = *self;
-        super::Input { sources, query_offsets, offsets, dims, scale, mask, window }
+        let relative = self.distances.as_ref().map(|distances| {
+            let Distances { by_query, by_key, of, count } = distances;
+            Relative { by_query, by_key: by_key.as_deref(), buckets: Buckets { of, count: *count } }
+        });
+        super::Input { sources, query_offsets, offsets, dims, scale, mask, window, relative }
     }
 
     /// The three layouts: `[q, k, v]`, `[q, k|v]` and `[q|k|v]`.
@@ -82,10 +111,17 @@ impl Case {
         backward(grads, &self.dctx, ctx, lse, self.input(&sources, &self.offsets), &mut scratch);
     }
 
-    /// The gradient of one of q, k, v.
+    /// What gradients are taken by.
+    fn inputs(&self) -> Vec<&[f32]> {
+        let distances = self.distances.iter().flat_map(|d| std::iter::once(&d.by_query).chain(&d.by_key));
+        [&self.q, &self.k, &self.v].into_iter().chain(distances).map(Vec::as_slice).collect()
+    }
+
+    /// The gradient of one of q, k, v and what distances add.
     fn gradient(&self, which: usize, saved: &[f32]) -> Vec<f32> {
-        targets(["dq", "dk", "dv"][which], self.q.len(), |target| {
-            let mut grads = [None, None, None];
+        let inputs = self.inputs();
+        targets(["dq", "dk", "dv", "by query", "by key"][which], inputs[which].len(), |target| {
+            let mut grads: Vec<Target<'_>> = inputs.iter().map(|_| None).collect();
             grads[which] = target;
             self.backward(&mut grads, saved);
         })
@@ -96,7 +132,14 @@ impl Case {
         let [q, k, v, dctx] = [&self.q, &self.k, &self.v, &self.dctx].map(|x| widen(x));
         let (offsets, scale) = (self.offsets.as_slice(), f64::from(self.scale));
         let Case { dims, mask, window, .. } = *self;
-        let input = Input { q: &q, k: &k, v: &v, offsets, dims, scale, mask, window };
+        let wide =
+            self.distances.as_ref().map(|d| (widen(&d.by_query), d.by_key.as_ref().map(|numbers| widen(numbers))));
+        let relative = self.distances.as_ref().zip(wide.as_ref()).map(|(d, (by_query, by_key))| textbook::Relative {
+            by_query,
+            by_key: by_key.as_deref(),
+            buckets: Buckets { of: &d.of, count: d.count },
+        });
+        let input = Input { q: &q, k: &k, v: &v, offsets, dims, scale, mask, window, relative };
         let (ctx, lse) = textbook::forward(input);
         // A score is a sum of d products below 4, scaled: |s| <= 4·√d. Its rounding error, at most d·2^-24·|s|/2 and in practice √d of
         // that, is the relative error of p, and so of ctx; what follows is a few 2^-24. Kept scales multiply all of it.
@@ -104,13 +147,15 @@ impl Case {
         let largest = (0..100_000).map(|i| self.mask.keep_scale(i)).fold(0.0, f32::max);
         let tolerance = (d + 16.0) * 2f64.powi(-24) * 4.0 * f64::from(largest);
         assert_close("ctx and lse", &saved, &[ctx, lse].concat(), tolerance);
-        let (dq, dk, dv) = textbook::backward(&dctx, input);
+        let grads = textbook::backward(&dctx, input);
         // Where gradients are small next to what they are summed from, elements say little: their norm does. Three chains of multiply-adds stand one behind
         // the other: scores and g over d, sums over the keys. The roundings of a chain of n add up as a random walk, √n·2^-24 of the sum, and are
         // multiplied by what is kept; exp and the rest are a few more. A fifth of this is seen, for all shapes.
         let longest = self.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as f64;
         let bound = (2.0 * d.sqrt() + longest.sqrt() + 8.0) * 2f64.powi(-24) * f64::from(largest);
-        for (which, (name, want)) in [("dq", dq), ("dk", dk), ("dv", dv)].into_iter().enumerate() {
+        let grads = [grads.q, grads.k, grads.v, grads.by_query, grads.by_key];
+        for (which, want) in grads.into_iter().take(self.inputs().len()).enumerate() {
+            let name = ["dq", "dk", "dv", "by query", "by key"][which];
             let got = self.gradient(which, &saved);
             let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
             let off = norm(&mut got.iter().zip(&want).map(|(&got, want)| f64::from(got) - want));
@@ -155,6 +200,25 @@ fn a_window_follows_the_textbook() {
 }
 
 #[test]
+fn scores_by_distance_follow_the_textbook() {
+    for mask in [Mask::NONE, Mask::new(0.1, 5, 6, 7, 8)] {
+        for has_keys in [false, true] {
+            for (lengths, linear) in [
+                (&[][..], 3),
+                (&[0, 1], 1),
+                (&[3, 0, 5, 1, 9], 2),
+                (&[64, 65, 66], 80),
+                (&[63, 200, 7], 20),
+                (&[300], 64),
+            ] {
+                Case::new(lengths, 2, 16, mask).by_distance(linear, has_keys).check();
+            }
+            Case::new(&[70, 200], 3, 32, mask).by_distance(20, has_keys).within(30).check();
+        }
+    }
+}
+
+#[test]
 fn a_window_of_nothing_but_the_token_itself_gives_its_value() {
     let case = Case::new(&[3, 0, 70], 2, 16, Mask::NONE).within(0);
     assert_eq!(case.forward()[..case.v.len()], case.v);
@@ -191,16 +255,20 @@ fn gradients_of_every_layout_are_the_single_ones() {
 
 #[test]
 fn a_few_queries_get_the_bits_of_the_full_computation() {
-    for (lengths, count, window) in [
-        (vec![23, 1, 70, 0, 64], 1, None),
-        (vec![130, 5, 9], 3, None),
-        (vec![66], 65, None),
-        (vec![4, 7], 0, None),
-        (vec![300, 5, 70], 1, Some(64)),
-        (vec![200, 9], 66, Some(10)),
-        (vec![200], 0, Some(10)),
+    for (lengths, count, window, linear) in [
+        (vec![23, 1, 70, 0, 64], 1, None, None),
+        (vec![130, 5, 9], 3, None, None),
+        (vec![66], 65, None, None),
+        (vec![4, 7], 0, None, None),
+        (vec![300, 5, 70], 1, Some(64), None),
+        (vec![200, 9], 66, Some(10), None),
+        (vec![200], 0, Some(10), None),
+        (vec![23, 1, 70, 0, 64], 1, None, Some(20)),
+        (vec![130, 5], 66, None, Some(20)),
+        (vec![9], 0, None, Some(3)),
     ] {
         let case = Case { window, ..Case::new(&lengths, 2, 16, Mask::new(0.1, 5, 6, 7, 8)) };
+        let case = if let Some(linear) = linear { case.by_distance(linear, true) } else { case };
         let (w, heads) = (case.dims.width(), case.dims.heads);
         let mut query_offsets = vec![0u32];
         lengths.iter().for_each(|&n| query_offsets.push(query_offsets.last().unwrap() + n.min(count) as u32));
@@ -210,13 +278,18 @@ fn a_few_queries_get_the_bits_of_the_full_computation() {
             .windows(2)
             .flat_map(|pair| (pair[0]..pair[1]).take(count).map(|token| token as usize))
             .collect();
-        let pick = |matrix: &[f32]| tokens.iter().flat_map(|&t| matrix[t * w..][..w].to_vec()).collect::<Vec<_>>();
+        let pick_rows =
+            |matrix: &[f32], w: usize| tokens.iter().flat_map(|&t| matrix[t * w..][..w].to_vec()).collect::<Vec<_>>();
+        let pick = |matrix: &[f32]| pick_rows(matrix, w);
         let full = case.forward();
         let (full_ctx, full_lse) = full.split_at(case.q.len());
         let [_, sources, _] = case.sources();
         let (q, kv) = (pick(&case.q), &sources[1]);
         let sources = [&q[..], kv];
-        let input = case.input(&sources, &query_offsets);
+        let numbers = case.distances.as_ref().map_or(0, |distances| heads * distances.count);
+        let picked = case.distances.as_ref().map(|distances| pick_rows(&distances.by_query, numbers));
+        let mut input = case.input(&sources, &query_offsets);
+        input.relative = input.relative.zip(picked.as_deref()).map(|(all, by_query)| Relative { by_query, ..all });
         let (mut ctx, mut lse) = (vec![f32::NAN; q.len()], vec![f32::NAN; heads * tokens.len()]);
         forward(&mut ctx, &mut lse, input);
         assert_eq!(ctx, pick(full_ctx));
@@ -228,13 +301,20 @@ fn a_few_queries_get_the_bits_of_the_full_computation() {
         // Only the queried rows of the full result have a gradient.
         let mut dctx = vec![0.0; case.q.len()];
         tokens.iter().for_each(|&t| dctx[t * w..][..w].copy_from_slice(&case.dctx[t * w..][..w]));
-        let full_case = Case { dctx, window, ..Case::new(&lengths, 2, 16, case.mask) };
+        let distances = case.distances.clone();
+        let full_case = Case { dctx, window, distances, ..Case::new(&lengths, 2, 16, case.mask) };
+        let by_distance: Vec<_> = (3..full_case.inputs().len()).map(|which| full_case.gradient(which, &full)).collect();
         let [dq, dk, dv] = [0, 1, 2].map(|which| full_case.gradient(which, &full));
         let (mut got_q, mut got_kv) = (vec![f32::NAN; q.len()], vec![f32::NAN; kv.len()]);
         let mut scratch = vec![f32::NAN; backward_scratch(tokens.len(), case.dims)];
-        let mut grads = [Some((&mut got_q[..], 0.0)), Some((&mut got_kv[..], 0.0))];
+        let mut got = [vec![f32::NAN; tokens.len() * numbers], vec![f32::NAN; all * numbers]];
+        let mut grads = vec![Some((&mut got_q[..], 0.0)), Some((&mut got_kv[..], 0.0))];
+        grads.extend(got.iter_mut().take(by_distance.len()).map(|got| Some((&mut got[..], 0.0))));
         backward(&mut grads, &pick(&case.dctx), &ctx, &lse, input, &mut scratch);
         assert_eq!(got_q, pick(&dq));
+        if let [by_query, by_key] = &by_distance[..] {
+            assert_eq!(got, [pick_rows(by_query, numbers), by_key.clone()]);
+        }
         let full_kv = Case { k: dk, v: dv, ..full_case }.sources()[1][1].clone();
         assert_eq!(got_kv, full_kv);
     }
@@ -267,12 +347,22 @@ fn textbook_backward_is_the_slope_of_the_textbook_forward() {
     let [q, k, v, dctx] = [&case.q, &case.k, &case.v, &case.dctx].map(|x| widen(x));
     let (offsets, scale) = (case.offsets.as_slice(), f64::from(case.scale));
     let window = Some(2);
-    let input = Input { q: &q, k: &k, v: &v, offsets, dims: case.dims, scale, mask: case.mask, window };
-    let (dq, dk, dv) = textbook::backward(&dctx, input);
+    // Five distances in three buckets, for the longer sequence, of which the window leaves fewer.
+    let buckets = Buckets { of: &[2, 1, 1, 1, 0, 2, 2, 1, 0], count: 3 };
+    let [by_query, by_key] = [5, 6].map(|seed| widen(&values(seed, 8 * 2 * 3)));
+    let relative = textbook::Relative { by_query: &by_query, by_key: Some(&by_key), buckets };
+    let (dims, mask) = (case.dims, case.mask);
+    let input = Input { q: &q, k: &k, v: &v, offsets, dims, scale, mask, window, relative: Some(relative) };
+    let grads = textbook::backward(&dctx, input);
     let loss = |input: Input<'_, f64>| project(&textbook::forward(input).0, &dctx);
-    assert_close_f64("dq", &dq, &gradient(&q, |q| loss(Input { q, ..input })), 1e-8);
-    assert_close_f64("dk", &dk, &gradient(&k, |k| loss(Input { k, ..input })), 1e-8);
-    assert_close_f64("dv", &dv, &gradient(&v, |v| loss(Input { v, ..input })), 1e-8);
+    let by_distance = |relative: textbook::Relative<'_, f64>| loss(Input { relative: Some(relative), ..input });
+    assert_close_f64("dq", &grads.q, &gradient(&q, |q| loss(Input { q, ..input })), 1e-8);
+    assert_close_f64("dk", &grads.k, &gradient(&k, |k| loss(Input { k, ..input })), 1e-8);
+    assert_close_f64("dv", &grads.v, &gradient(&v, |v| loss(Input { v, ..input })), 1e-8);
+    let slope = gradient(&by_query, |by_query| by_distance(textbook::Relative { by_query, ..relative }));
+    assert_close_f64("by query", &grads.by_query, &slope, 1e-8);
+    let slope = gradient(&by_key, |by_key| by_distance(textbook::Relative { by_key: Some(by_key), ..relative }));
+    assert_close_f64("by key", &grads.by_key, &slope, 1e-8);
 }
 
 #[test]

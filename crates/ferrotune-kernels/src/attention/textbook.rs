@@ -1,6 +1,6 @@
 //! The specification of attention, with full S×S matrices, ragged and padded. Must not share code with the tiles.
 
-use super::{AttentionDims, KEY_BITS};
+use super::{AttentionDims, Buckets, KEY_BITS};
 use crate::mask::Mask;
 use crate::real::Real;
 
@@ -23,6 +23,39 @@ pub struct Input<'a, T> {
     pub mask: Mask,
     /// Tokens that a query sees to either side, if not all.
     pub window: Option<u32>,
+    /// What distances add to the scores, if anything.
+    pub relative: Option<Relative<'a, T>>,
+}
+
+/// What distances add to the scores, with the shapes of the fast kernel's.
+#[derive(Clone, Copy, Debug)]
+pub struct Relative<'a, T> {
+    /// By queries.
+    pub by_query: &'a [T],
+    /// By keys.
+    pub by_key: Option<&'a [T]>,
+    /// The bucket of each distance.
+    pub buckets: Buckets<'a>,
+}
+
+impl<T> Relative<'_, T> {
+    /// Where a head's numbers of a query and a key are, in `by_query` and in `by_key`.
+    fn elements(&self, dims: AttentionDims, head: usize, i: usize, j: usize) -> [usize; 2] {
+        let Buckets { of, count } = self.buckets;
+        let bucket = of[of.len() / 2 + j - i] as usize;
+        [i, j].map(|row| (row * dims.heads + head) * count + bucket)
+    }
+}
+
+/// Gradients of attention, with the shapes of what they are taken by.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The names are those of the input.
+pub struct Gradients<T> {
+    pub q: Vec<T>,
+    pub k: Vec<T>,
+    pub v: Vec<T>,
+    pub by_query: Vec<T>,
+    pub by_key: Vec<T>,
 }
 
 /// Calls `visit(head, i, sequence's rows, p_i)` for every query row i, where `p_i` are the probabilities before dropout.
@@ -38,7 +71,13 @@ fn for_each_row<T: Real>(input: Input<'_, T>, mut visit: impl FnMut(usize, usize
                         return T::neg_infinity();
                     }
                     let terms = (head * d..(head + 1) * d).map(|c| input.q[i * width + c] * input.k[j * width + c]);
-                    input.scale * terms.sum::<T>()
+                    let mut sum = terms.sum::<T>();
+                    if let Some(relative) = input.relative {
+                        let [by_query, by_key] = relative.elements(input.dims, head, i, j);
+                        sum +=
+                            relative.by_query[by_query] + relative.by_key.map_or(T::zero(), |numbers| numbers[by_key]);
+                    }
+                    input.scale * sum
                 };
                 let scores: Vec<T> = rows.clone().map(score).collect();
                 let max = scores.iter().fold(T::neg_infinity(), |max, &s| max.max(s));
@@ -71,12 +110,18 @@ pub fn forward<T: Real>(input: Input<'_, T>) -> (Vec<T>, Vec<T>) {
     (ctx, lse)
 }
 
-/// `(dq, dk, dv)` from dctx.
-pub fn backward<T: Real>(dctx: &[T], input: Input<'_, T>) -> (Vec<T>, Vec<T>, Vec<T>) {
+/// All gradients from dctx.
+pub fn backward<T: Real>(dctx: &[T], input: Input<'_, T>) -> Gradients<T> {
     let AttentionDims { heads, head_dim: d } = input.dims;
     let width = heads * d;
-    let n = input.q.len();
-    let (mut dq, mut dk, mut dv) = (vec![T::zero(); n], vec![T::zero(); n], vec![T::zero(); n]);
+    let zeros = |like: &[T]| vec![T::zero(); like.len()];
+    let mut grads = Gradients {
+        q: zeros(input.q),
+        k: zeros(input.k),
+        v: zeros(input.v),
+        by_query: input.relative.map_or(Vec::new(), |relative| zeros(relative.by_query)),
+        by_key: input.relative.and_then(|relative| relative.by_key).map_or(Vec::new(), zeros),
+    };
     for_each_row(input, |head, i, rows, p, _| {
         let columns = head * d..(head + 1) * d;
         let dp = |(key, j): (usize, usize)| {
@@ -88,13 +133,20 @@ pub fn backward<T: Real>(dctx: &[T], input: Input<'_, T>) -> (Vec<T>, Vec<T>, Ve
         for (key, j) in rows.enumerate() {
             let ds = input.scale * p[key] * (dp[key] - mean);
             for c in columns.clone() {
-                dq[i * width + c] += ds * input.k[j * width + c];
-                dk[j * width + c] += ds * input.q[i * width + c];
-                dv[j * width + c] += keep(input, head, i, key) * p[key] * dctx[i * width + c];
+                grads.q[i * width + c] += ds * input.k[j * width + c];
+                grads.k[j * width + c] += ds * input.q[i * width + c];
+                grads.v[j * width + c] += keep(input, head, i, key) * p[key] * dctx[i * width + c];
+            }
+            if let Some(relative) = input.relative {
+                let [by_query, by_key] = relative.elements(input.dims, head, i, j);
+                grads.by_query[by_query] += ds;
+                if relative.by_key.is_some() {
+                    grads.by_key[by_key] += ds;
+                }
             }
         }
     });
-    (dq, dk, dv)
+    grads
 }
 
 /// ctx of a padded batch as other frameworks compute it: q, k, v `[B, S, w]`, `lengths[b]` real tokens each, padded keys at score

@@ -62,6 +62,7 @@ impl Batch<'_> {
             scale: 1.0 / (self.dims.head_dim as f32).sqrt(),
             mask: self.mask,
             window: self.window,
+            relative: None,
         };
         let rows = self.dims.heads * queries;
         let mut lse = bench.statistic([bench.backend.attention_saved(Attention { ..input })]);

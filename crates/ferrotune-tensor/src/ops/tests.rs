@@ -232,6 +232,56 @@ fn attention_within_a_window() {
 }
 
 #[test]
+fn attention_by_distance() {
+    let (heads, dim, count) = (2usize, 3usize, 3usize);
+    let offsets: Arc<[u32]> = Arc::from([0u32, 2, 7]);
+    // The bucket of each distance, from -4 to 4.
+    let of = [2u32, 2, 0, 1, 1, 0, 1, 2, 0];
+    let full = |x: &[ArrayD<f64>], by_key: bool| {
+        let [q, k, v] = [0, 1, 2].map(|index| matrix(&x[index]));
+        let mut ctx = Array2::zeros((7, heads * dim));
+        for pair in offsets.windows(2) {
+            let rows = pair[0] as usize..pair[1] as usize;
+            for head in 0..heads {
+                let of_head = |x| part(x, rows.clone(), head * dim..(head + 1) * dim);
+                let mut scores = of_head(&q).dot(&of_head(&k).t());
+                for ((i, j), score) in scores.indexed_iter_mut() {
+                    let column = head * count + of[4 + j - i] as usize;
+                    *score += x[3][[rows.start + i, column]];
+                    *score += if by_key { x[4][[rows.start + j, column]] } else { 0.0 };
+                }
+                let p = softmax(&(scores / ((dim * 3) as f64).sqrt()));
+                for ((i, c), value) in p.dot(&of_head(&v)).indexed_iter() {
+                    ctx[[rows.start + i, head * dim + c]] = *value;
+                }
+            }
+        }
+        ctx.into_dyn()
+    };
+    for by_key in [false, true] {
+        let bounds = offsets.clone();
+        let distances = Distances { buckets: Arc::from(of), count, by_key };
+        let make = move || Attention::new(heads, bounds.clone(), Mask::NONE).by_distance(distances.clone(), 3);
+        let shapes: [&[usize]; 5] = [&[7, 6], &[7, 6], &[7, 6], &[7, 6], &[7, 6]];
+        check(make, &shapes[..if by_key { 5 } else { 4 }], |x| full(x, by_key));
+    }
+}
+
+#[test]
+fn head_products() {
+    check(
+        || HeadProducts { heads: 2 },
+        &[&[5, 6], &[4, 6]],
+        |x| {
+            let (x, p) = (matrix(&x[0]), matrix(&x[1]));
+            let of_head = |x, rows, head: usize| part(x, 0..rows, 3 * head..3 * head + 3).to_owned();
+            let products = [0, 1].map(|head| of_head(&x, 5, head).dot(&of_head(&p, 4, head).t()));
+            ndarray::concatenate![ndarray::Axis(1), products[0], products[1]].into_dyn()
+        },
+    );
+}
+
+#[test]
 fn rotary() {
     let (positions, frequencies): (Arc<[u32]>, Arc<[f32]>) = (Arc::from([0, 1, 2, 0, 5]), Arc::from([1.0, 0.25]));
     let make = || Rotary { heads: 2, positions: positions.clone(), frequencies: frequencies.clone() };
