@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes the golden fixtures of the encoder families beside BERT: tiny-roberta, tiny-xlm-roberta, tiny-camembert,
-tiny-distilbert, tiny-electra, tiny-tokens, tiny-modernbert, tiny-modernbert-cls, tiny-modernbert-tokens.
+tiny-distilbert, tiny-electra, tiny-tokens, tiny-modernbert, tiny-modernbert-cls, tiny-modernbert-tokens, tiny-mpnet,
+tiny-deberta, tiny-deberta-tokens.
 
     python tests/golden/families.py [--out tests/golden] [--only tiny-electra]
 
 The rules of generate.py hold, whose helpers it uses. `tiny-tokens` is a BERT token classifier, `tiny-modernbert-tokens`
-one of ModernBERT. Each folder holds `model/` (a Hugging Face folder with a tokenizer), `inputs.json` (texts, ids, type
+one of ModernBERT, `tiny-deberta-tokens` one of DeBERTa. Each folder holds `model/` (a Hugging Face folder with a tokenizer), `inputs.json` (texts, ids, type
 ids) and `golden.safetensors`: `ids`, `type_ids`, `offsets`, `labels` (a row's, or of token classifiers a token's, of
 which -1 is not scored), `hidden.*` (as transformers lists them: hidden.0 after ELECTRA's projection, the last one after
 ModernBERT's final norm), `logits`, `loss`, `grad.*`.
@@ -24,8 +25,8 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import (AutoModelForSequenceClassification, AutoModelForTokenClassification, BertConfig,
-                          CamembertConfig, DistilBertConfig, ElectraConfig, ModernBertConfig, RobertaConfig,
-                          XLMRobertaConfig)
+                          CamembertConfig, DebertaV2Config, DistilBertConfig, ElectraConfig, ModernBertConfig,
+                          MPNetConfig, RobertaConfig, XLMRobertaConfig)
 from transformers.models.modernbert import modeling_modernbert as modern
 
 COMMON = dict(initializer_range=0.2, vocab_size=107, num_labels=3)
@@ -43,6 +44,14 @@ def modernbert(first, theta, **sizes):
     ropes = [{"rope_type": "default", "rope_theta": base} for base in theta]
     return ModernBertConfig(
         **ids, **sizes, local_attention=8, rope_parameters=dict(zip(["full_attention", "sliding_attention"], ropes)))
+
+
+def deberta(buckets, furthest):
+    return DebertaV2Config(
+        **COMMON, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+        max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, relative_attention=True,
+        position_buckets=buckets, max_relative_positions=furthest, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type="p2c|c2p", position_biased_input=False)
 
 
 SMALL = dict(hidden_size=16, num_attention_heads=2, intermediate_size=24, max_position_embeddings=64)
@@ -72,6 +81,12 @@ FAMILIES = {
     "tiny-modernbert-tokens": (modernbert(
         102, (2000.0, 50.0), **COMMON, **SMALL, num_hidden_layers=4),
         AutoModelForTokenClassification, "modernbert", 59),
+    # Its buckets are 32 in transformers' code, of which the longest row has 11 in each direction.
+    "tiny-mpnet": (MPNetConfig(**COMMON, **{key: n for key, n in FAIRSEQ.items() if key != "type_vocab_size"}),
+                   AutoModelForSequenceClassification, "mpnet", 60),
+    # Distances share rows from 5 tokens on, and from 19 on the last one.
+    "tiny-deberta": (deberta(8, 20), AutoModelForSequenceClassification, "deberta-v2", 61),
+    "tiny-deberta-tokens": (deberta(64, -1), AutoModelForTokenClassification, "deberta-v2", 62),
 }
 LABELS = ["calm", "rain", "storm"]
 TAGS = ["O", "B-WEATHER", "I-WEATHER"]
@@ -172,7 +187,7 @@ def randomise(model, seed):
 
 
 def is_shift(name):
-    return name.endswith(("attention.self.key.bias", "attention.k_lin.bias"))
+    return name.endswith(("attention.self.key.bias", "attention.k_lin.bias", "attention.attn.k.bias"))
 
 
 @contextlib.contextmanager
@@ -207,7 +222,7 @@ def write(folder, config, auto, family, seed, old_keys=False):
         write_old_keys(model_folder)
     if family == "roberta":
         write_bpe(model_folder, config.vocab_size)
-    elif family in ("xlm-roberta", "camembert"):
+    elif family in ("xlm-roberta", "camembert", "mpnet"):
         write_unigram(model_folder, config.vocab_size)
     elif family == "modernbert":
         write_modern_bpe(model_folder, config.vocab_size)
@@ -215,14 +230,14 @@ def write(folder, config, auto, family, seed, old_keys=False):
         g.write_tokenizer(model_folder, config.vocab_size, config.max_position_embeddings)
 
     tok = tokenizers.Tokenizer.from_file(str(model_folder / "tokenizer.json"))
-    fairseq = isinstance(config, (RobertaConfig, XLMRobertaConfig, CamembertConfig))
+    fairseq = isinstance(config, (RobertaConfig, XLMRobertaConfig, CamembertConfig, MPNetConfig))
     tok.enable_truncation(config.max_position_embeddings - (2 if fairseq else 0))
     encoded = [tok.encode(*text) for text in TEXTS]
     ids, types = [e.ids for e in encoded], [e.type_ids for e in encoded]
     batch = g.pad(ids, types)
     if fairseq or family == "modernbert":  # pads with its own token, from which fairseq counts positions
         batch["input_ids"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, config.pad_token_id)
-    if fairseq or family in ("distilbert", "modernbert"):
+    if fairseq or family in ("distilbert", "modernbert", "deberta-v2"):
         del batch["token_type_ids"]
     if family == "modernbert":
         longer = sum(len(i) > config.local_attention + 1 for i in ids)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the golden fixtures of masked language modelling: masked-bert, masked-roberta, masked-distilbert,
-masked-modernbert.
+masked-modernbert, masked-mpnet.
 
     python tests/golden/masked.py [--out tests/golden] [--only masked-bert]
 
@@ -14,7 +14,7 @@ import families as f  # sets the environment before torch is imported
 import generate as g
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForMaskedLM, BertConfig, DistilBertConfig, RobertaConfig
+from transformers import AutoModelForMaskedLM, BertConfig, DistilBertConfig, MPNetConfig, RobertaConfig
 
 SIZES = dict(vocab_size=61, initializer_range=0.2)
 FAMILIES = {
@@ -31,6 +31,9 @@ FAMILIES = {
     "masked-modernbert": (f.modernbert(
         0, (2000.0, 50.0), **SIZES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
         max_position_embeddings=20), 74),
+    "masked-mpnet": (MPNetConfig(
+        **SIZES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, max_position_embeddings=22,
+        layer_norm_eps=1e-5, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0), 75),
 }
 LENGTHS = [6, 3, 17, 9]
 MASK, FIRST_WORD = 4, 5
@@ -67,7 +70,7 @@ def write(folder, config, seed):
     rows, asked = inputs()
     types = [[0] * len(row) for row in rows]
     batch = g.pad(rows, types)
-    if config.model_type in ("roberta", "modernbert"):
+    if config.model_type in ("roberta", "modernbert", "mpnet"):
         batch["input_ids"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, config.pad_token_id)
     if config.model_type != "bert":
         del batch["token_type_ids"]

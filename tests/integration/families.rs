@@ -26,7 +26,7 @@ use std::path::Path;
 const NAMES: [&str; 2] = ["calm", "storm"];
 
 /// Fixture, base, what transformers calls the layers of its sequence head, and tensors that pre-training leaves in such folders.
-const PRETRAINED: [(&str, &str, &[&str], &[&str]); 7] = [
+const PRETRAINED: [(&str, &str, &[&str], &[&str]); 9] = [
     (
         "tiny-tokens",
         "bert",
@@ -53,6 +53,17 @@ const PRETRAINED: [(&str, &str, &[&str], &[&str]); 7] = [
         &["classifier.dense", "classifier.out_proj"],
         &["discriminator_predictions.dense.weight", "discriminator_predictions.dense_prediction.bias"],
     ),
+    ("tiny-mpnet", "mpnet", &["classifier.dense", "classifier.out_proj"], &["lm_head.bias", "lm_head.layer_norm.bias"]),
+    (
+        "tiny-deberta",
+        "deberta",
+        &["pooler.dense", "classifier"],
+        &[
+            "deberta.embeddings.position_embeddings.weight",
+            "lm_predictions.lm_head.bias",
+            "mask_predictions.dense.bias",
+        ],
+    ),
     ("tiny-modernbert", "model", &["head.dense", "head.norm", "classifier"], &["decoder.bias"]),
 ];
 
@@ -71,7 +82,8 @@ fn write_pretrained(folder: &Path, name: &str, base: &str, more: &[&str], is_bar
     }
     let three = [0u8; 12];
     let mut left: Vec<String> = more.iter().map(|name| name.to_string()).filter(|_| !is_bare).collect();
-    if base != "bert" {
+    // The pooler of DeBERTa is its head.
+    if !["bert", "deberta"].contains(&base) {
         left.push(format!("{}pooler.dense.bias", if is_bare { "" } else { &prefix }));
     }
     left.sort();

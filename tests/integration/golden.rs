@@ -15,7 +15,7 @@ use std::path::Path;
 /// What the labels of a fixture say of a token that is not scored.
 const SKIPPED: u32 = u32::MAX;
 /// The fixtures of the families beside BERT, and of a BERT with a head for tokens.
-pub(super) const FAMILIES: [&str; 9] = [
+pub(super) const FAMILIES: [&str; 12] = [
     "tiny-roberta",
     "tiny-xlm-roberta",
     "tiny-camembert",
@@ -24,6 +24,9 @@ pub(super) const FAMILIES: [&str; 9] = [
     "tiny-modernbert",
     "tiny-modernbert-cls",
     "tiny-modernbert-tokens",
+    "tiny-mpnet",
+    "tiny-deberta",
+    "tiny-deberta-tokens",
     "tiny-tokens",
 ];
 
@@ -80,8 +83,8 @@ fn pass<B: Backend>(
 }
 
 /// Zero in exact arithmetic: softmax ignores a shift of a query's scores, and that is all a key's bias does.
-fn is_shift(name: &str) -> bool {
-    name.ends_with("attention.self.key.bias") || name.ends_with("attention.k_lin.bias")
+pub(super) fn is_shift(name: &str) -> bool {
+    ["attention.self.key.bias", "attention.k_lin.bias", "attention.attn.k.bias"].iter().any(|end| name.ends_with(end))
 }
 
 /// The Euclidean distance of two vectors, of which a missing one is 0.

@@ -1,6 +1,6 @@
 //! The predicted memory of a step beside what the pool of a real one holds.
 
-use ferrotune_bert::memory::activation_numbers;
+use ferrotune_bert::memory::{PassSize, activation_numbers};
 use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig, HeadKind, freeze};
 use ferrotune_optim::losses::CrossEntropy;
 use ferrotune_tensor::{Cpu, Grads, Params, Pool, Tape};
@@ -10,13 +10,21 @@ use ferrotune_tests::sequences;
 fn config(model_type: &str, hidden: usize, intermediate: usize, layers: usize) -> EncoderConfig {
     let text = format!(
         r#"{{"model_type": "{model_type}", "vocab_size": 50, "hidden_size": {hidden}, "num_hidden_layers": {layers},
-        "num_attention_heads": 4, "intermediate_size": {intermediate}, "max_position_embeddings": 66, "type_vocab_size": 2,
-        "embedding_size": {}, "classifier_pooling": "{}", "mlp_dropout": 0.1, "attention_dropout": 0.1}}"#,
-        hidden / 2,
+        "num_attention_heads": 4, "intermediate_size": {intermediate}, "max_position_embeddings": 66,
+        {} "classifier_pooling": "{}", "mlp_dropout": 0.1, "attention_dropout": 0.1}}"#,
+        match model_type {
+            "electra" => format!(r#""embedding_size": {},"#, hidden / 2),
+            "deberta-v2" => DEBERTA.to_string(),
+            _ => String::new(),
+        },
         if layers.is_multiple_of(2) { "cls" } else { "mean" },
     );
     text.parse().unwrap()
 }
+
+/// What DeBERTa's third version says of its distances.
+const DEBERTA: &str = r#""relative_attention": true, "position_buckets": 16, "share_att_key": true, "pos_att_type": "p2c|c2p",
+    "norm_rel_ebd": "layer_norm", "position_biased_input": false,"#;
 
 #[track_caller]
 fn check(hidden: usize, intermediate: usize, layers: usize, freeze_spec: &str, lengths: &[u32]) {
@@ -62,7 +70,9 @@ fn held(config: &EncoderConfig, kind: HeadKind, freeze_spec: &str, lengths: &[u3
         let loss = tape.apply(CrossEntropy::new(vec![1; labels], 1.0), &[logits]);
         tape.backward(loss, 1.0, &mut grads);
     }
-    let predicted = activation_numbers(config, kind, frozen, tokens as usize, lengths.len(), checkpointing) as f64;
+    let longest = lengths.iter().max().map_or(0, |&longest| longest as usize);
+    let pass = PassSize { tokens: tokens as usize, rows: lengths.len(), longest };
+    let predicted = activation_numbers(config, kind, frozen, pass, checkpointing) as f64;
     let held = pool.held() as f64;
     let ratio = predicted / held;
     // An eighth of a buffer may be unused; small gradients and scratch of kernels are not counted.
@@ -90,6 +100,10 @@ fn the_predicted_memory_of_a_step_is_what_its_pool_holds() {
         ("bert", HeadKind::Tokens),
         ("electra", HeadKind::Tokens),
         ("modernbert", HeadKind::Tokens),
+        ("mpnet", HeadKind::Sequence),
+        ("mpnet", HeadKind::Tokens),
+        ("deberta-v2", HeadKind::Sequence),
+        ("deberta-v2", HeadKind::Tokens),
     ] {
         for freeze_spec in ["", "embeddings", "embeddings,layers.0-1"] {
             check_model(&config(model_type, 64, 256, 4), kind, freeze_spec, &short);

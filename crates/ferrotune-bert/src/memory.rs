@@ -2,11 +2,21 @@
 //! optimizers or data.
 
 use crate::config::{EncoderConfig, Pooling};
-use crate::family::Block;
+use crate::family::{Block, Relative};
 use crate::model::HeadKind;
 
-/// Numbers of f32 that the activations and gradients of one training pass hold at their peak, for a ragged batch of `rows` sequences
-/// with `tokens` tokens in all. Embeddings and the first `frozen_layers` layers keep nothing if they are frozen. With `checkpointing` a
+/// The size of a pass over a ragged batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PassSize {
+    /// Tokens of all sequences.
+    pub tokens: usize,
+    /// Sequences.
+    pub rows: usize,
+    /// Tokens of the longest one.
+    pub longest: usize,
+}
+
+/// Numbers of f32 that the activations and gradients of one training pass hold at their peak. Embeddings and the first `frozen_layers` layers keep nothing if they are frozen. With `checkpointing` a
 /// layer keeps its result alone, and one layer at a time holds the rest ([`Encoder::checkpointing`](crate::model::Encoder)).
 ///
 /// Counted op by op from the forward pass; buffers are up to an eighth larger than what they hold
@@ -15,12 +25,13 @@ pub fn activation_numbers(
     config: &EncoderConfig,
     kind: HeadKind,
     frozen_layers: Option<usize>,
-    tokens: usize,
-    rows: usize,
+    pass: PassSize,
     checkpointing: bool,
 ) -> usize {
-    let h = config.hidden_size;
-    let LayerNumbers { all, for_first, gradients_for_first, gradients: layer_gradients } = LayerNumbers::of(config);
+    let (h, PassSize { tokens, rows, .. }) = (config.hidden_size, pass);
+    let distances = DistanceNumbers::of(config, pass, frozen_layers.is_none());
+    let LayerNumbers { all, for_first, gradients_for_first, gradients: layer_gradients } =
+        LayerNumbers::of(config, distances.each_token);
     let layer = |positions: usize| positions * all;
     let trained = config.num_hidden_layers - frozen_layers.unwrap_or(0);
     // Under a head on first tokens the last layer computes for all tokens what these read, and the rest for the first of each row.
@@ -55,7 +66,8 @@ pub fn activation_numbers(
     } else {
         full_layers * one + last + gradients
     };
-    let top = layers + head;
+    let held = if checkpointing { trained.min(1) } else { trained };
+    let top = layers + head + distances.pass + held * distances.layer;
     let is_narrow = config.embedding_size != h;
     let (projected, narrow) = if is_narrow { (tokens * h, tokens * 2 * config.embedding_size) } else { (0, 0) };
     match frozen_layers {
@@ -65,6 +77,36 @@ pub fn activation_numbers(
         Some(0) => tokens * 2 * h + top,
         // Sum and norm of narrow embeddings fit nothing that follows, so the pool has them beside it.
         Some(_) => (layer(tokens) + tokens * 2 * h).max(tokens * h + top) + narrow,
+    }
+}
+
+/// What distances between tokens add, in families that score them.
+struct DistanceNumbers {
+    /// For each token of a layer, its scores as a query, and the same again as a key.
+    each_token: usize,
+    /// Once in a pass.
+    pass: usize,
+    /// In each layer.
+    layer: usize,
+}
+
+impl DistanceNumbers {
+    fn of(config: &EncoderConfig, pass: PassSize, has_gradients: bool) -> DistanceNumbers {
+        let (h, heads) = (config.hidden_size, config.num_attention_heads);
+        match (config.family.relative, config.distance_rows) {
+            (Some(Relative::Bias { .. }), Some(rows)) => {
+                // Ones, and each token's scores; the gradient of these.
+                let scores = heads * rows.count();
+                let each = heads + scores * if has_gradients { 2 } else { 1 };
+                DistanceNumbers { each_token: 0, pass: pass.tokens * each, layer: 0 }
+            }
+            (Some(Relative::Disentangled { .. }), Some(rows)) => {
+                let found = rows.count().min((2 * pass.longest).saturating_sub(1));
+                // Rows of the table and their norm; of each layer what the dropout leaves, queries and keys.
+                DistanceNumbers { each_token: heads * found, pass: 2 * found * h, layer: 3 * found * h }
+            }
+            _ => DistanceNumbers { each_token: 0, pass: 0, layer: 0 },
+        }
     }
 }
 
@@ -81,18 +123,19 @@ struct LayerNumbers {
 }
 
 impl LayerNumbers {
-    fn of(config: &EncoderConfig) -> LayerNumbers {
+    /// `by_distance`: scores of a token as a query, and as many as a key.
+    fn of(config: &EncoderConfig, by_distance: usize) -> LayerNumbers {
         let (h, i, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
         match config.family.block {
             Block::PostNorm => LayerNumbers {
                 // q, k, v; context; projection; norm; the intermediate with its saved input; projection; norm.
-                all: 8 * h + 2 * i + heads + 4,
+                all: 8 * h + 2 * i + heads + 4 + 2 * by_distance,
                 // Keys and values.
-                for_first: 2 * h,
+                for_first: 2 * h + by_distance,
                 // The same, and their input.
-                gradients_for_first: 3 * h,
+                gradients_for_first: 3 * h + by_distance,
                 // Of the intermediate before and after GELU, and of three states around it.
-                gradients: 2 * i + 3 * h,
+                gradients: 2 * i + 3 * h + 2 * by_distance,
             },
             Block::PreNorm { .. } => {
                 let dropped = |p: f32, width: usize| if p > 0.0 { width } else { 0 };

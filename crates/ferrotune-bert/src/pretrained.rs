@@ -1,7 +1,7 @@
 //! A model folder becomes a model with parameters, and back. It must not know training.
 
 use crate::checkpoint::{LoadReport, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
-use crate::config::EncoderConfig;
+use crate::config::{CONFIG_FILE, EncoderConfig};
 use crate::error::BertError;
 use crate::family::TOKEN_HEAD;
 use crate::lora::{self, LoraSpec};
@@ -74,6 +74,13 @@ pub fn load_with_adapters<B: Backend>(
     adapters: Option<&LoraSpec>,
 ) -> Result<Pretrained<B>, BertError> {
     let config = EncoderConfig::from_folder(folder)?;
+    if config.distance_rows.is_some() && !backend.scores_distances() {
+        let problem = format!(
+            "model_type {} scores distances between tokens, for which this device has no kernels yet; the processor has them",
+            config.family.model_type
+        );
+        return Err(BertError::Config { path: folder.join(CONFIG_FILE), problem });
+    }
     let (labels, kind, seed) = match head {
         Head::Stored => (stored_labels(folder, &config)?, config.head_kind(), 0),
         Head::For { labels, kind, seed } => (labels.to_vec(), kind, seed),

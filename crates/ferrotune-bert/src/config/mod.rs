@@ -1,6 +1,7 @@
 //! config.json: family, sizes and constants of a model, each checked against a cap before anybody allocates by it.
 //! It must not know tensors or weights files.
 
+mod distances;
 mod labels;
 mod rotary;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
+pub use distances::DistanceRows;
 pub use rotary::LayerPositions;
 
 /// The name of the file.
@@ -113,6 +115,8 @@ pub struct EncoderConfig {
     pub pooling: Pooling,
     /// What each layer knows of positions, in families without a table of them; else empty.
     pub layer_positions: Vec<LayerPositions>,
+    /// The rows of the table of distances, in families that have one.
+    pub distance_rows: Option<DistanceRows>,
     /// Added to the variance in layer norm, in (0, 0.1]; 1e-12 if the file does not say, in ModernBERT 1e-5.
     pub layer_norm_eps: f32,
     /// Standard deviation of new weights, in (0, 1]; 0.02 if the file does not say. In pre-norm layers some have [less](Self::residual_std).
@@ -158,7 +162,7 @@ impl EncoderConfig {
     /// The row of the position embedding that a first token reads.
     pub fn first_position(&self) -> usize {
         match self.family.positions {
-            Positions::FromZero | Positions::Rotary => 0,
+            Positions::FromZero | Positions::Rotary | Positions::None => 0,
             Positions::AfterPadding => self.pad_token_id + 1,
         }
     }
@@ -251,6 +255,7 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
         },
         pooling: pooling(&raw, family)?,
         layer_positions: Vec::new(),
+        distance_rows: None,
         initializer_range: or("initializer_range", 0.02, Range::PositiveUpTo(1.0))?,
         // A default that is outside of the vocabulary is no token of this model.
         pad_token_id: whole(&raw, "pad_token_id", 0..=vocab_size - 1)?
@@ -286,6 +291,7 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
     if family.positions == Positions::Rotary {
         config.layer_positions = rotary::read(&config)?;
     }
+    config.distance_rows = family.relative.map(|relative| distances::read(&config, relative)).transpose()?;
     Ok(config)
 }
 

@@ -1,5 +1,6 @@
 //! config.json: what is accepted, what is refused with which line, and what is written back.
 
+mod distances;
 mod families;
 
 use super::*;
@@ -120,14 +121,14 @@ fn documents_that_are_not_a_configuration() {
 fn other_models_are_refused_by_name() {
     check(
         json!({"model_type": "deberta-v2"}),
-        expect![[
-            r#"config.json: model_type "deberta-v2" is not supported; known are bert, camembert, distilbert, electra, modernbert, roberta, xlm-roberta"#
-        ]],
+        expect![
+            "config.json: relative_attention false is not supported, only true is, as in DeBERTa's third version (deberta-v3)"
+        ],
     );
     check(
         json!({"model_type": "x\n\u{1b}[31m"}),
         expect![[
-            r#"config.json: model_type "x\n\u{1b}[31m" is not supported; known are bert, camembert, distilbert, electra, modernbert, roberta, xlm-roberta"#
+            r#"config.json: model_type "x\n\u{1b}[31m" is not supported; known are bert, camembert, deberta-v2, distilbert, electra, modernbert, mpnet, roberta, xlm-roberta"#
         ]],
     );
     check(json!({"model_type": 3}), expect!["config.json: model_type must be a string, found 3"]);
@@ -137,7 +138,7 @@ fn other_models_are_refused_by_name() {
     check_text(
         &Value::Object(unnamed).to_string(),
         expect![[
-            r#"config.json: has no model_type, and architecture "DistilBertModel" is not BERT; add its model_type, known are bert, camembert, distilbert, electra, modernbert, roberta, xlm-roberta"#
+            r#"config.json: has no model_type, and architecture "DistilBertModel" is not BERT; add its model_type, known are bert, camembert, deberta-v2, distilbert, electra, modernbert, mpnet, roberta, xlm-roberta"#
         ]],
     );
     check(
@@ -369,7 +370,6 @@ fn written_as_transformers_does() {
             "BertForSequenceClassification"
           ],
           "attention_probs_dropout_prob": 0.2,
-          "classifier_dropout": null,
           "hidden_act": "gelu",
           "hidden_dropout_prob": 0.1,
           "hidden_size": 384,

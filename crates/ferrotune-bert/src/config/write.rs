@@ -55,6 +55,10 @@ impl EncoderConfig {
             keys.embedding_dropout.map(|key| (key, Some(self.embedding_dropout()))),
         ];
         for (key, number) in numbers.into_iter().chain(optional.into_iter().flatten()) {
+            // Not every family of transformers has all keys; what is not said is not asked for either.
+            if number.is_none() && !self.raw.contains_key(key) {
+                continue;
+            }
             set(key, number.map_or(Value::Null, |number| real(&self.raw, key, number)));
         }
         // New files say `dtype`, old ones `torch_dtype`, which every version of transformers reads.

@@ -16,6 +16,7 @@ pub(super) const BERT: Family = Family {
     block: Block::PostNorm,
     keys: BERT_KEYS,
     positions: Positions::FromZero,
+    relative: None,
     token_types: TokenTypes::Segments,
     projection: None,
     sequence_head: SequenceHeadPaths {

@@ -41,6 +41,7 @@ pub(super) const DISTILBERT: Family = Family {
         default_pad_token_id: 0,
     },
     positions: Positions::FromZero,
+    relative: None,
     token_types: TokenTypes::Absent,
     projection: None,
     sequence_head: SequenceHeadPaths {

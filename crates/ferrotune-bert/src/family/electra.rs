@@ -15,6 +15,7 @@ pub(super) const ELECTRA: Family = Family {
     block: Block::PostNorm,
     keys: BERT_KEYS,
     positions: Positions::FromZero,
+    relative: None,
     token_types: TokenTypes::Segments,
     projection: Some("embeddings_project"),
     sequence_head: SequenceHeadPaths {

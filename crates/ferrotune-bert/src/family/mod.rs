@@ -2,13 +2,15 @@
 //! configuration read this table; it must not know any of them.
 //!
 //! They differ in names of parameters and of configuration keys, in how positions and token types enter, in a projection after the embeddings, in
-//! the head, and in the layer: all but ModernBERT share the post-norm layer of BERT. A family that needs more than a row here (a shared layer,
-//! relative positions) adds a field that says so, and the one place in `model/` that reads it.
+//! the head, and in the layer: all but ModernBERT share the post-norm layer of BERT. A family that needs more than a row here (a shared layer)
+//! adds a field that says so, and the one place in `model/` that reads it.
 
 mod bert;
+mod deberta;
 mod distilbert;
 mod electra;
 mod modernbert;
+mod mpnet;
 mod roberta;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,8 @@ pub struct Family {
     pub keys: Keys,
     /// How positions are counted.
     pub positions: Positions,
+    /// How attention scores distances, in families where it does.
+    pub relative: Option<Relative>,
     /// What is done with the two texts of a pair.
     pub token_types: TokenTypes,
     /// The linear layer from narrow embeddings to the hidden size, below [`base`](Self::base), in families that may have one.
@@ -155,6 +159,25 @@ pub enum Positions {
     AfterPadding,
     /// No table: queries and keys are turned by an angle for each position.
     Rotary,
+    /// No table, and no position of a token by itself.
+    None,
+}
+
+/// How attention scores the distance between two tokens: by a table that all layers share, below [`base`](Family::base).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Relative {
+    /// A row of the table has a number for each head, which is added to the scores.
+    Bias {
+        /// The table.
+        table: &'static str,
+    },
+    /// A row of the table is an embedding. Each layer projects it as it does tokens; a query scores the key of its distance, and a key the query of it.
+    Disentangled {
+        /// The table.
+        table: &'static str,
+        /// The layer norm that all embeddings go through.
+        norm: &'static str,
+    },
 }
 
 /// What a family knows of the two texts of a pair.
@@ -212,12 +235,14 @@ pub enum HeadActivation {
 pub const TOKEN_HEAD: &str = "classifier";
 
 /// Every family that is built.
-pub const ALL: [&Family; 7] = [
+pub const ALL: [&Family; 9] = [
     &bert::BERT,
     &roberta::CAMEMBERT,
+    &deberta::DEBERTA,
     &distilbert::DISTILBERT,
     &electra::ELECTRA,
     &modernbert::MODERNBERT,
+    &mpnet::MPNET,
     &roberta::ROBERTA,
     &roberta::XLM_ROBERTA,
 ];
@@ -236,9 +261,14 @@ impl Family {
         format!("{}.{}.{layer}.", self.base, self.layers)
     }
 
-    /// The paths that everything below the first layer has, with the dot at their ends.
+    /// The paths that everything below the first layer has, the table of distances included, with the dot at their ends.
     pub fn embedding_paths(&self) -> Vec<String> {
-        let parts = std::iter::once("embeddings").chain(self.projection);
+        let of_distances: &[&str] = match &self.relative {
+            None => &[],
+            Some(Relative::Bias { table }) => &[table],
+            Some(Relative::Disentangled { table, norm }) => &[table, norm],
+        };
+        let parts = std::iter::once("embeddings").chain(self.projection).chain(of_distances.iter().copied());
         parts.map(|part| format!("{}.{part}.", self.base)).collect()
     }
 

@@ -47,6 +47,7 @@ pub(super) const MODERNBERT: Family = Family {
         default_pad_token_id: 50283,
     },
     positions: Positions::Rotary,
+    relative: None,
     token_types: TokenTypes::Absent,
     projection: None,
     sequence_head: SequenceHeadPaths {

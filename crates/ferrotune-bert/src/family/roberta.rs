@@ -17,6 +17,7 @@ pub(super) const ROBERTA: Family = Family {
     block: Block::PostNorm,
     keys: Keys { default_pad_token_id: 1, ..BERT_KEYS },
     positions: Positions::AfterPadding,
+    relative: None,
     token_types: TokenTypes::AlwaysZero,
     projection: None,
     sequence_head: SequenceHeadPaths {

@@ -14,7 +14,11 @@ const KINDS: [HeadKind; 2] = [HeadKind::Sequence, HeadKind::Tokens];
 fn config(family: &Family) -> EncoderConfig {
     let keys = &family.keys;
     let mut document = serde_json::json!({"model_type": family.model_type, "vocab_size": 9, "max_position_embeddings": 9,
-        "embedding_size": 6, "initializer_range": 0.3});
+        "initializer_range": 0.3, "relative_attention": true, "position_buckets": 4, "share_att_key": true, "pos_att_type": "p2c|c2p",
+        "norm_rel_ebd": "layer_norm", "position_biased_input": false});
+    if family.projection.is_some() {
+        document["embedding_size"] = 6.into();
+    }
     let sizes = [
         (keys.hidden_size, 8),
         (keys.num_hidden_layers, 3),
@@ -77,7 +81,9 @@ fn every_parameter_belongs_to_a_part() {
         let of = |part| layout.entries().iter().filter(|entry| Part::of(&entry.name) == part).count();
         let family = config.family;
         let token_types = usize::from(family.token_types != TokenTypes::Absent);
-        let tables = 1 + usize::from(family.positions != Positions::Rotary) + token_types;
+        let positions = usize::from(has_positions(family));
+        let distances = family.relative.map_or(0, |relative| if let Relative::Bias { .. } = relative { 1 } else { 3 });
+        let tables = 1 + positions + token_types + distances;
         let projection = if family.projection.is_some() { 2 } else { 0 };
         let is_pre_norm = family.block != Block::PostNorm;
         let norm = if is_pre_norm { 1 } else { 2 };
@@ -170,15 +176,19 @@ fn adapters_lie_beside_their_layers_and_merge_into_them() {
     });
 }
 
+fn has_positions(family: &Family) -> bool {
+    matches!(family.positions, Positions::FromZero | Positions::AfterPadding)
+}
+
 /// The families with a table of positions.
 fn with_positions() -> impl Iterator<Item = &'static Family> {
-    ALL.into_iter().filter(|family| family.positions != Positions::Rotary)
+    ALL.into_iter().filter(|family| has_positions(family))
 }
 
 /// Without a table, words are all that the embeddings read.
 #[test]
-fn rotary_positions_are_no_rows_of_a_table() {
-    for family in ALL.into_iter().filter(|family| family.positions == Positions::Rotary) {
+fn other_positions_are_no_rows_of_a_table() {
+    for family in ALL.into_iter().filter(|family| !has_positions(family)) {
         let (model, _) = EncoderClassifier::new(&config(family), 2);
         let input = Sequences {
             ids: vec![4, 5],
@@ -233,7 +243,7 @@ fn padding_within_a_text_counts_where_the_family_says() {
         };
         let wanted = match family.positions {
             Positions::FromZero => input.positions.to_vec(),
-            Positions::Rotary => unreachable!("it has no table"),
+            Positions::Rotary | Positions::None => unreachable!("it has no table"),
             Positions::AfterPadding => vec![2, 3, 1, 4, 1, 5, 2, 1, 3],
         };
         assert_eq!(model.base.embeddings.reads(&input)[1].1, wanted, "{}", family.model_type);
@@ -262,7 +272,7 @@ fn heads_drop_where_the_family_says() {
             (tape.download(outputs.pooled.unwrap()), tape.download(outputs.logits))
         };
         let (plain, dropped) = (pooled(&Dropouts::off()), pooled(&Dropouts::training(&config, 1, 1)));
-        let drops_input = ["camembert", "electra", "roberta", "xlm-roberta"].contains(&family.model_type);
+        let drops_input = ["camembert", "electra", "mpnet", "roberta", "xlm-roberta"].contains(&family.model_type);
         assert_eq!(plain.0 != dropped.0, drops_input, "{}", family.model_type);
         assert_ne!(plain.1, dropped.1, "{}", family.model_type);
     }

@@ -17,6 +17,7 @@ pub struct Dropouts {
     classifier: f32,
     token_classifier: f32,
     training: bool,
+    on_distances: bool,
     seed: u64,
     step: u64,
     first_token: usize,
@@ -41,9 +42,10 @@ pub(super) enum Site {
     HeadInput = 5,
     TokenClassifier = 6,
     GatedIntermediate = 7,
+    Distances = 8,
 }
 
-/// The inputs of adapters are numbered from here on, in the order of [`Target::ALL`].
+/// The inputs of adapters are numbered from here on, in the order of [`Target::ALL`], and behind them those where embeddings of distances come in.
 const ADAPTERS: u32 = 16;
 
 impl Dropouts {
@@ -57,6 +59,7 @@ impl Dropouts {
             classifier: 0.0,
             token_classifier: 0.0,
             training: false,
+            on_distances: false,
             seed: 0,
             step: 0,
             first_token: 0,
@@ -82,6 +85,7 @@ impl Dropouts {
             classifier: config.head_dropout(HeadKind::Sequence),
             token_classifier: config.head_dropout(HeadKind::Tokens),
             training: true,
+            on_distances: false,
             seed,
             step,
             first_token: 0,
@@ -98,12 +102,18 @@ impl Dropouts {
         Dropouts { first_token: token, first_row: row, ..self }
     }
 
+    /// The same for what a layer makes of the embeddings of distances, from this row of their table on: one mask for all passes of a batch.
+    pub(super) fn on_distances(self, first_row: usize) -> Dropouts {
+        Dropouts { first_token: first_row, on_distances: true, ..self }
+    }
+
     /// The mask of what the adapter of a linear layer reads, `(t, width)`: dropped with probability `p`.
     pub(crate) fn adapter_mask(&self, p: f32, layer: usize, target: Target, width: usize) -> Mask {
         if !self.training || p == 0.0 {
             return Mask::NONE;
         }
-        let whole = Mask::new(p, self.seed, self.step, layer as u32, ADAPTERS + target as u32);
+        let site = target as usize + if self.on_distances { Target::ALL.len() } else { 0 };
+        let whole = Mask::new(p, self.seed, self.step, layer as u32, ADAPTERS + site as u32);
         whole.starting_at((self.first_token * width) as u64)
     }
 
@@ -114,7 +124,7 @@ impl Dropouts {
             Site::TokenClassifier => self.token_classifier,
             Site::Embeddings => self.embeddings,
             Site::AttentionOutput => self.attention_output,
-            Site::FeedForwardOutput | Site::GatedIntermediate => self.hidden,
+            Site::FeedForwardOutput | Site::GatedIntermediate | Site::Distances => self.hidden,
         };
         if p == 0.0 {
             return Mask::NONE;
@@ -125,7 +135,7 @@ impl Dropouts {
             Site::Classifier | Site::HeadInput => whole.starting_at((self.first_row * self.width) as u64),
             Site::Embeddings => whole.starting_at((self.first_token * self.embedding_width) as u64),
             Site::GatedIntermediate => whole.starting_at((self.first_token * self.intermediate_width) as u64),
-            Site::AttentionOutput | Site::FeedForwardOutput | Site::TokenClassifier => {
+            Site::AttentionOutput | Site::FeedForwardOutput | Site::TokenClassifier | Site::Distances => {
                 whole.starting_at((self.first_token * self.width) as u64)
             }
         }

@@ -32,7 +32,7 @@ impl Embeddings {
         };
         Embeddings {
             word_embeddings: table(config.family.embeddings.words, config.vocab_size),
-            position_embeddings: (config.family.positions != Positions::Rotary)
+            position_embeddings: matches!(config.family.positions, Positions::FromZero | Positions::AfterPadding)
                 .then(|| table("position_embeddings", config.max_position_embeddings)),
             token_type_embeddings: (token_types != TokenTypes::Absent)
                 .then(|| table("token_type_embeddings", config.type_vocab_size)),

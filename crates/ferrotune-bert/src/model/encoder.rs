@@ -1,6 +1,6 @@
 //! The stack of encoder layers, and the layer norm after it in families that have one.
 
-use super::{Dropouts, LayerNorm, Linear, PostNormLayer, PreNormLayer, Sequences};
+use super::{Distances, Dropouts, LayerNorm, Linear, PassDistances, PostNormLayer, PreNormLayer, Sequences};
 use crate::config::EncoderConfig;
 use crate::family::Block;
 use crate::lora::Target;
@@ -25,9 +25,16 @@ impl Layer {
     }
 
     /// `x (t, hidden)` to `(t, hidden)`.
-    pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, x: Var, input: &Sequences, dropouts: &Dropouts) -> Var {
+    pub fn forward<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        x: Var,
+        input: &Sequences,
+        distances: Option<&PassDistances>,
+        dropouts: &Dropouts,
+    ) -> Var {
         match self {
-            Layer::PostNorm(layer) => layer.forward(tape, x, &input.offsets, dropouts),
+            Layer::PostNorm(layer) => layer.forward(tape, x, &input.offsets, distances, dropouts),
             Layer::PreNorm(layer) => layer.forward(tape, x, input, dropouts),
         }
     }
@@ -38,10 +45,11 @@ impl Layer {
         tape: &mut Tape<'_, B>,
         x: Var,
         input: &Sequences,
+        distances: Option<&PassDistances>,
         dropouts: &Dropouts,
     ) -> Var {
         match self {
-            Layer::PostNorm(layer) => layer.forward_first(tape, x, &input.offsets, dropouts),
+            Layer::PostNorm(layer) => layer.forward_first(tape, x, &input.offsets, distances, dropouts),
             Layer::PreNorm(layer) => layer.forward_first(tape, x, input, dropouts),
         }
     }
@@ -59,6 +67,8 @@ impl Layer {
 pub struct Encoder {
     /// `layer.N`
     pub layer: Vec<Layer>,
+    /// The table of distances that all layers read, in families that have one.
+    pub distances: Option<Distances>,
     /// What the top layer gives goes through it, in families that have one: it lies beside the layers, below the base.
     pub final_norm: Option<LayerNorm>,
     /// Whether a training pass keeps only what each layer gives, and computes the rest of a layer again in backward: the same bits, less
@@ -69,6 +79,7 @@ pub struct Encoder {
 impl Encoder {
     /// Declares the parameters of all layers, and of what follows them, in the scope of the base.
     pub fn new(config: &EncoderConfig, mut base: Scope<'_>) -> Encoder {
+        let distances = Distances::new(config, &mut base);
         let layers = &mut base.enter(config.family.layers);
         let layer = |index| Layer::new(config, layers.enter(index), index);
         let layer = (0..config.num_hidden_layers).map(layer).collect();
@@ -76,7 +87,7 @@ impl Encoder {
             Block::PostNorm => None,
             Block::PreNorm { final_norm } => Some(LayerNorm::new(config, base.enter(final_norm), config.hidden_size)),
         };
-        Encoder { layer, final_norm, checkpointing: false }
+        Encoder { layer, distances, final_norm, checkpointing: false }
     }
 
     /// All hidden states: `x (t, hidden)` itself, then the output of each layer, the last one after the layer norm that may follow.
@@ -87,10 +98,11 @@ impl Encoder {
         input: &Sequences,
         dropouts: &Dropouts,
     ) -> Vec<Var> {
+        let distances = self.embed_distances(tape, input);
         let mut hidden = vec![x];
         for layer in 0..self.layer.len() {
             let x = hidden[layer];
-            hidden.push(self.forward_layers(tape, x, layer..layer + 1, input, dropouts));
+            hidden.push(self.run(tape, x, layer..layer + 1, input, distances.as_ref(), dropouts));
         }
         hidden
     }
@@ -104,9 +116,34 @@ impl Encoder {
         input: &Sequences,
         dropouts: &Dropouts,
     ) -> Var {
-        let has_top = !layers.is_empty() && layers.end == self.layer.len();
+        if layers.is_empty() {
+            return x;
+        }
+        // What frozen layers read of distances goes with them.
+        tape.scope(|tape| {
+            let distances = self.embed_distances(tape, input);
+            self.run(tape, x, layers, input, distances.as_ref(), dropouts)
+        })
+    }
+
+    /// What the layers of a pass read of distances.
+    fn embed_distances<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences) -> Option<PassDistances> {
+        self.distances.as_ref().map(|distances| distances.embed(tape, input))
+    }
+
+    fn run<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        x: Var,
+        layers: Range<usize>,
+        input: &Sequences,
+        distances: Option<&PassDistances>,
+        dropouts: &Dropouts,
+    ) -> Var {
+        let has_top = layers.end == self.layer.len();
         let layers = &self.layer[layers];
-        let x = layers.iter().fold(x, |x, layer| self.scope(tape, |tape| layer.forward(tape, x, input, dropouts)));
+        let forward = |tape: &mut Tape<'_, B>, x, layer: &Layer| layer.forward(tape, x, input, distances, dropouts);
+        let x = layers.iter().fold(x, |x, layer| self.scope(tape, |tape| forward(tape, x, layer)));
         if has_top { self.end(tape, x) } else { x }
     }
 
@@ -123,8 +160,10 @@ impl Encoder {
         let Some((last, before)) = self.layer[from..].split_last() else {
             return tape.apply(ops::GatherRows { rows: input.first_tokens() }, &[x]);
         };
-        let x = self.forward_layers(tape, x, from..from + before.len(), input, dropouts);
-        let x = self.scope(tape, |tape| last.forward_first(tape, x, input, dropouts));
+        let distances = self.embed_distances(tape, input);
+        let distances = distances.as_ref();
+        let x = self.run(tape, x, from..from + before.len(), input, distances, dropouts);
+        let x = self.scope(tape, |tape| last.forward_first(tape, x, input, distances, dropouts));
         self.end(tape, x)
     }
 

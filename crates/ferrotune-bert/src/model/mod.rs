@@ -5,6 +5,7 @@
 
 mod base;
 mod classification;
+mod distances;
 mod dropouts;
 mod embeddings;
 mod encoder;
@@ -15,6 +16,7 @@ mod pre_norm;
 
 pub use base::Base;
 pub use classification::{EncoderClassifier, Head, Outputs};
+pub use distances::{Distances, PassDistances};
 pub use dropouts::Dropouts;
 pub use embeddings::Embeddings;
 pub use encoder::{Encoder, Layer};

@@ -1,7 +1,7 @@
 //! BERT's layer: self-attention and feed-forward part, each followed by residual, dropout and layer norm (post-norm). It must not know the stack.
 
 use super::dropouts::Site;
-use super::{Dropouts, LayerNorm, Linear, Place};
+use super::{Dropouts, LayerNorm, Linear, PassDistances, Place};
 use crate::config::EncoderConfig;
 use crate::lora::Target;
 use ferrotune_tensor::{Backend, Scope, Tape, Var, ops};
@@ -84,12 +84,10 @@ impl PostNormLayer {
         tape: &mut Tape<'_, B>,
         x: Var,
         offsets: &Arc<[u32]>,
+        distances: Option<&PassDistances>,
         dropouts: &Dropouts,
     ) -> Var {
-        let SelfAttention { query, key, value } = &self.attention.self_;
-        let qkv = Linear::forward_joined(tape, &[query, key, value], x, self.place(dropouts, None));
-        let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
-        let context = tape.apply(ops::Attention::new(self.heads, offsets.clone(), mask), &qkv);
+        let context = self.attend(tape, x, None, offsets, distances, dropouts);
         self.after_attention(tape, context, x, None, dropouts)
     }
 
@@ -100,18 +98,53 @@ impl PostNormLayer {
         tape: &mut Tape<'_, B>,
         x: Var,
         offsets: &Arc<[u32]>,
+        distances: Option<&PassDistances>,
         dropouts: &Dropouts,
     ) -> Var {
-        let SelfAttention { query, key, value } = &self.attention.self_;
         let rows: Arc<[u32]> = offsets[..offsets.len() - 1].into();
         let first = tape.apply(ops::GatherRows { rows: rows.to_vec() }, &[x]);
-        let mut sources = vec![query.forward_at(tape, first, self.place(dropouts, Some(&rows)))];
-        sources.extend(Linear::forward_joined(tape, &[key, value], x, self.place(dropouts, None)));
-        let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
-        let query_offsets: Arc<[u32]> = (0..offsets.len() as u32).collect();
-        let attend = ops::Attention::with_queries(self.heads, query_offsets, offsets.clone(), mask);
-        let context = tape.apply(attend, &sources);
+        let context = self.attend(tape, x, Some((first, &rows)), offsets, distances, dropouts);
         self.after_attention(tape, context, first, Some(&rows), dropouts)
+    }
+
+    /// What the tokens that are queried get of the values: all tokens, or the first ones of the sequences, with their rows.
+    fn attend<B: Backend>(
+        &self,
+        tape: &mut Tape<'_, B>,
+        x: Var,
+        first: Option<(Var, &Arc<[u32]>)>,
+        offsets: &Arc<[u32]>,
+        distances: Option<&PassDistances>,
+        dropouts: &Dropouts,
+    ) -> Var {
+        let projections = &self.attention.self_;
+        let SelfAttention { query, key, value } = projections;
+        let place = self.place(dropouts, None);
+        let apart = distances.is_some_and(PassDistances::read_queries);
+        let mut sources = Vec::new();
+        let all = [query, key, value];
+        let mut left = &all[..];
+        if let Some((first, rows)) = first {
+            sources.push(query.forward_at(tape, first, self.place(dropouts, Some(rows))));
+            left = &all[1..];
+        }
+        match apart {
+            true => sources.extend(left.iter().map(|layer| layer.forward_at(tape, x, place))),
+            false => sources.extend(Linear::forward_joined(tape, left, x, place)),
+        }
+        let query_offsets = match first {
+            Some(_) => (0..offsets.len() as u32).collect(),
+            None => offsets.clone(),
+        };
+        let mask = dropouts.mask(Site::AttentionProbabilities, self.index);
+        let attention = ops::Attention::with_queries(self.heads, query_offsets, offsets.clone(), mask);
+        match distances {
+            None => tape.apply(attention, &sources),
+            Some(distances) => {
+                let rows = first.map(|(_, rows)| rows);
+                distances.attend(tape, attention, sources, rows, projections, (dropouts, self.index))
+            }
+        }
     }
 
     /// The linear layer that an adapter of this target lies beside.

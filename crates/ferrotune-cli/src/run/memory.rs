@@ -1,12 +1,12 @@
 //! What a run needs of memory, before it starts and after it ended. It must not know how a step works.
 
 use crate::settings::Resolved;
-use ferrotune_bert::memory::activation_numbers;
+use ferrotune_bert::memory::{PassSize, activation_numbers};
 use ferrotune_bert::{EncoderConfig, HeadKind, lora};
 use ferrotune_data::Encoded;
 use ferrotune_tensor::{Backend, Params};
 use ferrotune_train::model::Split;
-use ferrotune_train::trainer::passes::{PassLimit, passes};
+use ferrotune_train::trainer::passes::{Pass, PassLimit, passes};
 
 /// Epochs whose batches are looked at for the largest one.
 const EPOCHS: u64 = 3;
@@ -47,23 +47,23 @@ pub fn predicted_mib<B: Backend>(
     let (trained, largest): (usize, usize) = (sizes().sum(), sizes().max().unwrap_or(0));
     let numbers = &resolved.numbers;
     let length = |row: usize| train.encoded.row(row).0.len();
-    let largest_pass = |epoch| -> (usize, usize) {
+    let largest_pass = |epoch| -> PassSize {
         let order = numbers.order(&train.targets, epoch);
         let passes = order.chunks(numbers.batch_size).flat_map(|step| passes(step, numbers.pass_limit, length));
-        passes.map(|pass| (pass.tokens, pass.rows.len())).max().unwrap_or_default()
+        passes.map(|pass| size_of(&pass, length)).max().unwrap_or_default()
     };
-    let (tokens, rows) = (0..numbers.epochs.min(EPOCHS)).map(largest_pass).max().unwrap_or_default();
+    let pass = (0..numbers.epochs.min(EPOCHS)).map(largest_pass).max().unwrap_or_default();
     let checkpointing = resolved.checkpointing;
     // The pool's buffers are up to an eighth larger than what they hold.
-    let step = activation_numbers(config, kind, frozen_layers, tokens, rows, checkpointing) / 8 * 9;
+    let step = activation_numbers(config, kind, frozen_layers, pass, checkpointing) / 8 * 9;
     let adapters = resolved.lora.as_ref().map_or(0, |spec| {
         let trained = config.num_hidden_layers - frozen_layers.unwrap_or(0);
         let layers = if checkpointing { trained.min(1) } else { trained };
-        lora::activation_numbers(spec, config, layers, tokens)
+        lora::activation_numbers(spec, config, layers, pass.tokens)
     });
     let evaluation = validation.map_or(0, |split| {
-        let (tokens, rows) = largest_evaluation_pass(&split.encoded, numbers.evaluation_limit());
-        let activations = activation_numbers(config, kind, Some(config.num_hidden_layers), tokens, rows, false);
+        let pass = largest_evaluation_pass(&split.encoded, numbers.evaluation_limit());
+        let activations = activation_numbers(config, kind, Some(config.num_hidden_layers), pass, false);
         numbers.average_best * trained + activations
     });
     // An average of each trained parameter, and the next one of the largest.
@@ -72,11 +72,16 @@ pub fn predicted_mib<B: Backend>(
     Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))
 }
 
-/// Tokens and rows of the forward pass of an evaluation that has the most.
-fn largest_evaluation_pass(encoded: &Encoded, limit: PassLimit) -> (usize, usize) {
+/// The forward pass of an evaluation that has the most tokens.
+fn largest_evaluation_pass(encoded: &Encoded, limit: PassLimit) -> PassSize {
     let rows: Vec<usize> = (0..encoded.len()).collect();
-    let passes = passes(&rows, limit, |row| encoded.row(row).0.len());
-    passes.iter().map(|pass| (pass.tokens, pass.rows.len())).max().unwrap_or_default()
+    let length = |row: usize| encoded.row(row).0.len();
+    passes(&rows, limit, length).iter().map(|pass| size_of(pass, length)).max().unwrap_or_default()
+}
+
+fn size_of(pass: &Pass, length: impl Fn(usize) -> usize) -> PassSize {
+    let longest = pass.rows.iter().map(|&row| length(row)).max().unwrap_or(0);
+    PassSize { tokens: pass.tokens, rows: pass.rows.len(), longest }
 }
 
 #[cfg(test)]
@@ -101,7 +106,10 @@ mod tests {
             windows: Vec::new(),
             words: None,
         };
-        for (rows, tokens, expected) in [(64, None, (190, 2)), (8, Some(120), (100, 1)), (5, None, (108, 5))] {
+        let size = |tokens, rows| PassSize { tokens, rows, longest: 100 };
+        for (rows, tokens, expected) in
+            [(64, None, size(190, 2)), (8, Some(120), size(100, 1)), (5, None, size(108, 5))]
+        {
             assert_eq!(largest_evaluation_pass(&encoded, PassLimit { rows, tokens }), expected, "{rows} {tokens:?}");
         }
     }

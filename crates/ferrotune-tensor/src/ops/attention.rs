@@ -63,6 +63,11 @@ impl<B: Backend> Attention<B> {
         Attention { distances: Some(distances), terms, ..self }
     }
 
+    /// How many heads there are.
+    pub fn heads(&self) -> usize {
+        self.heads
+    }
+
     /// Inputs behind the sources.
     fn numbers(&self) -> usize {
         self.distances.as_ref().map_or(0, |distances| 1 + usize::from(distances.by_key))

@@ -5,6 +5,7 @@ use crate::backend::{AttentionDims, HeadProducts as Dims};
 use crate::{Backend, Backward, Forward, Op, Tensor, View};
 
 /// `y[t, h·n + i] = x[t] · p[i]` over the columns of head h: x `(t, w)`, p `(n, w)`, y `(t, heads·n)`.
+#[derive(Clone, Copy)]
 pub struct HeadProducts {
     /// Heads, which divide w.
     pub heads: usize,

@@ -13,8 +13,18 @@ fn family(model_type: &str, changes: Value) -> String {
     let fields = document.as_object_mut().unwrap();
     fields.insert("model_type".to_string(), json!(model_type));
     fields.insert("max_position_embeddings".to_string(), json!(34));
+    if model_type == "deberta-v2" {
+        fields.extend(deberta());
+    }
     fields.extend(changes.as_object().unwrap().clone());
     document.to_string()
+}
+
+/// What DeBERTa's third version says of its distances.
+fn deberta() -> Map<String, Value> {
+    let said = json!({"relative_attention": true, "position_buckets": 16, "max_relative_positions": -1, "share_att_key": true,
+        "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm", "position_biased_input": false});
+    said.as_object().unwrap().clone()
 }
 
 #[test]
@@ -27,6 +37,8 @@ fn defaults_are_those_of_the_family() {
         ("xlm-roberta", 24, 32, 2, 0.1, 1),
         ("camembert", 24, 32, 2, 0.1, 1),
         ("modernbert", 24, 34, 0, 0.0, 0),
+        ("mpnet", 24, 32, 0, 0.1, 1),
+        ("deberta-v2", 24, 34, 0, 0.1, 0),
     ] {
         let config: EncoderConfig = family(model_type, json!({})).parse().unwrap();
         assert_eq!(config.family.model_type, model_type);
@@ -35,7 +47,11 @@ fn defaults_are_those_of_the_family() {
         let own = (config.embedding_size, config.longest_sequence(), config.type_vocab_size);
         assert_eq!(own, (embedding, longest, types), "{model_type}");
         assert_eq!((config.head_dropout(HeadKind::Sequence), config.pad_token_id), (head, pad), "{model_type}");
-        let (tokens, eps) = if model_type == "modernbert" { (0.0, 1e-5) } else { (0.1, 1e-12) };
+        let (tokens, eps) = match model_type {
+            "modernbert" => (0.0, 1e-5),
+            "deberta-v2" => (0.1, 1e-7),
+            _ => (0.1, 1e-12),
+        };
         assert_eq!((config.head_dropout(HeadKind::Tokens), config.layer_norm_eps), (tokens, eps), "{model_type}");
     }
 }
@@ -65,7 +81,9 @@ fn given_values_are_read_under_the_familys_keys_and_written_there() {
 #[test]
 fn what_is_written_is_read_again() {
     for known in ALL {
-        for (pad, written) in [(None, false), (Some(Value::Null), true), (Some(json!(3)), false)] {
+        // MPNet counts positions from this number, whatever its files say of padding.
+        let own = if known.model_type == "mpnet" { 1 } else { 3 };
+        for (pad, written) in [(None, false), (Some(Value::Null), true), (Some(json!(own)), false)] {
             let changes = pad.clone().map_or(json!({}), |pad| json!({"pad_token_id": pad}));
             let config: EncoderConfig = family(known.model_type, changes).parse().unwrap();
             let text = config.to_json(&config.architecture(HeadKind::Sequence), None);
@@ -97,6 +115,20 @@ fn positions_of_layers_are_read_as_both_generations_write_them() {
     let odd = json!({"layer_types": ["sliding_attention", "sliding_attention"], "local_attention": 9, "local_rope_theta": 2.5});
     assert_eq!(read(odd), [LayerPositions { theta: 2.5, window: Some(4) }; 2]);
     assert_eq!(family("bert", json!({})).parse::<EncoderConfig>().unwrap().layer_positions, []);
+}
+
+#[test]
+fn distances_have_the_rows_that_the_file_says() {
+    let read =
+        |model_type: &str, changes: Value| family(model_type, changes).parse::<EncoderConfig>().unwrap().distance_rows;
+    assert_eq!(read("bert", json!({})), None);
+    assert_eq!(read("mpnet", json!({})), Some(DistanceRows::Halves { rows: 32, furthest: 128 }));
+    let logarithmic = |span, furthest| Some(DistanceRows::Logarithmic { span, furthest });
+    assert_eq!(read("deberta-v2", json!({})), logarithmic(16, 34));
+    let said = json!({"position_buckets": 8, "max_relative_positions": 20, "pos_att_type": ["c2p", "p2c"], "conv_kernel_size": 0});
+    assert_eq!(read("deberta-v2", said), logarithmic(8, 20));
+    let config: EncoderConfig = family("deberta-v2", json!({"cls_dropout": 0.4})).parse().unwrap();
+    assert_eq!([HeadKind::Sequence, HeadKind::Tokens].map(|kind| config.head_dropout(kind)), [0.4, 0.1]);
 }
 
 #[test]
@@ -232,6 +264,124 @@ fn what_is_not_built_is_refused() {
         "modernbert",
         json!({"hidden_size": 21}),
         expect!["config.json: heads of 7 columns cannot be turned in pairs"],
+    );
+    check(
+        "mpnet",
+        json!({"relative_attention_num_buckets": 16}),
+        expect!["config.json: relative_attention_num_buckets 16 is not supported, only 32 is"],
+    );
+    check(
+        "mpnet",
+        json!({"pad_token_id": 0}),
+        expect!["config.json: pad_token_id 0 is not supported: positions are counted from 1"],
+    );
+    let only = |key: &str, value: Value, expected: Expect| check("deberta-v2", json!({key: value}), expected);
+    only(
+        "relative_attention",
+        json!(false),
+        expect![
+            "config.json: relative_attention false is not supported, only true is, as in DeBERTa's third version (deberta-v3)"
+        ],
+    );
+    only(
+        "share_att_key",
+        json!(false),
+        expect![
+            "config.json: share_att_key false is not supported, only true is, as in DeBERTa's third version (deberta-v3)"
+        ],
+    );
+    only(
+        "position_biased_input",
+        json!(true),
+        expect![
+            "config.json: position_biased_input true is not supported, only false is, as in DeBERTa's third version (deberta-v3)"
+        ],
+    );
+    only(
+        "pos_att_type",
+        json!("c2p"),
+        expect![[
+            r#"config.json: pos_att_type "c2p" is not supported, only "p2c|c2p" is, as in DeBERTa's third version (deberta-v3)"#
+        ]],
+    );
+    only(
+        "pos_att_type",
+        json!(["c2p", 3]),
+        expect![[
+            r#"config.json: pos_att_type a list is not supported, only "p2c|c2p" is, as in DeBERTa's third version (deberta-v3)"#
+        ]],
+    );
+    only(
+        "norm_rel_ebd",
+        json!("none"),
+        expect![[
+            r#"config.json: norm_rel_ebd "none" is not supported, only "layer_norm" is, as in DeBERTa's third version (deberta-v3)"#
+        ]],
+    );
+    only(
+        "conv_kernel_size",
+        json!(3),
+        expect![
+            "config.json: conv_kernel_size 3 is not supported, only 0 is, as in DeBERTa's third version (deberta-v3)"
+        ],
+    );
+    only(
+        "type_vocab_size",
+        json!(2),
+        expect![
+            "config.json: type_vocab_size 2 is not supported, only 0 is, as in DeBERTa's third version (deberta-v3)"
+        ],
+    );
+    only(
+        "embedding_size",
+        json!(12),
+        expect![
+            "config.json: embedding_size 12 is not supported, only that of hidden_size is, as in DeBERTa's third version (deberta-v3)"
+        ],
+    );
+    only(
+        "pooler_hidden_size",
+        json!(12),
+        expect![
+            "config.json: pooler_hidden_size 12 is not supported, only that of hidden_size is, as in DeBERTa's third version (deberta-v3)"
+        ],
+    );
+    only(
+        "attention_head_size",
+        json!(4),
+        expect![
+            "config.json: attention_head_size 4 is not supported, only hidden_size over num_attention_heads is, as in DeBERTa's third version (deberta-v3)"
+        ],
+    );
+    only(
+        "pooler_hidden_act",
+        json!("tanh"),
+        expect![[r#"config.json: pooler_hidden_act "tanh" is not supported, only "gelu" (exact) is"#]],
+    );
+    only(
+        "pooler_dropout",
+        json!(0.1),
+        expect!["config.json: pooler_dropout 0.1 is not supported, only 0 is: cls_dropout follows the pooler"],
+    );
+    only(
+        "position_buckets",
+        json!(-1),
+        expect!["config.json: has no position_buckets of at least 4, which is not supported"],
+    );
+    only(
+        "position_buckets",
+        json!("many"),
+        expect![[r#"config.json: position_buckets must be a whole number from 1 to 131072, found "many""#]],
+    );
+    only(
+        "position_buckets",
+        json!(80),
+        expect!["config.json: position_buckets 80 are too many for distances up to 34"],
+    );
+    only(
+        "max_relative_positions",
+        json!(1e9),
+        expect!["config.json: max_relative_positions must be a whole number from 1 to 131072, found 1000000000.0"],
     );
     check(
         "xlm-roberta",
