@@ -6,9 +6,11 @@ use criterion::{Criterion, Throughput, criterion_group};
 use ferrotune_benches::{offsets, values};
 use ferrotune_kernels::adamw::AdamW;
 use ferrotune_kernels::add_norm::{AddNormGrads, NormDims};
-use ferrotune_kernels::attention::{AttentionDims, Input};
+use ferrotune_kernels::attention::head_products::{self, HeadProducts};
+use ferrotune_kernels::attention::{AttentionDims, Buckets, Input, Relative};
 use ferrotune_kernels::mask::Mask;
 use ferrotune_kernels::rotary::Rotary;
+use ferrotune_kernels::target::Target;
 use ferrotune_kernels::{adamw, add_norm, attention, geglu, gelu, rotary, softmax};
 
 /// Tokens of the batch.
@@ -34,8 +36,16 @@ fn attention_benches(criterion: &mut Criterion) {
     let scale = 1.0 / (dims.head_dim as f32).sqrt();
     for (name, mask) in [("no dropout", Mask::NONE), ("dropout", Mask::new(0.1, 1, 0, 0, 1))] {
         let sources = [&qkv[..]];
-        let input =
-            Input { sources: &sources, query_offsets: &offsets, offsets: &offsets, dims, scale, mask, window: None };
+        let input = Input {
+            sources: &sources,
+            query_offsets: &offsets,
+            offsets: &offsets,
+            dims,
+            scale,
+            mask,
+            window: None,
+            relative: None,
+        };
         criterion.bench_function(&format!("attention/forward/{name}"), |bencher| {
             bencher.iter(|| attention::forward(&mut ctx, &mut lse, input));
         });
@@ -60,13 +70,64 @@ fn windows(criterion: &mut Criterion) {
     for (name, window) in [("all", None), ("window", Some(64))] {
         let sources = [&qkv[..]];
         let (query_offsets, offsets, scale, mask) = (&offsets[..], &offsets[..], 0.125, Mask::NONE);
-        let input = Input { sources: &sources, query_offsets, offsets, dims, scale, mask, window };
+        let input = Input { sources: &sources, query_offsets, offsets, dims, scale, mask, window, relative: None };
         criterion.bench_function(&format!("long attention/forward/{name}"), |bencher| {
             bencher.iter(|| attention::forward(&mut ctx, &mut lse, input));
         });
         attention::forward(&mut ctx, &mut lse, input);
         criterion.bench_function(&format!("long attention/backward/{name}"), |bencher| {
             bencher.iter(|| attention::backward(&mut [Some((&mut dqkv, 0.0))], &dctx, &ctx, &lse, input, &mut scratch));
+        });
+    }
+}
+
+/// What distances add to attention in a layer of DeBERTa: scores of queries and keys, which it reads, and the products that make one of them. With the batch of
+/// the other benches, and with a long text, of which distances beyond 128 share rows of the table.
+fn distances(criterion: &mut Criterion) {
+    let short = offsets();
+    let longest = short.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+    let long = [0, LONG as u32];
+    for (name, offsets, head_dim, longest) in [("batch", &short[..], 32, longest), ("long", &long[..], 64, LONG as u32)]
+    {
+        let (dims, tokens) = (AttentionDims { heads: 12, head_dim }, offsets[offsets.len() - 1] as usize);
+        let near = |distance: u32| distance.min(128 + distance.saturating_sub(128) / 7);
+        let before = (1..longest).rev().map(|distance| near(longest - 1) - near(distance));
+        let after = (0..longest).map(|distance| near(longest - 1) + near(distance));
+        let of: Vec<u32> = before.chain(after).collect();
+        let buckets = Buckets { of: &of, count: 2 * near(longest - 1) as usize + 1 };
+        let (n, numbers) = (tokens * dims.width(), tokens * dims.heads * buckets.count);
+        let (qkv, dctx, by_query, by_key) = (values(1, 3 * n), values(4, n), values(5, numbers), values(6, numbers));
+        let (mut ctx, mut lse) = (vec![0.0; n], vec![0.0; dims.heads * tokens]);
+        let [mut dq, mut dk] = [(); 2].map(|()| vec![0.0; numbers]);
+        let mut dqkv = vec![0.0; 3 * n];
+        let mut scratch = vec![0.0; attention::backward_scratch(tokens, dims)];
+        let sources = [&qkv[..]];
+        let relative = Some(Relative { by_query: &by_query, by_key: Some(&by_key), buckets });
+        let (query_offsets, scale, mask) = (offsets, 0.1, Mask::NONE);
+        let input = Input { sources: &sources, query_offsets, offsets, dims, scale, mask, window: None, relative };
+        let plain = Input { relative: None, ..input };
+        for (what, input) in [("distances", input), ("none", plain)] {
+            criterion.bench_function(&format!("by distance/forward/{name}/{what}"), |bencher| {
+                bencher.iter(|| attention::forward(&mut ctx, &mut lse, input));
+            });
+            attention::forward(&mut ctx, &mut lse, input);
+            criterion.bench_function(&format!("by distance/backward/{name}/{what}"), |bencher| {
+                let mut grads: Vec<Target<'_>> =
+                    vec![Some((&mut dqkv, 0.0)), Some((&mut dq, 0.0)), Some((&mut dk, 0.0))];
+                grads.truncate(if input.relative.is_some() { 3 } else { 1 });
+                bencher.iter(|| attention::backward(&mut grads, &dctx, &ctx, &lse, input, &mut scratch));
+            });
+        }
+        let sizes = HeadProducts { rows: tokens, table: buckets.count, heads: dims };
+        let (x, table, mut dx, mut dtable) =
+            (&qkv[..n], values(7, buckets.count * dims.width()), vec![0.0; n], vec![0.0; buckets.count * dims.width()]);
+        criterion.bench_function(&format!("head products/forward/{name}"), |bencher| {
+            bencher.iter(|| head_products::forward(&mut dq, x, &table, sizes));
+        });
+        criterion.bench_function(&format!("head products/backward/{name}"), |bencher| {
+            bencher.iter(|| {
+                head_products::backward(Some((&mut dx, 0.0)), Some((&mut dtable, 0.0)), &by_query, x, &table, sizes);
+            });
         });
     }
 }
@@ -179,7 +240,7 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = attention_benches, windows, rotary_and_geglu, layer_norm, softmax_and_gelu, adamw_bench
+    targets = attention_benches, windows, distances, rotary_and_geglu, layer_norm, softmax_and_gelu, adamw_bench
 }
 /// On a thread of the pool, as the command line runs; from outside, each parallel kernel would wait for a thread to wake.
 fn main() {

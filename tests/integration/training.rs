@@ -118,7 +118,7 @@ pub(super) fn run(
 }
 
 /// AdamW that moves every row of a table in every step, as the reference does.
-struct Dense(AdamW<Cpu>);
+pub(super) struct Dense(pub(super) AdamW<Cpu>);
 
 impl Optimizer<Cpu> for Dense {
     fn name(&self) -> &'static str {

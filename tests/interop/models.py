@@ -18,9 +18,11 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     CamembertConfig,
+    DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
     ModernBertConfig,
+    MPNetConfig,
     PretrainedConfig,
     RobertaConfig,
     XLMRobertaConfig,
@@ -84,22 +86,49 @@ def byte_pairs_in_berts_template() -> Tokenizer:
     return tokenizer
 
 
-def unigrams() -> Tokenizer:
-    """XLM-R's: SentencePiece's unigrams, the blank a character of the words."""
+def word_pieces_in_fairseqs_template() -> Tokenizer:
+    """MPNet's: BERT's vocabulary behind fairseq's special tokens."""
     special = ["<s>", "<pad>", "</s>", "<unk>"]
+    vocabulary = special + CHARACTERS + ["##" + character for character in CHARACTERS] + PUNCTUATION + WORDS + ["[UNK]", "<mask>"]
+    tokenizer = Tokenizer(subwords.WordPiece({piece: index for index, piece in enumerate(vocabulary)}, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(special + ["[UNK]", AddedToken("<mask>", lstrip=True, special=True)])
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False, trim_offsets=True)
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def unigram_model(special: list[str], mask: str) -> Tokenizer:
+    """SentencePiece's unigrams behind these special tokens, of which the last one is the unknown, the blank a character of the words."""
     blank = "\u2581"
     vocabulary = [(token, 0.0) for token in special]
     vocabulary += [(blank + word, -3.0 - index / 50) for index, word in enumerate(WORDS)]
     vocabulary += [(blank, -6.0)]
     vocabulary += [(character, -7.0 - index / 64) for index, character in enumerate(CHARACTERS + PUNCTUATION)]
-    vocabulary += [("<mask>", 0.0)]
+    vocabulary += [(mask, 0.0)]
     tokenizer = Tokenizer(subwords.Unigram(vocabulary, unk_id=3, byte_fallback=False))
-    tokenizer.add_special_tokens(special + [AddedToken("<mask>", lstrip=True, special=True)])
+    tokenizer.add_special_tokens(special + [AddedToken(mask, lstrip=True, special=True)])
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
+    return tokenizer
+
+
+def unigrams() -> Tokenizer:
+    """XLM-R's."""
+    tokenizer = unigram_model(["<s>", "<pad>", "</s>", "<unk>"], "<mask>")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
+def unigrams_in_berts_template() -> Tokenizer:
+    """DeBERTa's."""
+    tokenizer = unigram_model(["[PAD]", "[CLS]", "[SEP]", "[UNK]"], "[MASK]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
     )
     return tokenizer
 
@@ -137,6 +166,18 @@ FAIRSEQ = {
     "layer_norm_eps": 1e-5,
 }
 DISTILBERT = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": MAX_LENGTH, **RANGE}
+MPNET = {key: value for key, value in FAIRSEQ.items() if key != "type_vocab_size"}
+# Distances share rows from 5 tokens on, and from 15 on the last one.
+DEBERTA = {
+    **BERT,
+    "relative_attention": True,
+    "position_buckets": 8,
+    "max_relative_positions": 16,
+    "share_att_key": True,
+    "pos_att_type": "p2c|c2p",
+    "norm_rel_ebd": "layer_norm",
+    "position_biased_input": False,
+}
 # The first layer looks at all tokens and the second through a window, which most texts are longer than.
 MODERNBERT = {
     **BERT,
@@ -187,6 +228,10 @@ FAMILIES = {
         "decoder.bias",
         one_projection=True,
     ),
+    "mpnet": Family(
+        partial(MPNetConfig, **MPNET), word_pieces_in_fairseqs_template, "MPNetTokenizer", {**FAIRSEQ_SETTINGS, "unk_token": "[UNK]"}, "lm_head.bias"
+    ),
+    "deberta-v2": Family(partial(DebertaV2Config, **DEBERTA), unigrams_in_berts_template, "DebertaV2Tokenizer", BERT_TOKENS),
 }
 
 

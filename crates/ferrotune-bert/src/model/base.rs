@@ -2,7 +2,7 @@
 
 use super::{Dropouts, Embeddings, Encoder, Linear, Sequences};
 use crate::config::EncoderConfig;
-use ferrotune_tensor::{Backend, Scope, Tape, Var};
+use ferrotune_tensor::{Backend, ParamId, Scope, Tape, Var};
 
 /// `bert`, `roberta`, `distilbert`, `electra`, `model`: what transformers calls the base model.
 pub struct Base {
@@ -24,6 +24,13 @@ impl Base {
             .map(|path| Linear::new(scope.enter(path), inputs, outputs, config.initializer_range));
         let encoder = Encoder::new(config, scope);
         Base { embeddings, embeddings_project, encoder }
+    }
+
+    /// The tables of which a pass over these sequences reads some rows, and these.
+    pub fn reads(&self, input: &Sequences) -> Vec<(ParamId, Vec<u32>)> {
+        let mut reads = self.embeddings.reads(input);
+        reads.extend(self.encoder.distances.as_ref().and_then(|distances| distances.reads(input)));
+        reads
     }
 
     /// What the first layer reads, `(t, hidden)`.

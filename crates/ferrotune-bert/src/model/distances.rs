@@ -52,10 +52,21 @@ impl Distances {
         Some(Distances { table, layer_norm, rows, heads, head_dim })
     }
 
+    /// The row of each distance that these sequences have, from the farthest key before its query on.
+    fn rows_of(&self, input: &Sequences) -> Vec<u32> {
+        let longest = input.offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])).max().unwrap_or(0).max(1);
+        (1 - longest..longest).map(|distance| self.rows.row(distance) as u32).collect()
+    }
+
+    /// The rows of the table that a pass over these sequences reads, if these are not all.
+    pub fn reads(&self, input: &Sequences) -> Option<(ParamId, Vec<u32>)> {
+        let is_whole = self.layer_norm.is_none();
+        (!is_whole).then(|| (self.table, self.rows_of(input)))
+    }
+
     /// What a pass over these sequences reads.
     pub fn embed<B: Backend>(&self, tape: &mut Tape<'_, B>, input: &Sequences) -> PassDistances {
-        let longest = input.offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])).max().unwrap_or(0).max(1);
-        let rows: Vec<usize> = (1 - longest..longest).map(|distance| self.rows.row(distance)).collect();
+        let rows = self.rows_of(input);
         let table = tape.param(self.table);
         let Some(norm) = &self.layer_norm else {
             // Products with ones are the bias itself, and √d of them, because attention divides it as it does products.
@@ -63,17 +74,15 @@ impl Distances {
             let ones =
                 tape.constant_from([tokens, self.heads], &vec![(self.head_dim as f32).sqrt(); tokens * self.heads]);
             let bias = tape.apply(ops::HeadProducts { heads: self.heads }, &[ones, table]);
-            let buckets = rows.iter().map(|&row| row as u32).collect();
-            let scores = ops::Distances { buckets, count: self.rows.count(), by_key: false };
+            let scores = ops::Distances { buckets: rows.into(), count: self.rows.count(), by_key: false };
             return PassDistances { scores, read: Read::Bias(bias) };
         };
-        let (first, last) = rows.iter().fold((usize::MAX, 0), |(first, last), &row| (first.min(row), last.max(row)));
-        let ids = (first as u32..=last as u32).collect();
-        let embedded = tape.apply(ops::Embeddings { ids: vec![ids] }, &[table]);
+        let (first, last) = rows.iter().fold((u32::MAX, 0), |(first, last), &row| (first.min(row), last.max(row)));
+        let embedded = tape.apply(ops::Embeddings { ids: vec![(first..=last).collect()] }, &[table]);
         let embedded = norm.forward(tape, embedded);
-        let buckets = rows.iter().map(|&row| (row - first) as u32).collect();
-        let scores = ops::Distances { buckets, count: last - first + 1, by_key: true };
-        PassDistances { scores, read: Read::Embeddings { embedded, first_row: first } }
+        let buckets = rows.iter().map(|row| row - first).collect();
+        let scores = ops::Distances { buckets, count: (last - first) as usize + 1, by_key: true };
+        PassDistances { scores, read: Read::Embeddings { embedded, first_row: first as usize } }
     }
 }
 

@@ -60,7 +60,7 @@ impl<B: Backend> Classifier<B> for BertClassifier<'_> {
     }
 
     fn reads(&self, batch: &Batch) -> Vec<(ParamId, Vec<u32>)> {
-        self.model.base.embeddings.reads(&sequences(batch))
+        self.model.base.reads(&sequences(batch))
     }
 
     fn reads_whole_tables(&self) -> bool {
