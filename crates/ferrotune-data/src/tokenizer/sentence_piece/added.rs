@@ -56,7 +56,8 @@ impl Token {
     fn of(value: &Value) -> Result<Token, String> {
         match value.as_str() {
             Some(content) => Ok(Token::special(content)),
-            None => Token::deserialize(value).map_err(|error| format!("a description of a token: {error}")),
+            None => Token::deserialize(value)
+                .map_err(|error| format!("{} describes no token ({error})", quoted(&value.to_string()))),
         }
     }
 }

@@ -82,7 +82,7 @@ impl Layout {
         let begins_with_marks = |count: usize| {
             let marks = model.pieces.iter().take_while(|piece| piece.is_mark()).count();
             if marks < count {
-                Err(format!("it does not begin with the {count} special pieces of fairseq"))
+                Err(format!("its first pieces ({count}) are not the special ones that fairseq leaves out"))
             } else {
                 Ok(())
             }

@@ -128,7 +128,7 @@ impl Model {
         let trainer = self.trainer();
         if trainer.model_type() != UNIGRAM {
             let name = OTHER_TYPES.iter().find(|(number, _)| *number == trainer.model_type()).map(|(_, name)| *name);
-            return Err(format!("it is a {} model, and unigram models are read", name.unwrap_or("strange")));
+            return Err(format!("it is a model of type {}, and unigram models are read", name.unwrap_or("unknown")));
         }
         if trainer.byte_fallback() {
             return Err("it writes unknown characters as bytes, which is not read".to_owned());

@@ -404,7 +404,7 @@ fn the_class_may_say_the_family() {
     }
 }
 
-/// Every byte of a model changed in turn, and the file cut at every length: it loads or is refused, and what loads reads texts or refuses them.
+/// Every seventh byte of a model changed, and the file cut there: it loads or is refused, and what loads reads texts or refuses them.
 #[test]
 fn no_damage_leads_to_a_panic() {
     let folder = copy("deberta");
