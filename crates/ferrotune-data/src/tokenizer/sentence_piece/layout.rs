@@ -32,6 +32,9 @@ const KNOWN: [(Layout, &str, &str); 3] = [
 pub(super) const ROLES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
+/// Tokens with their log probabilities; the id of each is its place.
+pub(super) type Vocabulary<'m> = Vec<(&'m str, f64)>;
+
 /// What a folder may choose.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choices {
@@ -76,8 +79,8 @@ impl Layout {
         self == Layout::Camembert
     }
 
-    /// The vocabulary, each token with its log probability, and the id of the unknown token; or what is wrong with the model.
-    pub(super) fn vocabulary(self, model: &Model) -> Result<(Vec<(&str, f64)>, usize), String> {
+    /// The vocabulary and the id of the unknown token; or what is wrong with the model.
+    pub(super) fn vocabulary(self, model: &Model) -> Result<(Vocabulary<'_>, usize), String> {
         let pieces = |from: usize| model.pieces[from..].iter().map(|piece| (piece.text(), piece.log_probability()));
         let begins_with_marks = |count: usize| {
             let marks = model.pieces.iter().take_while(|piece| piece.is_mark()).count();

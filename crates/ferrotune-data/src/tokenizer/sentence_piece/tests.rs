@@ -178,14 +178,14 @@ fn models() {
         "deberta",
         |model| trainer(model).model_type = Some(2),
         expect![
-            "no tokenizer can be made of DIR/spm.model: it is a BPE model, and unigram models are read; save the model's fast tokenizer, tokenizer.json, beside it"
+            "no tokenizer can be made of DIR/spm.model: it is a model of type BPE, and unigram models are read; save the model's fast tokenizer, tokenizer.json, beside it"
         ],
     );
     check_model(
         "deberta",
         |model| trainer(model).model_type = Some(9),
         expect![
-            "no tokenizer can be made of DIR/spm.model: it is a strange model, and unigram models are read; save the model's fast tokenizer, tokenizer.json, beside it"
+            "no tokenizer can be made of DIR/spm.model: it is a model of type unknown, and unigram models are read; save the model's fast tokenizer, tokenizer.json, beside it"
         ],
     );
     check_model(
@@ -239,14 +239,14 @@ fn models() {
         "xlm-roberta",
         |model| drop(model.pieces.drain(1..2)),
         expect![
-            "no tokenizer can be made of DIR/sentencepiece.bpe.model: it does not begin with the 3 special pieces of fairseq; save the model's fast tokenizer, tokenizer.json, beside it"
+            "no tokenizer can be made of DIR/sentencepiece.bpe.model: its first pieces (3) are not the special ones that fairseq leaves out; save the model's fast tokenizer, tokenizer.json, beside it"
         ],
     );
     check_model(
         "camembert",
         |model| drop(model.pieces.drain(0..3)),
         expect![
-            "no tokenizer can be made of DIR/sentencepiece.bpe.model: it does not begin with the 1 special pieces of fairseq; save the model's fast tokenizer, tokenizer.json, beside it"
+            "no tokenizer can be made of DIR/sentencepiece.bpe.model: its first pieces (1) are not the special ones that fairseq leaves out; save the model's fast tokenizer, tokenizer.json, beside it"
         ],
     );
     check_model(
@@ -339,9 +339,9 @@ fn folders() {
         "deberta",
         CONFIG,
         r#"{"additional_special_tokens": [7]}"#,
-        expect![
-            "no tokenizer can be made of DIR/spm.model: a description of a token: invalid type: integer `7`, expected struct Token; save the model's fast tokenizer, tokenizer.json, beside it"
-        ],
+        expect![[
+            r#"no tokenizer can be made of DIR/spm.model: "7" describes no token (invalid type: integer `7`, expected struct Token); save the model's fast tokenizer, tokenizer.json, beside it"#
+        ]],
     );
     check_file(
         "deberta",
