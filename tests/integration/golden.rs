@@ -362,5 +362,5 @@ fn save_load_save_gives_identical_files() {
 /// Saves a model as training does.
 pub(super) fn save(loaded: &Pretrained<Cpu>, from: &Path, to: &Path) {
     let Pretrained { config, labels, model, params, .. } = loaded;
-    pretrained::save(&Cpu, to, config, model.kind(), labels, params, Some(from), false).unwrap();
+    pretrained::save(&Cpu, to, config, model.kind(), labels, params, Some(from), &[], false).unwrap();
 }

@@ -1,6 +1,6 @@
 //! A model folder becomes a model with parameters, and back. It must not know training.
 
-use crate::checkpoint::{LoadReport, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
+use crate::checkpoint::{LoadReport, MadeFile, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
 use crate::config::{CONFIG_FILE, EncoderConfig};
 use crate::error::BertError;
 use crate::family::TOKEN_HEAD;
@@ -268,8 +268,8 @@ fn stored_labels(folder: &Path, config: &EncoderConfig) -> Result<Vec<String>, B
     }
 }
 
-/// Saves a classifier as a folder that Hugging Face tools load, with the tokenizer files of `companions_from`, and reads it back for
-/// comparison. `replace` allows to replace a model folder of that name.
+/// Saves a classifier as a folder that Hugging Face tools load, with the tokenizer files of `companions_from`, or `made` in place of them, and reads
+/// it back for comparison. `replace` allows to replace a model folder of that name.
 ///
 /// # Errors
 /// I/O, values that are not finite, a difference on reading back. The folder is the old one or the new one, never half of it.
@@ -285,15 +285,16 @@ pub fn save<B: Backend>(
     labels: &[String],
     params: &Params<B>,
     companions_from: Option<&Path>,
+    made: &[MadeFile],
     replace: bool,
 ) -> Result<(), BertError> {
     let config_json = config.to_json(&config.architecture(kind), Some(labels));
-    save_tensors(backend, folder, &config_json, params, &[], companions_from, kind == HeadKind::Tokens, replace)
+    save_tensors(backend, folder, &config_json, params, &[], companions_from, made, kind == HeadKind::Tokens, replace)
 }
 
 /// Saves a masked language model as a folder that Hugging Face tools load, and that is a base model for training. The word embeddings are
-/// written once; who loads the folder ties them to the head. `from` is the folder that it came from: its tokenizer comes along, and its
-/// pooler, in families that have one, as it is there, since no masked word teaches it anything.
+/// written once; who loads the folder ties them to the head. `from` is the folder that it came from: its tokenizer comes along, with `made` in place
+/// of some files, and its pooler, in families that have one, as it is there, since no masked word teaches it anything.
 ///
 /// # Errors
 /// As [`save`], and any fault of that folder.
@@ -306,14 +307,16 @@ pub fn save_vocabulary<B: Backend>(
     config: &EncoderConfig,
     params: &Params<B>,
     from: &Path,
+    made: &[MadeFile],
     replace: bool,
 ) -> Result<(), BertError> {
     let config_json = config.to_json(&config.architecture(HeadKind::Vocabulary), None);
     let pooler = stored_pooler(from, config)?;
-    save_tensors(backend, folder, &config_json, params, &pooler, Some(from), false, replace)
+    save_tensors(backend, folder, &config_json, params, &pooler, Some(from), made, false, replace)
 }
 
-/// Makes a folder of random weights: a masked language model, and a base model for training, with the tokenizer files of `companions_from`.
+/// Makes a folder of random weights: a masked language model, and a base model for training, with the tokenizer files of `companions_from`,
+/// or `made` in place of them.
 /// The weights are a function of configuration and seed.
 ///
 /// # Errors
@@ -324,6 +327,7 @@ pub fn create<B: Backend>(
     config: &EncoderConfig,
     seed: u64,
     companions_from: Option<&Path>,
+    made: &[MadeFile],
     replace: bool,
 ) -> Result<(), BertError> {
     check_vocabulary_head(folder, config)?;
@@ -345,7 +349,7 @@ pub fn create<B: Backend>(
         }
     };
     let config_json = config.to_json(&config.architecture(HeadKind::Vocabulary), None);
-    save_tensors(backend, folder, &config_json, &params, &pooler, companions_from, false, replace)
+    save_tensors(backend, folder, &config_json, &params, &pooler, companions_from, made, false, replace)
 }
 
 /// Name, shape and values of a tensor that is carried along.
@@ -373,6 +377,7 @@ fn save_tensors<B: Backend>(
     params: &Params<B>,
     carried: &[Carried],
     companions_from: Option<&Path>,
+    made: &[MadeFile],
     scores_words: bool,
     replace: bool,
 ) -> Result<(), BertError> {
@@ -390,5 +395,5 @@ fn save_tensors<B: Backend>(
         .map(|(entry, values)| TensorToSave { name: &entry.name, shape: entry.shape.dims(), values })
         .collect();
     tensors.extend(carried.iter().map(|(name, shape, values)| TensorToSave { name, shape, values }));
-    save_model(folder, &SaveRequest { config_json, tensors: &tensors, companions_from, scores_words, replace })
+    save_model(folder, &SaveRequest { config_json, tensors: &tensors, companions_from, made, scores_words, replace })
 }

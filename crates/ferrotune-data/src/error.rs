@@ -12,7 +12,7 @@ pub enum ErrorKind {
     Io,
     /// The contents of a data file, or its labels, are wrong.
     Data,
-    /// `tokenizer.json` is missing, malformed, or does not fit the request.
+    /// The tokenizer is missing, malformed, or does not fit the request.
     Tokenizer,
 }
 
@@ -187,8 +187,12 @@ pub enum DataError {
         quoted(.label)
     )]
     NoTag { label: String },
-    #[error("no tokenizer.json in {folder}: save the model's fast tokenizer there")]
+    #[error(
+        "no tokenizer.json in {folder}, and no SentencePiece model to make it of: save the model's fast tokenizer there"
+    )]
     TokenizerMissing { folder: String },
+    #[error("no tokenizer can be made of {file}: {detail}; save the model's fast tokenizer, tokenizer.json, beside it")]
+    TokenizerNotConverted { file: String, detail: String },
     #[error("{file} has {bytes} bytes, more than the limit of {limit}: it is no tokenizer of a BERT model")]
     TokenizerTooLarge { file: String, bytes: u64, limit: u64 },
     #[error("cannot use {file}: {detail}; take the file from the model's original folder")]
@@ -240,6 +244,7 @@ impl DataError {
         match self {
             E::Io { .. } => ErrorKind::Io,
             E::TokenizerMissing { .. }
+            | E::TokenizerNotConverted { .. }
             | E::TokenizerTooLarge { .. }
             | E::TokenizerMalformed { .. }
             | E::TokenizerPanicked { .. }

@@ -60,5 +60,6 @@ pub use split::{SplitError, joined, part_sizes, split};
 pub use tf_idf::{SparseRows, TfIdf};
 pub use tokenizer::long_texts::LongTexts;
 pub use tokenizer::masking::{Hidden, MASKED_SHARE, Masking};
+pub use tokenizer::sentence_piece::{tokenizer_files, tokenizer_to_save};
 pub use tokenizer::{MAX_TOKENIZER_BYTES, Tokenizer};
 pub use words::Words;

@@ -1,5 +1,5 @@
 //! [`Tokenizer`]: the `tokenizers` crate behind a fence, under our own truncation and without padding.
-//! It knows nothing of files but `tokenizer.json` and what contradicts it, and nothing of labels.
+//! It knows nothing of files but `tokenizer.json`, what contradicts it and what it is made of where it is missing, and nothing of labels.
 //!
 //! The crate can panic on a hostile `tokenizer.json`, while loading and while encoding, so both run under
 //! `catch_unwind` and a panic becomes a [`DataError`]. (The process's panic hook still reports it.)
@@ -8,6 +8,7 @@ pub(crate) mod check;
 mod config;
 pub(crate) mod long_texts;
 pub(crate) mod masking;
+pub(crate) mod sentence_piece;
 mod texts;
 mod vocabulary;
 pub(crate) mod windows;
@@ -24,6 +25,9 @@ use tokenizers::PostProcessor;
 
 /// `tokenizer.json` may have at most this many bytes: 64 MiB. Those of multilingual models have about 17.
 pub const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
+
+/// The file that a tokenizer is read from.
+const TOKENIZER: &str = "tokenizer.json";
 
 /// Rows that one rayon task encodes at least: enough to outweigh the task itself.
 const ROWS_PER_TASK: usize = 16;
@@ -58,15 +62,21 @@ struct Sequence {
 }
 
 impl Tokenizer {
-    /// Loads `tokenizer.json` of a model folder. Its own padding and truncation settings are dropped: rows get no
-    /// padding, and are cut to the first `max_length` tokens with the special tokens counted.
+    /// Loads `tokenizer.json` of a model folder, or, where there is none, what it would be by the folder's SentencePiece model. Its own padding and
+    /// truncation settings are dropped: rows get no padding, and are cut to the first `max_length` tokens with the special tokens counted.
     ///
     /// # Errors
-    /// The file is missing, over 64 MiB, malformed or hostile; or `max_length` leaves no room for text.
+    /// The file is missing, over 64 MiB, malformed or hostile, or a model of a kind that is not read; or `max_length` leaves no room for text.
     pub fn from_folder(dir: &Path, max_length: usize) -> Result<Tokenizer, DataError> {
-        let path = dir.join("tokenizer.json");
-        let file = path.display().to_string();
-        let bytes = read_capped(dir, &path, &file)?;
+        let (file, bytes) = match sentence_piece::convert(dir)? {
+            Some(made) => (made.file, made.json),
+            None => {
+                let path = dir.join(TOKENIZER);
+                let file = path.display().to_string();
+                let bytes = read_capped(dir, &path, &file)?;
+                (file, bytes)
+            }
+        };
         let malformed = |detail: String| DataError::TokenizerMalformed { file: file.clone(), detail };
         let loaded = guarded(&file, "loading it", || tokenizers::Tokenizer::from_bytes(&bytes))?;
         let mut inner = loaded.map_err(|error| malformed(one_line(&*error)))?;

@@ -1,4 +1,4 @@
-//! The tokenizer's files beside a model. They go from folder to folder as they are; of a tagger one switch is set, which reading words turns on (`tokenizer/words.rs` in
+//! The tokenizer's files beside a model. They go from folder to folder as they are, unless the caller has made one; of a tagger one switch is set, which reading words turns on (`tokenizer/words.rs` in
 //! `ferrotune-data`). It must not know weights, and nothing else of how a text becomes tokens.
 
 use super::write::create_durably;
@@ -16,11 +16,12 @@ const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const PREFIX_SPACE: &str = "add_prefix_space";
 
 /// The tokenizer's files, which are copied from the folder that a model came from. Those that are not there are left out.
-pub const COMPANION_FILES: [&str; 8] = [
+pub const COMPANION_FILES: [&str; 9] = [
     TOKENIZER,
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "spm.model",
     "sentencepiece.bpe.model",
     TOKENIZER_CONFIG,
     "special_tokens_map.json",
@@ -29,16 +30,21 @@ pub const COMPANION_FILES: [&str; 8] = [
 /// Largest companion file, in bytes.
 const COMPANION_CAP: u64 = 64 << 20;
 
-/// Copies them, byte for byte. Where a model scores words and the tokenizer is byte-level, both files that say so get `add_prefix_space`: such a tokenizer
+/// A file that a saved folder gets in place of the one it would be copied from: its name and its content.
+pub type MadeFile = (&'static str, Vec<u8>);
+
+/// Copies them, byte for byte, but for those that were made. Where a model scores words and the tokenizer is byte-level, both files that say so get `add_prefix_space`: such a tokenizer
 /// writes the blank before a word into its first token, words that come one by one have none, and Hugging Face's tokenizers would read other tokens than
 /// the model learned from.
 ///
 /// # Errors
 /// I/O; a file that is too large.
-pub(super) fn copy_companions(from: &Path, to: &Path, scores_words: bool) -> Result<(), BertError> {
-    let mut files = Vec::new();
+pub(super) fn copy_companions(from: &Path, made: &[MadeFile], to: &Path, scores_words: bool) -> Result<(), BertError> {
+    let mut files = made.to_vec();
     for name in COMPANION_FILES {
-        files.extend(read(&from.join(name))?.map(|bytes| (name, bytes)));
+        if made.iter().all(|made| made.0 != name) {
+            files.extend(read(&from.join(name))?.map(|bytes| (name, bytes)));
+        }
     }
     if scores_words {
         read_words_with_blanks(&mut files);

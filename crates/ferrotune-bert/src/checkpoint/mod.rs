@@ -19,7 +19,7 @@ mod write;
 
 pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter};
 pub use commit::{check_can_save, clear_interrupted_saves};
-pub use companions::COMPANION_FILES;
+pub use companions::{COMPANION_FILES, MadeFile};
 pub use header::{DIMENSION_CAP, Dtype, HEADER_CAP, RANK_CAP};
 pub use inspect::{InspectedFile, InspectedTensor, Inspection, inspect};
 pub use load::{LoadPlan, load, plan};

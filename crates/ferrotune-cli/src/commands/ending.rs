@@ -21,6 +21,7 @@ use crate::settings::Resolved;
 use crate::terminal::shown::listed;
 use ferrotune_bert::pretrained::{self, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora, peft};
+use ferrotune_data::tokenizer_to_save;
 use ferrotune_tensor::{Backend, Pool};
 use ferrotune_train::evaluate::logits_within;
 use ferrotune_train::metrics::{Classified, Summary};
@@ -214,7 +215,9 @@ impl<B: Machine> Trained<'_, B> {
         let saved_config = EncoderConfig { problem_type: task.problem_type().map(str::to_string), ..config.clone() };
         let model_folder: &Path = &self.start.model.folder;
         let labels = task.labels();
-        pretrained::save(self.backend, &best, &saved_config, model.kind(), labels, params, Some(model_folder), true)?;
+        let made = tokenizer_to_save(model_folder)?;
+        let (from, kind) = (Some(model_folder), model.kind());
+        pretrained::save(self.backend, &best, &saved_config, kind, labels, params, from, &made, true)?;
         let mut notes = Notes::of(self.resolved.max_length, self.resolved.long_texts, self.data.pair, task);
         notes.columns = NamedColumns::of(&self.resolved.settings);
         notes.calibration = calibration.note();
@@ -227,5 +230,44 @@ impl<B: Machine> Trained<'_, B> {
         }
         notes.write(&best)?;
         Ok(notes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::args::TrainSettings;
+    use crate::commands::tiny;
+    use ferrotune_bert::{EncoderConfig, pretrained};
+    use ferrotune_data::{Row, Tokenizer};
+    use ferrotune_tensor::Cpu;
+    use serde_json::Value;
+    use std::fs;
+    use std::path::Path;
+
+    /// A base model whose tokenizer is only a SentencePiece model: its sum is noted, and what is saved needs it no more.
+    #[test]
+    fn a_tokenizer_that_was_made_is_saved() {
+        let place = tempfile::tempdir().unwrap();
+        let (base, golden) =
+            (place.path().join("base"), Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden"));
+        let config = fs::read_to_string(golden.join("tiny-xlm-roberta/model/config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        config["vocab_size"] = 170.into();
+        let config: EncoderConfig = config.to_string().parse().unwrap();
+        let pieces = golden.join("sentence-piece/xlm-roberta");
+        pretrained::create(&Cpu, &base, &config, 1, Some(&pieces), &[], false).unwrap();
+        assert!(!base.join("tokenizer.json").exists());
+
+        fs::write(place.path().join("train.csv"), tiny::rows(60, 0)).unwrap();
+        let model = Some(base.display().to_string());
+        let run = tiny::train(TrainSettings { model, epochs: Some(1), ..tiny::settings(place.path()) }).unwrap();
+        let manifest = fs::read_to_string(run.join("manifest.json")).unwrap();
+        assert!(manifest.contains("sentencepiece.bpe.model"), "{manifest}");
+        let best = run.join("best");
+        fs::remove_file(best.join("sentencepiece.bpe.model")).unwrap();
+        let row = |text: &str| Row { text: text.to_owned(), text_b: None, words: None, label: None, line: 1 };
+        let rows = ["bane  tiro", "<s> \u{fb01} <mask>", ""].map(row);
+        let ids = |folder: &Path| Tokenizer::from_folder(folder, 32).unwrap().encode(&rows).unwrap().ids;
+        assert_eq!(ids(&best), ids(&base));
     }
 }

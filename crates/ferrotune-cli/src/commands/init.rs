@@ -4,6 +4,7 @@ use crate::args::InitArgs;
 use crate::exit::{Failure, MODEL, usage};
 use crate::model::find::find_model;
 use ferrotune_bert::{EncoderConfig, pretrained};
+use ferrotune_data::tokenizer_to_save;
 use ferrotune_tensor::Cpu;
 
 /// Runs the command.
@@ -25,7 +26,8 @@ pub fn run(args: &InitArgs) -> Result<(), Failure> {
         return Err(Failure { message, code: MODEL });
     }
     let config = args.preset.config(source.vocab_size, source.pad_token_id)?;
-    pretrained::create(&Cpu, &args.output, &config, args.seed, Some(&from.folder), args.overwrite)?;
+    let made = tokenizer_to_save(&from.folder)?;
+    pretrained::create(&Cpu, &args.output, &config, args.seed, Some(&from.folder), &made, args.overwrite)?;
     eprintln!(
         "weights    random, seed {}: this model has learned nothing yet; `ferrotune pretrain` teaches it words",
         args.seed

@@ -17,7 +17,7 @@ use crate::run::{fingerprint, memory};
 use crate::settings::{Pretraining, resolve_pretraining};
 use ferrotune_bert::EncoderConfig;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
-use ferrotune_data::{DataError, Need, Row, Table, Tokenizer, read_texts};
+use ferrotune_data::{DataError, Need, Row, Table, Tokenizer, read_texts, tokenizer_to_save};
 use ferrotune_train::model::Split;
 use ferrotune_train::tasks::{MaskedTokens, Objective};
 use ferrotune_train::trainer::Outcome;
@@ -88,7 +88,8 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
     let course = Course { fingerprint: &fingerprint, stop: &stop, resume, pause: None, listener: None };
     let (loaded, outcome) = ready.train(resolved, backend, &rows, &mut folder, &course, None)?;
     let Pretrained { config, params, .. } = &loaded;
-    pretrained::save_vocabulary(backend, &folder.path().join(BEST), config, params, model_folder, true)?;
+    let (best, made) = (folder.path().join(BEST), tokenizer_to_save(model_folder)?);
+    pretrained::save_vocabulary(backend, &best, config, params, model_folder, &made, true)?;
     folder.write_settings(&asked.table)?;
     folder.write_results(&results(&asked, &outcome))?;
     finish(&outcome, folder.path());

@@ -94,10 +94,10 @@ pub enum HubError {
         reason: String,
     },
     /// The model's repository lacks a file that ferrotune needs.
-    #[error("'{id}' has no {file} on the hub{}", if file.contains("safetensors") {
-        "; convert its weights to safetensors first"
-    } else {
-        ""
+    #[error("'{id}' has no {file} on the hub{}", match file.as_str() {
+        weights if weights.contains("safetensors") => "; convert its weights to safetensors first",
+        "tokenizer.json" => ", and no SentencePiece model to make it of; save its fast tokenizer first",
+        _ => "",
     })]
     MissingFile {
         /// The id that was asked for.

@@ -16,7 +16,7 @@ pub const INDEX: &str = "model.safetensors.index.json";
 /// The model's sizes.
 pub const CONFIG: &str = "config.json";
 /// The files that belong to a tokenizer; a model has some of them.
-const TOKENIZER: [&str; 8] = [
+const TOKENIZER: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -24,10 +24,11 @@ const TOKENIZER: [&str; 8] = [
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "spm.model",
     "sentencepiece.bpe.model",
 ];
-/// The tokenizer is built from this one alone.
-const VOCABULARY: &str = "tokenizer.json";
+/// The tokenizer is built from one of these, the first if it is there.
+const VOCABULARIES: [&str; 3] = ["tokenizer.json", "spm.model", "sentencepiece.bpe.model"];
 /// A list of shards is some hundred kilobytes at most; more is no list.
 const LARGEST_INDEX: u64 = 16 << 20;
 
@@ -41,8 +42,8 @@ pub fn wanted(listed: &[String]) -> Result<Vec<String>, &'static str> {
         return Err(CONFIG);
     }
     let weights = [WEIGHTS, INDEX].into_iter().find(|name| has(name)).ok_or(WEIGHTS)?;
-    if !has(VOCABULARY) {
-        return Err(VOCABULARY);
+    if !VOCABULARIES.into_iter().any(has) {
+        return Err(VOCABULARIES[0]);
     }
     let tokenizer = TOKENIZER.into_iter().filter(|name| has(name));
     Ok([CONFIG].into_iter().chain(tokenizer).chain([weights]).map(str::to_owned).collect())
@@ -75,7 +76,7 @@ pub fn shards(index: &Path) -> Result<BTreeSet<String>, String> {
 pub fn is_complete(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
     let weights = has(WEIGHTS) || shards(&folder.join(INDEX)).is_ok_and(|shards| shards.iter().all(|name| has(name)));
-    has(CONFIG) && weights && has(VOCABULARY)
+    has(CONFIG) && weights && VOCABULARIES.into_iter().any(has)
 }
 
 #[cfg(test)]
@@ -96,6 +97,14 @@ mod tests {
             (
                 "config.json model.safetensors.index.json model-1.safetensors tokenizer.json tokenizer_config.json",
                 Ok("config.json tokenizer.json tokenizer_config.json model.safetensors.index.json"),
+            ),
+            (
+                "config.json model.safetensors spm.model tf_model.h5 tokenizer_config.json",
+                Ok("config.json tokenizer_config.json spm.model model.safetensors"),
+            ),
+            (
+                "config.json model.safetensors sentencepiece.bpe.model",
+                Ok("config.json sentencepiece.bpe.model model.safetensors"),
             ),
             ("config.json pytorch_model.bin vocab.txt", Err("model.safetensors")),
             ("model.safetensors vocab.txt", Err("config.json")),
@@ -131,6 +140,12 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(file), "x").unwrap();
             assert_eq!(is_complete(folder.path()), complete, "after {file}");
+        }
+        for (file, instead) in [("tokenizer.json", "spm.model"), ("spm.model", "sentencepiece.bpe.model")] {
+            std::fs::remove_file(folder.path().join(file)).unwrap();
+            assert!(!is_complete(folder.path()), "without {file}");
+            std::fs::write(folder.path().join(instead), "x").unwrap();
+            assert!(is_complete(folder.path()), "with {instead}");
         }
     }
 }

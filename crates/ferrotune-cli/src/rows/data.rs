@@ -200,7 +200,7 @@ pub fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig, folder: &
         return Ok(());
     }
     let message = format!(
-        "{}: the tokenizer has ids up to {}, the model embeds {}; tokenizer.json and config.json are not of one model",
+        "{}: the tokenizer has ids up to {}, the model embeds {}; the tokenizer's files and config.json are not of one model",
         folder.display(),
         tokenizer.vocab_size() - 1,
         config.vocab_size

@@ -2,7 +2,7 @@
 
 use crate::exit::{Failure, io};
 use crate::settings::Resolved;
-use ferrotune_data::{Part, Source};
+use ferrotune_data::{Part, Source, tokenizer_files};
 use ferrotune_train::store::fingerprint::sha256_file;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -73,8 +73,9 @@ impl Sums {
         let mut names: Vec<_> =
             std::fs::read_dir(model).into_iter().flatten().flatten().map(|file| file.file_name()).collect();
         names.sort();
+        let of_tokenizer = tokenizer_files(model);
         let counts =
-            |name: &&str| *name == "config.json" || *name == "tokenizer.json" || name.ends_with(".safetensors");
+            |name: &&str| *name == "config.json" || of_tokenizer.contains(name) || name.ends_with(".safetensors");
         let names = names.iter().filter_map(|name| name.to_str()).filter(counts);
         let model = names.map(|name| FileSum::of(&model.join(name), name.to_string())).collect::<Result<_, _>>()?;
         Ok(Sums { data, model })

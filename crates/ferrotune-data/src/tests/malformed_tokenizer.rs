@@ -27,7 +27,9 @@ fn files() {
     let check_file = |expected| {
         check(Tokenizer::from_folder(empty.path(), 16).map(|_| ()).unwrap_err(), empty.path(), expected);
     };
-    check_file(expect!["no tokenizer.json in DIR: save the model's fast tokenizer there"]);
+    check_file(expect![
+        "no tokenizer.json in DIR, and no SentencePiece model to make it of: save the model's fast tokenizer there"
+    ]);
     let path = empty.path().join("tokenizer.json");
     std::fs::write(&path, "{\n\"version\": ").unwrap();
     check_file(expect![

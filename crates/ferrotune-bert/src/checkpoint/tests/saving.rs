@@ -30,7 +30,14 @@ fn save(folder: &Path, samples: &[Sample], from: Option<&Path>, replace: bool) -
     let config_json = &config_text();
     save_model(
         folder,
-        &SaveRequest { config_json, tensors: &views(samples), companions_from: from, scores_words: false, replace },
+        &SaveRequest {
+            config_json,
+            tensors: &views(samples),
+            companions_from: from,
+            made: &[],
+            scores_words: false,
+            replace,
+        },
     )
 }
 
@@ -75,8 +82,14 @@ fn save_load_save_gives_the_same_files() {
     let config = EncoderConfig::from_folder(&first).unwrap();
     let config_json = &config.to_json("BertForSequenceClassification", config.id2label.as_deref());
     let tensors = &views(&reloaded);
-    let request =
-        SaveRequest { config_json, tensors, companions_from: Some(&first), scores_words: false, replace: false };
+    let request = SaveRequest {
+        config_json,
+        tensors,
+        companions_from: Some(&first),
+        made: &[],
+        scores_words: false,
+        replace: false,
+    };
     save_model(&second, &request).unwrap();
     let names: Vec<_> = contents(&first).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"].map(PathBuf::from));
@@ -113,7 +126,14 @@ fn a_model_of_words_says_how_they_are_read() {
         let tensors = &views(&samples);
         save_model(
             &saved,
-            &SaveRequest { config_json, tensors, companions_from: Some(&source), scores_words, replace: true },
+            &SaveRequest {
+                config_json,
+                tensors,
+                companions_from: Some(&source),
+                made: &[],
+                scores_words,
+                replace: true,
+            },
         )
         .unwrap();
         let is_byte_level = tokenizer.contains("ByteLevel") && scores_words;
@@ -137,6 +157,7 @@ fn a_model_of_words_says_how_they_are_read() {
         config_json,
         tensors: &views(&samples),
         companions_from: Some(&source),
+        made: &[],
         scores_words: true,
         replace: true,
     };
@@ -150,6 +171,36 @@ fn a_model_of_words_says_how_they_are_read() {
             Some(before) => assert_eq!(config(), before),
         }
         fs::write(source.join("tokenizer_config.json"), "").unwrap();
+    }
+}
+
+/// What was made is written in place of what would be copied, and is changed for words like any other.
+#[test]
+fn made_files_go_before_copied_ones() {
+    let root = tempfile::tempdir().unwrap();
+    let (source, saved) = (root.path().join("source"), root.path().join("saved"));
+    fs::create_dir(&source).unwrap();
+    let file = |name, content: &str| (name, content.as_bytes().to_vec());
+    write_files(&source, &[file("spm.model", "pieces"), file("tokenizer_config.json", "{}")]);
+    let pre = r#"{"pre_tokenizer": {"type": "ByteLevel"}}"#;
+    let samples = samples();
+    for (made, scores_words, expected) in [
+        (vec![], false, "{}"),
+        (vec![file("tokenizer.json", pre), file("tokenizer_config.json", r#"{"x": 1}"#)], false, r#"{"x": 1}"#),
+        (vec![file("tokenizer.json", pre)], true, "{\n  \"add_prefix_space\": true\n}"),
+    ] {
+        let request = SaveRequest {
+            config_json: &config_text(),
+            tensors: &views(&samples),
+            companions_from: Some(&source),
+            made: &made,
+            scores_words,
+            replace: true,
+        };
+        save_model(&saved, &request).unwrap();
+        assert_eq!(saved.join("tokenizer.json").exists(), !made.is_empty());
+        assert_eq!(fs::read_to_string(saved.join("spm.model")).unwrap(), "pieces");
+        assert_eq!(fs::read_to_string(saved.join("tokenizer_config.json")).unwrap(), expected);
     }
 }
 
@@ -184,7 +235,14 @@ fn a_refused_save_leaves_nothing_and_replaces_nothing() {
     assert!(error.to_string().contains("best/model.safetensors: tensor classifier.weight has 1 non-finite"), "{error}");
     let samples = samples();
     let tensors = &views(&samples);
-    let request = SaveRequest { config_json: "{}", tensors, companions_from: None, scores_words: false, replace: true };
+    let request = SaveRequest {
+        config_json: "{}",
+        tensors,
+        companions_from: None,
+        made: &[],
+        scores_words: false,
+        replace: true,
+    };
     let error = save_model(&folder, &request).unwrap_err();
     assert!(error.to_string().contains("has no vocab_size"), "{error}");
     let source = root.path().join("source");
