@@ -103,43 +103,45 @@ fn number(raw: &Map<String, Value>, key: &str) -> Result<Option<usize>, String> 
 
 /// Refuses what DeBERTa's third version has otherwise than its earlier ones.
 fn check_disentangled(raw: &Map<String, Value>, config: &EncoderConfig) -> Result<(), String> {
-    let said = |key: &str, default: Value| raw.get(key).cloned().unwrap_or(default);
-    let yes = |value: &Value| *value == Value::Bool(true);
-    let terms = |value: &Value| match value {
-        Value::String(names) => names.split('|').map(|name| name.trim().to_lowercase()).collect::<Vec<_>>(),
+    let (hidden, head) = (config.hidden_size, config.head_dim());
+    // What transformers takes where the file says nothing, and what is built.
+    let wanted: [(&str, Value, Value); 9] = [
+        ("relative_attention", false.into(), true.into()),
+        ("share_att_key", false.into(), true.into()),
+        ("position_biased_input", true.into(), false.into()),
+        ("norm_rel_ebd", "none".into(), "layer_norm".into()),
+        ("conv_kernel_size", 0.into(), 0.into()),
+        ("type_vocab_size", 0.into(), 0.into()),
+        ("embedding_size", hidden.into(), hidden.into()),
+        ("pooler_hidden_size", hidden.into(), hidden.into()),
+        ("attention_head_size", head.into(), head.into()),
+    ];
+    let refused = |key: &str, said: &Value, only: &Value| {
+        let (said, only) = (brief(said), brief(only));
+        Err(format!("{key} {said} is not supported, only {only} is, as in DeBERTa's third version (deberta-v3)"))
+    };
+    for (key, default, only) in &wanted {
+        let said = raw.get(*key).filter(|value| !value.is_null()).unwrap_or(default);
+        if said != only {
+            return refused(key, said, only);
+        }
+    }
+    let said = raw.get("pos_att_type").unwrap_or(&Value::Null);
+    let mut terms: Vec<String> = match said {
+        Value::String(names) => names.split('|').map(|name| name.trim().to_lowercase()).collect(),
         Value::Array(names) => names.iter().filter_map(|name| Some(name.as_str()?.to_lowercase())).collect(),
         _ => Vec::new(),
     };
-    let has_both = |value: &Value| {
-        let terms = terms(value);
-        terms.len() == 2 && terms.iter().any(|name| name == "c2p") && terms.iter().any(|name| name == "p2c")
-    };
-    let is = |want: i64| move |value: &Value| value.as_i64() == Some(want);
-    let (hidden, head) = (config.hidden_size as i64, config.head_dim() as i64);
-    let wanted: [(&str, Value, &dyn Fn(&Value) -> bool, &str); 10] = [
-        ("relative_attention", false.into(), &yes, "true"),
-        ("share_att_key", false.into(), &yes, "true"),
-        ("position_biased_input", true.into(), &|value| *value == Value::Bool(false), "false"),
-        ("pos_att_type", Value::Null, &has_both, "\"p2c|c2p\""),
-        ("norm_rel_ebd", "none".into(), &|value| value.as_str() == Some("layer_norm"), "\"layer_norm\""),
-        ("conv_kernel_size", 0.into(), &is(0), "0"),
-        ("type_vocab_size", 0.into(), &is(0), "0"),
-        ("embedding_size", hidden.into(), &is(hidden), "that of hidden_size"),
-        ("pooler_hidden_size", hidden.into(), &is(hidden), "that of hidden_size"),
-        ("attention_head_size", head.into(), &is(head), "hidden_size over num_attention_heads"),
-    ];
-    for (key, default, holds, only) in &wanted {
-        let value = said(key, default.clone());
-        if !holds(&value) {
-            return Err(format!(
-                "{key} {} is not supported, only {only} is, as in DeBERTa's third version (deberta-v3)",
-                brief(&value)
-            ));
-        }
+    terms.sort();
+    if terms != ["c2p", "p2c"] {
+        return refused("pos_att_type", said, &"p2c|c2p".into());
     }
-    match said("pooler_hidden_act", "gelu".into()) {
-        Value::String(name) if name == "gelu" => {}
-        other => return Err(format!("pooler_hidden_act {} is not supported, only \"gelu\" (exact) is", brief(&other))),
+    match raw.get("pooler_hidden_act") {
+        None => {}
+        Some(Value::String(name)) if name == "gelu" => {}
+        Some(other) => {
+            return Err(format!("pooler_hidden_act {} is not supported, only \"gelu\" (exact) is", brief(other)));
+        }
     }
     match real(raw, "pooler_dropout", Range::Dropout)? {
         None | Some(0.0) => Ok(()),

@@ -276,7 +276,7 @@ fn head_products() {
             let (x, p) = (matrix(&x[0]), matrix(&x[1]));
             let of_head = |x, rows, head: usize| part(x, 0..rows, 3 * head..3 * head + 3).to_owned();
             let products = [0, 1].map(|head| of_head(&x, 5, head).dot(&of_head(&p, 4, head).t()));
-            ndarray::concatenate![ndarray::Axis(1), products[0], products[1]].into_dyn()
+            ndarray::concatenate![Axis(1), products[0], products[1]].into_dyn()
         },
     );
 }
