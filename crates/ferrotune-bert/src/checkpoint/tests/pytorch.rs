@@ -95,6 +95,8 @@ fn safetensors_go_first() {
 /// Reads everything in a file of these bytes, or the error, which is one short line.
 fn read_all(folder: &Path, bytes: &[u8]) -> Result<usize, BertError> {
     let path = folder.join("pytorch_model.bin");
+    // Some file systems bring a file that is written over to the disk at once, which takes a thousand times as long.
+    let _ = fs::remove_file(&path);
     fs::write(&path, bytes).unwrap();
     let read = || {
         let file = WeightsFile::open(&path, Format::PyTorch)?;
