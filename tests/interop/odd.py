@@ -36,17 +36,32 @@ def bare_encoder(work: Workplace, family: str) -> float:
     return predict_is_refused(work, bases.bare(work, family), "ferrotune train")
 
 
-def pickled_weights(work: Workplace) -> float:
-    """Weights in pytorch_model.bin alone are not read, and the message says how to save others."""
+def pickled_weights(work: Workplace, family: str, zipped: bool) -> float:
+    """Weights in pytorch_model.bin alone, in the layouts of torch.save from 1.6 on and before, give the logits of safetensors."""
+    folder = models.make(work.new("pickled"), family, AutoModelForSequenceClassification, num_labels=3)
+    rows, weights = test_rows(SINGLE), folder / "model.safetensors"
+    expected = logits_said(work.predict(folder, rows))
+    torch.save(load_file(weights), folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    weights.unlink()
+    difference = largest_difference("logits", logits_said(work.predict(folder, rows)), expected, rows)
+    work.train(folder, SINGLE)
+    return difference
+
+
+def pickled_objects(work: Workplace) -> float:
+    """A pickled model, and a checkpoint of training, are refused: the message says what they hold and how to save weights."""
     folder = models.make(work.new("pickled"), "bert", AutoModelForSequenceClassification, num_labels=3)
     weights = folder / "model.safetensors"
-    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    tensors = load_file(weights)
     weights.unlink()
-    expected = ("pytorch_model.bin", "safe_serialization=True")
+    torch.save(torch.nn.Linear(2, 2), folder / "pytorch_model.bin")
+    expected = ("pytorch_model.bin", "torch.nn.modules.linear.Linear", "safe_serialization=True")
     rows = write(work.new("train", ".csv"), training_rows(SINGLE, 40, seed=1))
     work.refusal(*expected, subcommand="train", model=folder, train=rows, output=work.new("run"))
     work.refusal(*expected, subcommand="evaluate", model=folder, data=rows)
-    return predict_is_refused(work, folder, *expected)
+    predict_is_refused(work, folder, *expected)
+    torch.save({"state_dict": tensors, "epoch": 3}, folder / "pytorch_model.bin")
+    return predict_is_refused(work, folder, "pytorch_model.bin", "state_dict", "torch.save")
 
 
 def adapter_alone(work: Workplace) -> float:
@@ -90,7 +105,11 @@ def checks(work: Workplace) -> Iterator[Check]:
     for family in FAMILIES:
         yield Check(f"odd, predict refuses a bare encoder: {family}", partial(bare_encoder, work, family))
         yield Check(f"odd, no tokenizer_config.json: {family}", partial(no_tokenizer_config, work, family))
-    yield Check("odd, pytorch_model.bin alone is refused: bert", partial(pickled_weights, work))
+    for family in ["bert", "modernbert"]:
+        for zipped in [True, False]:
+            layout = "an archive" if zipped else "the old layout"
+            yield Check(f"odd, pytorch_model.bin alone, {layout}: {family}", partial(pickled_weights, work, family, zipped))
+    yield Check("odd, pytorch_model.bin of other objects is refused: bert", partial(pickled_objects, work))
     yield Check("odd, an adapter alone is refused: bert", partial(adapter_alone, work))
     yield Check("odd, no tokenizer.json is refused: bert", partial(no_tokenizer, work))
     for family, changes in CONTRADICTIONS:

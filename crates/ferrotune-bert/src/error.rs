@@ -36,7 +36,7 @@ pub enum BertError {
         /// What is wrong with it and what to do.
         problem: String,
     },
-    /// A weights file is not a well-formed safetensors file.
+    /// A weights file is not well-formed, or holds more than tensors.
     #[error("{}: {problem}", shown(file))]
     Format {
         /// The weights file.

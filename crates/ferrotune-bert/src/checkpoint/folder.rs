@@ -1,7 +1,7 @@
-//! Which files hold a folder's weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
-//! It must not know what the tensors are for.
+//! Which files hold a folder's weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names; where
+//! there are none, `pytorch_model.bin` and its shards. It must not know what the tensors are for.
 
-use super::read::WeightsFile;
+use super::read::{Format, WeightsFile};
 use super::sniff::known_wrong_file;
 use crate::error::{BertError, quoted};
 use crate::json::{parse_object, read_capped};
@@ -12,21 +12,17 @@ use std::path::Path;
 /// The weights of an unsharded model.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 /// The list of shards of a sharded one.
-pub(crate) const INDEX: &str = "model.safetensors.index.json";
+const INDEX: &str = "model.safetensors.index.json";
+/// Both as PyTorch wrote them.
+const PYTORCH_WEIGHTS: &str = "pytorch_model.bin";
+const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 const INDEX_CAP: u64 = 16 << 20;
 const SHARD_CAP: usize = 1000;
 /// Weights in formats that are not read.
-const OTHER_FORMATS: [&str; 6] = [
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "model.pt",
-    "tf_model.h5",
-    "flax_model.msgpack",
-    "model.ckpt.index",
-];
+const OTHER_FORMATS: [&str; 4] = ["model.pt", "tf_model.h5", "flax_model.msgpack", "model.ckpt.index"];
 
 /// Opens every weights file of the folder and checks its header. As in transformers, `model.safetensors` goes before an
-/// index. No tensor occurs in two files.
+/// index, and both before what PyTorch wrote. No tensor occurs in two files.
 pub(crate) fn weights_files(folder: &Path) -> Result<Vec<WeightsFile>, BertError> {
     let bad = |problem: String| BertError::Folder { folder: folder.to_path_buf(), problem };
     let metadata = std::fs::metadata(folder).map_err(|cause| BertError::io("open", folder, cause))?;
@@ -35,24 +31,30 @@ pub(crate) fn weights_files(folder: &Path) -> Result<Vec<WeightsFile>, BertError
     }
     // `symlink_metadata`, so that a dangling link is reported as the file it fails to be and not as absent.
     let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
-    if has(WEIGHTS) {
-        return Ok(vec![WeightsFile::open(&folder.join(WEIGHTS))?]);
-    }
-    if has(INDEX) {
-        return shards(folder);
+    for (weights, index, format) in
+        [(WEIGHTS, INDEX, Format::Safetensors), (PYTORCH_WEIGHTS, PYTORCH_INDEX, Format::PyTorch)]
+    {
+        if has(weights) {
+            return Ok(vec![WeightsFile::open(&folder.join(weights), format)?]);
+        }
+        if has(index) {
+            return shards(folder, index, format);
+        }
     }
     Err(bad(match OTHER_FORMATS.iter().find(|name| has(name)) {
         Some(other) => format!(
             "has its weights only as {other}, which is not read; convert them with transformers, \
              save_pretrained(folder, safe_serialization=True)"
         ),
-        None => format!("has neither {WEIGHTS} nor {INDEX}; give a Hugging Face folder of an encoder"),
+        None => format!(
+            "has neither {WEIGHTS} nor {PYTORCH_WEIGHTS}, nor the index of either; give a Hugging Face folder of an encoder"
+        ),
     }))
 }
 
-/// The shards of a folder, in the order of their names.
-fn shards(folder: &Path) -> Result<Vec<WeightsFile>, BertError> {
-    let path = folder.join(INDEX);
+/// The shards that the folder's index names, in the order of their names.
+fn shards(folder: &Path, index: &str, format: Format) -> Result<Vec<WeightsFile>, BertError> {
+    let path = folder.join(index);
     let bad = |problem: String| BertError::Format { file: path.clone(), problem };
     let bytes = read_capped(&path, INDEX_CAP).map_err(|fault| match fault {
         Ok(size) => bad(format!("has {size} bytes, the limit is {INDEX_CAP}; this is not an index")),
@@ -68,7 +70,7 @@ fn shards(folder: &Path) -> Result<Vec<WeightsFile>, BertError> {
         let Value::String(shard) = shard else {
             return Err(bad(format!("tensor {} is mapped to something that is not a file name", quoted(tensor))));
         };
-        check_shard_name(shard).map_err(|problem| bad(format!("tensor {}: {problem}", quoted(tensor))))?;
+        check_shard_name(shard, format).map_err(|problem| bad(format!("tensor {}: {problem}", quoted(tensor))))?;
         expected.entry(shard).or_default().insert(tensor);
     }
     if expected.is_empty() || expected.len() > SHARD_CAP {
@@ -80,7 +82,7 @@ fn shards(folder: &Path) -> Result<Vec<WeightsFile>, BertError> {
         if shard_path.symlink_metadata().is_err() {
             return Err(bad(format!("names the shard {}, which is not in the folder; download it", quoted(shard))));
         }
-        let file = WeightsFile::open(&shard_path)?;
+        let file = WeightsFile::open(&shard_path, format)?;
         let stored: BTreeSet<&str> = file.header.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
         if let Some(tensor) = tensors.difference(&stored).next() {
             return Err(bad(format!(
@@ -103,11 +105,15 @@ fn shards(folder: &Path) -> Result<Vec<WeightsFile>, BertError> {
 }
 
 /// A shard is a plain file name in the folder: no separator, no `..`, not hidden. Links are followed, because the cache
-/// of the Hugging Face hub is made of links, and what they lead to is only ever parsed as safetensors.
-fn check_shard_name(name: &str) -> Result<(), String> {
+/// of the Hugging Face hub is made of links, and what they lead to is only ever parsed as weights.
+fn check_shard_name(name: &str, format: Format) -> Result<(), String> {
+    let extension = match format {
+        Format::Safetensors => ".safetensors",
+        Format::PyTorch => ".bin",
+    };
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    if !plain || name.starts_with('.') || name.len() > 255 || !name.ends_with(".safetensors") {
-        return Err(format!("{} is not the plain name of a .safetensors file in this folder", quoted(name)));
+    if !plain || name.starts_with('.') || name.len() > 255 || !name.ends_with(extension) {
+        return Err(format!("{} is not the plain name of a {extension} file in this folder", quoted(name)));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! (<https://github.com/huggingface/safetensors#format>). It must not know what the tensors are for.
 
 use super::sniff::known_wrong_weights;
+use super::stored::{DIMENSION_CAP, Dtype, HEADER_CAP, Header, RANK_CAP, StoredTensor, check_name};
 use crate::error::{BertError, one_line, quoted};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -12,98 +13,9 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
-/// Longest header that is read, in bytes. BERT-large needs about 50 kB.
-pub const HEADER_CAP: u64 = 16 << 20;
-/// Most dimensions a tensor may have.
-pub const RANK_CAP: usize = 8;
-/// Largest single dimension.
-pub const DIMENSION_CAP: u64 = 1 << 31;
-
 const LENGTH_BYTES: u64 = 8;
 /// What to make of a header that is JSON but contradicts itself.
 const FAULTY: &str = "the file is damaged or was made by a faulty writer, fetch it again or save it anew";
-
-/// Element type of a stored tensor. Only `F32`, `F16` and `BF16` can be read as weights; the others may occur as
-/// buffers that are skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)] // The names are those of the format.
-pub enum Dtype {
-    Bool,
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    U64,
-    I64,
-    F16,
-    BF16,
-    F32,
-    F64,
-}
-
-impl Dtype {
-    const ALL: [(Dtype, &'static str, u64); 13] = [
-        (Dtype::Bool, "BOOL", 1),
-        (Dtype::U8, "U8", 1),
-        (Dtype::I8, "I8", 1),
-        (Dtype::U16, "U16", 2),
-        (Dtype::I16, "I16", 2),
-        (Dtype::U32, "U32", 4),
-        (Dtype::I32, "I32", 4),
-        (Dtype::U64, "U64", 8),
-        (Dtype::I64, "I64", 8),
-        (Dtype::F16, "F16", 2),
-        (Dtype::BF16, "BF16", 2),
-        (Dtype::F32, "F32", 4),
-        (Dtype::F64, "F64", 8),
-    ];
-
-    fn from_name(name: &str) -> Option<Dtype> {
-        Dtype::ALL.iter().find(|row| row.1 == name).map(|row| row.0)
-    }
-
-    /// The name in the file.
-    pub fn name(self) -> &'static str {
-        Dtype::ALL.iter().find(|row| row.0 == self).map_or("", |row| row.1)
-    }
-
-    /// Bytes an element.
-    pub fn bytes(self) -> u64 {
-        Dtype::ALL.iter().find(|row| row.0 == self).map_or(0, |row| row.2)
-    }
-
-    /// Whether tensors of this type can be loaded as weights.
-    pub fn is_weight(self) -> bool {
-        matches!(self, Dtype::F32 | Dtype::F16 | Dtype::BF16)
-    }
-}
-
-/// One tensor as the header describes it. Its length in bytes is `shape.product() * dtype.bytes()`, checked.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct StoredTensor {
-    pub name: String,
-    pub dtype: Dtype,
-    pub shape: Vec<usize>,
-    /// Position in the file of its first byte.
-    pub begin: u64,
-    /// Length in bytes.
-    pub bytes: u64,
-}
-
-impl StoredTensor {
-    pub(crate) fn elements(&self) -> u64 {
-        self.bytes / self.dtype.bytes()
-    }
-}
-
-/// A checked header: tensors in file order, which cover the file from the header to its end without gap or overlap.
-#[derive(Debug)]
-pub(crate) struct Header {
-    pub tensors: Vec<StoredTensor>,
-    pub metadata: BTreeMap<String, String>,
-}
 
 /// Reads and checks the header of a file of `file_bytes` bytes. Allocates a small multiple of the header's size at most, which [`HEADER_CAP`] bounds.
 pub(crate) fn read_header(reader: &mut dyn Read, file_bytes: u64, path: &Path) -> Result<Header, BertError> {
@@ -179,7 +91,7 @@ fn check_layout(entries: Vec<(String, Entry)>, data_start: u64, file_bytes: u64)
         let begin = begin.ok_or_else(|| at("lies beyond the end of any file".to_string()))?;
         let shape: Result<Vec<usize>, _> = entry.shape.iter().map(|&size| usize::try_from(size)).collect();
         let shape = shape.map_err(|_| at("has a dimension that this machine cannot address".to_string()))?;
-        tensors.push(StoredTensor { name, dtype, shape, begin, bytes });
+        tensors.push(StoredTensor { name, dtype, shape, strides: None, begin, bytes });
     }
     // Empty tensors come before the one that begins at the same byte, so that the walk below meets them first.
     tensors.sort_by(|a, b| (a.begin, a.bytes, &a.name).cmp(&(b.begin, b.bytes, &b.name)));
@@ -203,18 +115,6 @@ fn check_layout(entries: Vec<(String, Entry)>, data_start: u64, file_bytes: u64)
         ));
     }
     Ok(tensors)
-}
-
-/// Names may be printed, split at dots and used as keys; nothing in them may mean anything to a terminal or a file system.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
-    if name.is_empty() || name.len() > 512 {
-        return Err(format!("the name has {} bytes, 1 to 512 are allowed", name.len()));
-    }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
-    if !name.bytes().all(allowed) || name.contains("..") {
-        return Err("the name has characters other than letters, digits, _ . - / or has two dots in a row".to_string());
-    }
-    Ok(())
 }
 
 /// One entry of the header as written.

@@ -1,7 +1,7 @@
 //! Lists what a folder's weights files hold, from their headers, without reading data. It must not know any model.
 
 use super::folder::weights_files;
-use super::header::{Dtype, StoredTensor};
+use super::stored::{Dtype, StoredTensor};
 use crate::error::BertError;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -3,10 +3,10 @@
 
 use super::TensorSpec;
 use super::folder::weights_files;
-use super::header::StoredTensor;
 use super::names::{candidates, is_ignorable, is_task_head, module_of};
 use super::read::WeightsFile;
 use super::report::{LoadReport, NewlyInitialised, first_few};
+use super::stored::StoredTensor;
 use crate::error::BertError;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,11 @@
 //! One weights file, read with `read()` tensor by tensor into `Vec<f32>`. No memory map: a file that is cut while it is
-//! mapped kills the process. It must not know which tensors a model wants.
+//! mapped kills the process. A format is known here by what its header says alone, which tensor lies where; it must not know
+//! which tensors a model wants.
 
-use super::header::{Dtype, Header, StoredTensor, read_header};
+use super::header;
+use super::pytorch;
+use super::stored::{Dtype, Header, StoredTensor};
+use super::strides::gather;
 use crate::error::BertError;
 use crate::json::open_regular;
 use half::{bf16, f16};
@@ -12,6 +16,15 @@ use std::time::SystemTime;
 
 /// Bytes read at a time. A multiple of every element size.
 const BLOCK: usize = 1 << 20;
+
+/// How a weights file says what it holds. The values themselves lie in it alike: raw, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A JSON header before the data.
+    Safetensors,
+    /// A pickle, in a zip archive or before the data.
+    PyTorch,
+}
 
 /// A weights file whose header has been read and checked.
 #[derive(Debug)]
@@ -25,9 +38,12 @@ pub(crate) struct WeightsFile {
 
 impl WeightsFile {
     /// Reads the header only.
-    pub(crate) fn open(path: &Path) -> Result<WeightsFile, BertError> {
+    pub(crate) fn open(path: &Path, format: Format) -> Result<WeightsFile, BertError> {
         let (mut file, metadata) = open_regular(path)?;
-        let header = read_header(&mut file, metadata.len(), path)?;
+        let header = match format {
+            Format::Safetensors => header::read_header(&mut file, metadata.len(), path)?,
+            Format::PyTorch => pytorch::read_header(&mut file, metadata.len(), path)?,
+        };
         let modified = metadata.modified().ok();
         Ok(WeightsFile { path: path.to_path_buf(), bytes: metadata.len(), header, modified })
     }
@@ -60,11 +76,7 @@ impl WeightsReader<'_> {
     ///
     /// The tensor must be of a type with [`Dtype::is_weight`]; the caller has checked that.
     pub(crate) fn values(&mut self, tensor: &StoredTensor) -> Result<Vec<f32>, BertError> {
-        let mut values: Vec<f32> = Vec::new();
-        // The header check bounded this by the file's size, so it can only fail on a machine short of memory.
-        values
-            .try_reserve_exact(tensor.elements() as usize)
-            .map_err(|_| BertError::io("hold in memory", &self.of.path, io::ErrorKind::OutOfMemory.into()))?;
+        let mut values = self.room(tensor.span() / tensor.dtype.bytes())?;
         self.blocks(tensor, |bytes| match tensor.dtype {
             Dtype::F32 => values.extend(bytes.as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk))),
             Dtype::F16 => {
@@ -75,11 +87,27 @@ impl WeightsReader<'_> {
             }
             other => panic!("WeightsReader::values: tensor {} is {other:?}, expected a weight type", tensor.name),
         })?;
+        if let Some(strides) = &tensor.strides {
+            let mut gathered = self.room(tensor.elements())?;
+            gather(&values, &tensor.shape, strides, &mut gathered);
+            values = gathered;
+        }
         check_finite(&self.of.path, &tensor.name, &values)?;
         Ok(values)
     }
 
-    /// Flat index of the first element of an F32 tensor whose bits differ from `expected`, which has as many elements.
+    /// An empty list with room for so many values. The header check bounded them by the file's size, so this can only fail
+    /// on a machine short of memory.
+    fn room(&self, elements: u64) -> Result<Vec<f32>, BertError> {
+        let mut values = Vec::new();
+        values
+            .try_reserve_exact(elements as usize)
+            .map_err(|_| BertError::io("hold in memory", &self.of.path, io::ErrorKind::OutOfMemory.into()))?;
+        Ok(values)
+    }
+
+    /// Flat index of the first element of a row-major F32 tensor whose bits differ from `expected`, which has as many
+    /// elements.
     pub(crate) fn first_difference(
         &mut self,
         tensor: &StoredTensor,
@@ -107,7 +135,7 @@ impl WeightsReader<'_> {
     fn blocks(&mut self, tensor: &StoredTensor, mut each: impl FnMut(&[u8])) -> Result<(), BertError> {
         let io = |cause| BertError::io("read", &self.of.path, cause);
         self.file.seek(SeekFrom::Start(tensor.begin)).map_err(io)?;
-        let mut left = tensor.bytes;
+        let mut left = tensor.span();
         while left > 0 {
             let block = &mut self.block[..left.min(BLOCK as u64) as usize];
             self.file.read_exact(block).map_err(io)?;

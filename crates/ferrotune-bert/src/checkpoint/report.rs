@@ -1,7 +1,7 @@
 //! What a load did with every tensor, in lists for programs and in one paragraph for people.
 //! It must not know files.
 
-use super::header::Dtype;
+use super::stored::Dtype;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -9,14 +9,12 @@ pub(crate) fn known_wrong_file(first: &[u8]) -> Option<&'static str> {
     }
     if is(b"PK\x03\x04") {
         return Some(
-            "this is a zip archive, most likely a PyTorch checkpoint (pickle), which can run code and is not read: \
-             convert it with transformers, save_pretrained(folder, safe_serialization=True)",
+            "this is a zip archive, most likely weights that PyTorch wrote: those are read under the name pytorch_model.bin",
         );
     }
     if first.len() >= 2 && first[0] == 0x80 && (2..=5).contains(&first[1]) {
         return Some(
-            "this is a Python pickle, which can run code and is not read: convert it with transformers, \
-             save_pretrained(folder, safe_serialization=True)",
+            "this is a Python pickle, most likely weights that PyTorch wrote: those are read under the name pytorch_model.bin",
         );
     }
     if is(b"\x1f\x8b") {

@@ -1,8 +1,8 @@
 //! Writes one safetensors file: the header through the `safetensors` crate, the data streamed so that the model is not
 //! in memory twice, then fsync. Same tensors, same bytes. It must not know folders or configurations.
 
-use super::header::check_name;
-use super::read::{WeightsFile, check_finite};
+use super::read::{Format, WeightsFile, check_finite};
+use super::stored::check_name;
 use crate::error::BertError;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::{HashMap, HashSet};
@@ -99,7 +99,7 @@ pub(crate) fn create_durably(
 /// Reads back a file that [`write_weights`] wrote and compares every bit with what is in memory.
 pub(crate) fn verify_weights(path: &Path, tensors: &[TensorToSave]) -> Result<(), BertError> {
     let unfaithful = |problem: String| BertError::Unfaithful { file: path.to_path_buf(), problem };
-    let file = WeightsFile::open(path)?;
+    let file = WeightsFile::open(path, Format::Safetensors)?;
     if file.header.tensors.len() != tensors.len() {
         let stored = file.header.tensors.len();
         return Err(unfaithful(format!("{} tensors were written, {stored} read back", tensors.len())));

@@ -13,6 +13,11 @@ use super::names::is_plain_file_name;
 pub const WEIGHTS: &str = "model.safetensors";
 /// The list of shards, for weights in several files.
 pub const INDEX: &str = "model.safetensors.index.json";
+/// Both as PyTorch wrote them, for models without the first two.
+const PYTORCH_WEIGHTS: &str = "pytorch_model.bin";
+const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
+/// What a model without any of them lacks.
+const SOME_WEIGHTS: &str = "model.safetensors or pytorch_model.bin";
 /// The model's sizes.
 pub const CONFIG: &str = "config.json";
 /// The files that belong to a tokenizer; a model has some of them.
@@ -41,12 +46,18 @@ pub fn wanted(listed: &[String]) -> Result<Vec<String>, &'static str> {
     if !has(CONFIG) {
         return Err(CONFIG);
     }
-    let weights = [WEIGHTS, INDEX].into_iter().find(|name| has(name)).ok_or(WEIGHTS)?;
+    let weights = [WEIGHTS, INDEX, PYTORCH_WEIGHTS, PYTORCH_INDEX];
+    let weights = weights.into_iter().find(|name| has(name)).ok_or(SOME_WEIGHTS)?;
     if !VOCABULARIES.into_iter().any(has) {
         return Err(VOCABULARIES[0]);
     }
     let tokenizer = TOKENIZER.into_iter().filter(|name| has(name));
     Ok([CONFIG].into_iter().chain(tokenizer).chain([weights]).map(str::to_owned).collect())
+}
+
+/// Whether a file is a list of shards.
+pub fn is_index(name: &str) -> bool {
+    [INDEX, PYTORCH_INDEX].contains(&name)
 }
 
 /// The shards that an index file names, each a plain file name.
@@ -75,7 +86,12 @@ pub fn shards(index: &Path) -> Result<BTreeSet<String>, String> {
 /// Whether a folder holds a configuration, weights with all their shards, and a tokenizer.
 pub fn is_complete(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
-    let weights = has(WEIGHTS) || shards(&folder.join(INDEX)).is_ok_and(|shards| shards.iter().all(|name| has(name)));
+    let has_all = |index: &str| shards(&folder.join(index)).is_ok_and(|shards| shards.iter().all(|name| has(name)));
+    // A list of shards comes first wherever it is read first, complete or not.
+    let weights = match [WEIGHTS, INDEX, PYTORCH_WEIGHTS, PYTORCH_INDEX].into_iter().find(|name| has(name)) {
+        Some(index) if is_index(index) => has_all(index),
+        found => found.is_some(),
+    };
     has(CONFIG) && weights && VOCABULARIES.into_iter().any(has)
 }
 
@@ -106,7 +122,20 @@ mod tests {
                 "config.json model.safetensors sentencepiece.bpe.model",
                 Ok("config.json sentencepiece.bpe.model model.safetensors"),
             ),
-            ("config.json pytorch_model.bin vocab.txt", Err("model.safetensors")),
+            (
+                "README.md config.json pytorch_model.bin spm.model tokenizer_config.json",
+                Ok("config.json tokenizer_config.json spm.model pytorch_model.bin"),
+            ),
+            (
+                "config.json pytorch_model.bin tf_model.h5 tokenizer.json",
+                Ok("config.json tokenizer.json pytorch_model.bin"),
+            ),
+            (
+                "config.json pytorch_model.bin.index.json pytorch_model-1.bin tokenizer.json",
+                Ok("config.json tokenizer.json pytorch_model.bin.index.json"),
+            ),
+            ("config.json pytorch_model.bin vocab.txt", Err("tokenizer.json")),
+            ("config.json tf_model.h5 tokenizer.json", Err("model.safetensors or pytorch_model.bin")),
             ("model.safetensors vocab.txt", Err("config.json")),
             ("config.json model.safetensors vocab.txt", Err("tokenizer.json")),
         ] {

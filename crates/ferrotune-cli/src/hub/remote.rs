@@ -149,7 +149,7 @@ impl Session {
         let mut files = Vec::new();
         for name in wanted {
             let path = self.fetch(&commit, &name, &mut files)?;
-            if name == parts::INDEX {
+            if parts::is_index(&name) {
                 for shard in parts::shards(&path).map_err(|reason| self.broken(&name, reason))? {
                     self.fetch(&commit, &shard, &mut files)?;
                 }

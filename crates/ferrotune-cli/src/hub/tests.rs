@@ -258,12 +258,44 @@ fn offline_makes_no_connection() {
 }
 
 #[test]
-fn a_repository_without_safetensors_is_refused() {
-    let hub = FakeHub::start(ID, served(&[("config.json", "{}"), ("pytorch_model.bin", "x")]), Mood::Well);
+fn a_repository_without_weights_that_are_read_is_refused() {
+    let hub = FakeHub::start(ID, served(&[("config.json", "{}"), ("tf_model.h5", "x")]), Mood::Well);
     let bench = Bench::new(&hub.endpoint);
     for manifest in [manifest(false), unknown()] {
         check_error(&bench.resolve(&manifest).unwrap_err(), 4, &["no model.safetensors", "convert"]);
     }
+}
+
+#[test]
+fn weights_of_pytorch_are_fetched_where_there_are_no_others() {
+    let files = [("config.json", "{}"), ("tokenizer.json", "{}"), ("pytorch_model.bin", "weights")];
+    for (tagged, fine) in [("weights", true), ("other weights", false)] {
+        let mut hosted = served(&files);
+        hosted[2].etag = sum_of(tagged);
+        let hub = FakeHub::start(ID, hosted, Mood::Well);
+        let bench = Bench::new(&hub.endpoint);
+        match bench.resolve(&unknown()) {
+            Ok(found) => {
+                assert!(fine);
+                check_folder(&found.folder, &files);
+                assert_eq!(bench.resolve(&unknown()).unwrap().source, Source::Cache);
+            }
+            Err(error) => {
+                assert!(!fine, "{error}");
+                check_error(&error, 4, &["pytorch_model.bin", &sum_of("other weights"), &sum_of("weights")]);
+            }
+        }
+    }
+    let index = r#"{"weight_map": {"a": "pytorch_model-1.bin", "b": "pytorch_model-2.bin"}}"#;
+    let files = [
+        ("config.json", "{}"),
+        ("tokenizer.json", "{}"),
+        ("pytorch_model.bin.index.json", index),
+        ("pytorch_model-1.bin", "one"),
+        ("pytorch_model-2.bin", "two"),
+    ];
+    let hub = FakeHub::start(ID, served(&files), Mood::Well);
+    check_folder(&Bench::new(&hub.endpoint).resolve(&unknown()).unwrap().folder, &files);
 }
 
 #[test]

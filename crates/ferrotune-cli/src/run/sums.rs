@@ -73,11 +73,20 @@ impl Sums {
         let mut names: Vec<_> =
             std::fs::read_dir(model).into_iter().flatten().flatten().map(|file| file.file_name()).collect();
         names.sort();
+        let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
         let of_tokenizer = tokenizer_files(model);
-        let counts =
-            |name: &&str| *name == "config.json" || of_tokenizer.contains(name) || name.ends_with(".safetensors");
-        let names = names.iter().filter_map(|name| name.to_str()).filter(counts);
-        let model = names.map(|name| FileSum::of(&model.join(name), name.to_string())).collect::<Result<_, _>>()?;
+        // Of weights in both formats safetensors are read, and those alone.
+        let safe = names.iter().any(|name| name.ends_with(".safetensors"));
+        let is_weights = |name: &str| match safe {
+            true => name.ends_with(".safetensors"),
+            false => name.starts_with("pytorch_model") && name.ends_with(".bin"),
+        };
+        let counts = |name: &&str| *name == "config.json" || of_tokenizer.contains(name) || is_weights(name);
+        let model = names
+            .into_iter()
+            .filter(counts)
+            .map(|name| FileSum::of(&model.join(name), name.to_string()))
+            .collect::<Result<_, _>>()?;
         Ok(Sums { data, model })
     }
 }

@@ -78,13 +78,13 @@ fn wrong_kinds_of_file() {
     check(
         *b"PK\x03\x04\x00\x00\x08\x08\x00\x00\x00\x00archive/data.pkl",
         expect![
-            "DIR/model.safetensors: this is a zip archive, most likely a PyTorch checkpoint (pickle), which can run code and is not read: convert it with transformers, save_pretrained(folder, safe_serialization=True)"
+            "DIR/model.safetensors: this is a zip archive, most likely weights that PyTorch wrote: those are read under the name pytorch_model.bin"
         ],
     );
     check(
         [b"\x80\x02}q\x00".as_slice(), &[0; 700]].concat(),
         expect![
-            "DIR/model.safetensors: this is a Python pickle, which can run code and is not read: convert it with transformers, save_pretrained(folder, safe_serialization=True)"
+            "DIR/model.safetensors: this is a Python pickle, most likely weights that PyTorch wrote: those are read under the name pytorch_model.bin"
         ],
     );
     check(

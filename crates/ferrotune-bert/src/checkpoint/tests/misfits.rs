@@ -81,13 +81,7 @@ fn folders_without_readable_weights() {
     check_folder(
         &[],
         expect![
-            "model folder DIR: has neither model.safetensors nor model.safetensors.index.json; give a Hugging Face folder of an encoder"
-        ],
-    );
-    check_folder(
-        &[("pytorch_model.bin", vec![])],
-        expect![
-            "model folder DIR: has its weights only as pytorch_model.bin, which is not read; convert them with transformers, save_pretrained(folder, safe_serialization=True)"
+            "model folder DIR: has neither model.safetensors nor pytorch_model.bin, nor the index of either; give a Hugging Face folder of an encoder"
         ],
     );
     check_folder(

@@ -3,7 +3,9 @@
 mod loading;
 mod malformed;
 mod misfits;
+mod pickled;
 mod property;
+mod pytorch;
 mod saving;
 
 use super::{LoadReport, TensorSpec, load};

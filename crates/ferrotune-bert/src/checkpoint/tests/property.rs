@@ -35,7 +35,7 @@ fn every_single_bit_flip_of_the_header_parses_or_is_refused() {
         if let Ok(parsed) = read_header(&mut bytes.as_slice(), bytes.len() as u64, path) {
             accepted += 1;
             // Only letters of names, or a type of the same width, can change without a contradiction.
-            let places = |header: &super::super::header::Header| -> Vec<(u64, u64)> {
+            let places = |header: &super::super::stored::Header| -> Vec<(u64, u64)> {
                 header.tensors.iter().map(|tensor| (tensor.begin, tensor.bytes)).collect()
             };
             assert_eq!(places(&parsed), places(&original), "bit {bit}");

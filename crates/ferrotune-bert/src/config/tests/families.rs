@@ -336,21 +336,21 @@ fn what_is_not_built_is_refused() {
         "embedding_size",
         json!(12),
         expect![
-            "config.json: embedding_size 12 is not supported, only that of hidden_size is, as in DeBERTa's third version (deberta-v3)"
+            "config.json: embedding_size 12 is not supported, only 24 is, as in DeBERTa's third version (deberta-v3)"
         ],
     );
     only(
         "pooler_hidden_size",
         json!(12),
         expect![
-            "config.json: pooler_hidden_size 12 is not supported, only that of hidden_size is, as in DeBERTa's third version (deberta-v3)"
+            "config.json: pooler_hidden_size 12 is not supported, only 24 is, as in DeBERTa's third version (deberta-v3)"
         ],
     );
     only(
         "attention_head_size",
         json!(4),
         expect![
-            "config.json: attention_head_size 4 is not supported, only hidden_size over num_attention_heads is, as in DeBERTa's third version (deberta-v3)"
+            "config.json: attention_head_size 4 is not supported, only 8 is, as in DeBERTa's third version (deberta-v3)"
         ],
     );
     only(
