@@ -188,7 +188,7 @@ def encoder_tensors(folder: Path) -> dict[str, torch.Tensor]:
     tensors = {}
     for file in folder.glob("*.safetensors"):
         for name, tensor in load_file(file).items():
-            tensors[re.sub(r"^(bert|roberta|distilbert|electra|model)\.", "", name)] = tensor.float()
+            tensors[re.sub(r"^(bert|roberta|distilbert|electra|model|mpnet|deberta)\.", "", name)] = tensor.float()
     return tensors
 
 

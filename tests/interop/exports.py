@@ -62,7 +62,8 @@ def pooler_agrees(work: Workplace, settings: dict) -> float:
 def encoder_alone(work: Workplace, family: str) -> float:
     """AutoModel finds the whole encoder in a classifier's folder."""
     folder = bases.classifier(work, family)
-    heads = ("classifier.", "pre_classifier.", "head.", "pooler." if family in ("camembert", "roberta", "xlm-roberta") else "classifier.")
+    # BERT's pooler belongs to its encoder; others that are called so are in a head, or only in AutoModel.
+    heads = ("classifier.", "pre_classifier.", "head.", *(() if family == "bert" else ("pooler.",)))
     encoder = load_clean(AutoModel, folder, but=heads)
     whole = load_clean(AutoModelForSequenceClassification, folder).base_model
     encoded = AutoTokenizer.from_pretrained(folder)("the river runs cold", return_tensors="pt")
