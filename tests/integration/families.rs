@@ -5,7 +5,7 @@ use crate::harness::Trial;
 use crate::training::{Dense, rows_for, settings};
 use ferrotune_bert::lora::{self, LoraSpec, Target};
 use ferrotune_bert::parts::{LayerwiseRates, Part};
-use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_bert::pretrained::{self, FoldersHead, Head, Pretrained};
 use ferrotune_bert::{Dropouts, HeadKind, freeze};
 use ferrotune_data::Labels;
 use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Penalty, adamw};
@@ -123,7 +123,7 @@ fn a_pretrained_encoder_gets_a_new_head() {
                 let got: Vec<&str> = report.newly_initialised.iter().map(|tensor| tensor.name.as_str()).collect();
                 assert_eq!(got, wanted, "{name}");
                 assert_eq!(report.ignored, left, "{name}");
-                assert_eq!(loaded.head_replaced, None, "{name}");
+                assert_eq!(loaded.folders_head, FoldersHead::AsItIs, "{name}");
 
                 let fixture = Fixture::read(name);
                 let mut pool = Pool::new(Cpu);
@@ -153,7 +153,8 @@ fn a_head_for_something_else_is_replaced() {
         let stored: Pretrained<Cpu> = pretrained::load(&Cpu, &folder, Head::Stored).unwrap();
         let head = Head::For { labels: &stored.labels, kind, seed: 1 };
         let loaded: Pretrained<Cpu> = pretrained::load(&Cpu, &folder, head).unwrap();
-        assert_eq!(loaded.head_replaced.as_deref(), why, "{name}");
+        let expected = why.map_or(FoldersHead::AsItIs, |why| FoldersHead::Replaced(why.to_string()));
+        assert_eq!(loaded.folders_head, expected, "{name}");
         let out = |loaded: &Pretrained<Cpu>| {
             let id = loaded.params.layout().find(&format!("{}.weight", kind.output_path(&loaded.config)));
             id.map(|id| loaded.params.get(id).data.to_vec())
@@ -188,8 +189,8 @@ fn a_head_with_its_labels_in_another_order_is_kept() {
             let mut turned = stored.labels.clone();
             turned.rotate_left(1);
             let loaded = load(&turned);
-            assert_eq!((&loaded.labels, loaded.head_replaced.as_ref()), (&turned, None), "{name}");
-            assert_eq!(loaded.head_reordered.as_ref(), Some(&stored.labels), "{name}");
+            let expected = FoldersHead::Reordered(stored.labels.clone());
+            assert_eq!((&loaded.labels, &loaded.folders_head), (&turned, &expected), "{name}");
             for part in ["weight", "bias"] {
                 let (mut wanted, labels) = (out(&stored, part), stored.labels.len());
                 let width = wanted.len() / labels;
@@ -200,11 +201,8 @@ fn a_head_with_its_labels_in_another_order_is_kept() {
             let mut more = vec!["another".to_string()];
             more.extend(turned.iter().cloned());
             let (loaded, labels) = (load(&more), stored.labels.len());
-            assert_eq!(
-                (loaded.head_extended.as_deref(), loaded.head_replaced.as_ref()),
-                (is_named.then_some(&more[..1]), None),
-                "{name}"
-            );
+            let expected = if is_named { FoldersHead::Extended(more[..1].to_vec()) } else { FoldersHead::AsItIs };
+            assert_eq!(loaded.folders_head, expected, "{name}");
             if is_named {
                 for part in ["weight", "bias"] {
                     let (mut wanted, got) = (out(&stored, part), out(&loaded, part));
@@ -219,10 +217,8 @@ fn a_head_with_its_labels_in_another_order_is_kept() {
             }
             turned[0] = "another".to_string();
             let loaded = load(&turned);
-            assert!(
-                loaded.head_reordered.is_none() && loaded.head_replaced.unwrap().contains(&stored.labels[0]),
-                "{name}"
-            );
+            let FoldersHead::Replaced(why) = loaded.folders_head else { panic!("{name}: {:?}", loaded.folders_head) };
+            assert!(why.contains(&stored.labels[0]), "{name}: {why}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Tiny encoders against transformers: hidden states, logits, loss, every gradient, ten AdamW steps; and the folders that hold them.
 
-use ferrotune_bert::checkpoint::{TensorSpec, load};
+use ferrotune_bert::checkpoint::{Companions, TensorSpec, load};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{Dropouts, EncoderClassifier, EncoderConfig};
 use ferrotune_data::{Row, Tokenizer};
@@ -362,5 +362,5 @@ fn save_load_save_gives_identical_files() {
 /// Saves a model as training does.
 pub(super) fn save(loaded: &Pretrained<Cpu>, from: &Path, to: &Path) {
     let Pretrained { config, labels, model, params, .. } = loaded;
-    pretrained::save(&Cpu, to, config, model.kind(), labels, params, Some(from), &[], false).unwrap();
+    pretrained::save(&Cpu, to, config, model.kind(), labels, params, Some(Companions::of(from)), false).unwrap();
 }

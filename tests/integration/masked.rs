@@ -3,6 +3,7 @@
 use crate::golden::is_shift;
 use crate::harness::Trial;
 use crate::training::settings;
+use ferrotune_bert::checkpoint::Companions;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_bert::{Dropouts, EncoderConfig, HeadKind, freeze};
 use ferrotune_data::{Encoded, Row, Tokenizer};
@@ -74,7 +75,7 @@ fn folders_are_those_of_transformers_and_base_models() {
         let source = golden(name).join("model");
         let folder = tempfile::tempdir().unwrap();
         let (loaded, to) = (load(&source), folder.path().join("best"));
-        pretrained::save_vocabulary(&Cpu, &to, &loaded.config, &loaded.params, &source, &[], false).unwrap();
+        pretrained::save_vocabulary(&Cpu, &to, &loaded.config, &loaded.params, Companions::of(&source), false).unwrap();
         let read = |folder: &Path, file| std::fs::read(folder.join(file)).unwrap();
         assert!(read(&to, "model.safetensors") == read(&source, "model.safetensors"), "{name}");
         let json =
@@ -111,7 +112,7 @@ fn a_new_head_begins_where_the_folder_has_none_and_the_pooler_stays() {
     );
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("best");
-    pretrained::save_vocabulary(&Cpu, &to, &loaded.config, &loaded.params, &source, &[], false).unwrap();
+    pretrained::save_vocabulary(&Cpu, &to, &loaded.config, &loaded.params, Companions::of(&source), false).unwrap();
     let labels = ["a", "b"].map(str::to_string);
     let pooler = |folder: &Path| {
         let head = Head::For { labels: &labels, kind: HeadKind::Sequence, seed: 3 };

@@ -6,7 +6,7 @@ use crate::family::TOKEN_HEAD;
 use crate::lora::{LoraSpec, is_adapter};
 use crate::model::HeadKind;
 use crate::parts::{Part, is_of_task};
-use crate::pretrained::{Pretrained, places, rows_at};
+use crate::pretrained::{FoldersHead, Pretrained, places, rows_at};
 use ferrotune_tensor::Backend;
 use serde_json::json;
 use std::path::Path;
@@ -30,7 +30,10 @@ pub fn save<B: Backend>(backend: &B, folder: &Path, loaded: &Pretrained<B>, base
     let moved = |name: &str| is_adapter(name) || is_of_task(name, report);
     let chosen: Vec<_> = layout.ids().filter(|&id| moved(&layout.entry(id).name)).collect();
     let names: Vec<String> = chosen.iter().map(|&id| format!("{PEFT_PREFIX}{}", layout.entry(id).name)).collect();
-    let order = loaded.head_reordered.as_ref().and_then(|stored| places(&loaded.labels, stored));
+    let order = match &loaded.folders_head {
+        FoldersHead::Reordered(stored) => places(&loaded.labels, stored),
+        _ => None,
+    };
     let out = loaded.model.kind().output_path(&loaded.config);
     let outputs = ["weight", "bias"].map(|name| format!("{out}.{name}"));
     let values: Vec<Vec<f32>> = chosen
@@ -116,9 +119,7 @@ mod tests {
             params: Params::init(&Cpu, layout, 5),
             report: LoadReport::without(new.iter().copied()),
             adapters: Some(spec),
-            head_replaced: None,
-            head_reordered: None,
-            head_extended: None,
+            folders_head: FoldersHead::AsItIs,
         }
     }
 
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn the_head_has_the_order_of_the_base() {
         let (same, mut other) = (loaded(&[]), loaded(&[]));
-        other.head_reordered = Some(["c", "a", "b"].map(str::to_string).to_vec());
+        other.folders_head = FoldersHead::Reordered(["c", "a", "b"].map(str::to_string).to_vec());
         let ((_, same), (_, other)) = (saved(&same), saved(&other));
         let (same, other) = (SafeTensors::deserialize(&same).unwrap(), SafeTensors::deserialize(&other).unwrap());
         for (name, same) in same.tensors() {

@@ -89,7 +89,7 @@ mod tests {
         let config = ALL[0].config(50, 0).unwrap();
         let create = |name: &str, seed| {
             let path = folder.path().join(name);
-            pretrained::create(&Cpu, &path, &config, seed, None, &[], false).unwrap();
+            pretrained::create(&Cpu, &path, &config, seed, None, false).unwrap();
             std::fs::read(path.join("model.safetensors")).unwrap()
         };
         assert!(create("a", 1) == create("b", 1));

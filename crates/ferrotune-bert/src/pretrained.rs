@@ -1,14 +1,18 @@
 //! A model folder becomes a model with parameters, and back. It must not know training.
 
-use crate::checkpoint::{LoadReport, MadeFile, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
+mod folders_head;
+
+pub use folders_head::FoldersHead;
+pub(crate) use folders_head::{places, rows_at};
+
+use crate::checkpoint::{Companions, LoadReport, SaveRequest, TensorSpec, TensorToSave, inspect, plan, save_model};
 use crate::config::{CONFIG_FILE, EncoderConfig};
 use crate::error::BertError;
 use crate::family::TOKEN_HEAD;
 use crate::lora::{self, LoraSpec};
 use crate::model::{EncoderClassifier, HeadKind, vocabulary_paths};
-use ferrotune_tensor::{Backend, ParamId, Params};
+use ferrotune_tensor::{Backend, Params};
 use serde_json::Value;
-use std::collections::HashMap;
 use std::path::Path;
 
 /// Which head to load.
@@ -47,12 +51,8 @@ pub struct Pretrained<B: Backend> {
     pub report: LoadReport,
     /// The adapters, if there are any.
     pub adapters: Option<LoraSpec>,
-    /// Why the head was initialised newly although the folder has one that fits, if so.
-    pub head_replaced: Option<String>,
-    /// The labels in the order in which the folder has them, if its head is kept and that is another one.
-    pub head_reordered: Option<Vec<String>>,
-    /// The labels that are new beside those of the folder's head, if that is kept for all that it has.
-    pub head_extended: Option<Vec<String>>,
+    /// What became of the head that the folder has.
+    pub folders_head: FoldersHead,
 }
 
 /// Loads a classifier. Sizes are checked against caps and against the headers of the weights before memory is allocated.
@@ -122,104 +122,17 @@ pub fn load_with_adapters<B: Backend>(
         params.layout().entries().iter().filter(|entry| lora::is_adapter(&entry.name)).map(|entry| named(&entry.name)),
     );
     let output = ["weight", "bias"].map(|name| format!("{out}.{name}"));
-    let head_is_loaded = report.loaded.contains(&output[0]);
-    // For another number of labels.
-    let head_is_unfit = report.newly_initialised.iter().any(|new| new.name == output[0] && new.in_folder);
-    let (mut head_replaced, mut head_reordered, mut head_extended) = (None, None, None);
-    let mut kept = None;
-    if let (true, Head::For { .. }, Some(stored)) = (head_is_unfit, head, &config.id2label) {
-        // One output is the logit of a yes or a number, and none of several classes.
-        let are_wanted =
-            stored.len() > 1 && stored.iter().all(|label| labels.contains(label)) && config.head_kind() == kind;
-        kept = are_wanted.then(|| stored_head(folder, &wanted, &output, stored.len())).flatten();
-        match kept {
-            Some(_) => head_extended = Some(labels.iter().filter(|label| !stored.contains(label)).cloned().collect()),
-            None => head_replaced = Some(other_labels(stored, &labels)),
-        }
-    }
-    if head_is_loaded && matches!(head, Head::For { .. }) {
-        let ids = output.each_ref().map(|name| named(name));
-        let stored = config.id2label.clone().unwrap_or_else(|| unnamed_labels(labels.len()));
-        let places = places(&stored, &labels).filter(|_| config.head_kind() == kind);
-        match places {
-            None if config.head_kind() != kind => head_replaced = Some(format!("it is for {}", config.head_kind())),
-            None => head_replaced = Some(other_labels(&stored, &labels)),
-            Some(places) if stored != labels => {
-                ids.iter().for_each(|&id| reorder(backend, &mut params, id, &places));
-                head_reordered = Some(stored);
-            }
-            Some(_) => {}
-        }
-        fresh.extend(ids.into_iter().filter(|_| head_replaced.is_some()));
+    let (folders_head, kept) = match head {
+        Head::For { .. } => folders_head::of(folder, &config, (kind, &labels), &report, &wanted, &output),
+        Head::Stored | Head::Vocabulary { .. } => (FoldersHead::AsItIs, None),
+    };
+    if let FoldersHead::Replaced(_) = folders_head {
+        fresh.extend(output.iter().filter_map(|name| params.layout().find(name)));
     }
     fresh.into_iter().for_each(|id| params.reset(backend, id, seed));
-    if let (Some(rows), Some(stored)) = (kept, &config.id2label) {
-        let places = places_of(&labels, stored).expect("all stored labels are wanted");
-        for (name, rows) in output.iter().zip(rows) {
-            let id = params.layout().find(name).expect("the head has it");
-            let mut values = backend.download(params.get(id).data);
-            let width = rows.len() / places.len();
-            for (row, place) in rows.chunks(width).zip(&places) {
-                values[place * width..][..width].copy_from_slice(row);
-            }
-            params.set(backend, id, &values);
-        }
-    }
+    folders_head::keep(backend, &mut params, &labels, &folders_head, kept, &output);
     let adapters = adapters.cloned();
-    Ok(Pretrained { config, labels, model, params, report, adapters, head_replaced, head_reordered, head_extended })
-}
-
-/// The names of so many classes that have none.
-fn unnamed_labels(count: usize) -> Vec<String> {
-    (0..count).map(|id| format!("LABEL_{id}")).collect()
-}
-
-/// How the labels of a head differ from those that are wanted.
-fn other_labels(stored: &[String], wanted: &[String]) -> String {
-    let (kept, lost): (Vec<&str>, Vec<&str>) =
-        stored.iter().map(String::as_str).partition(|label| wanted.iter().any(|own| own == label));
-    match kept.is_empty() || lost.is_empty() || stored.len().min(wanted.len()) == 1 {
-        true => format!("its labels are {}", stored.join(", ")),
-        false => format!("its labels are {}, and no row to learn from has {}", stored.join(", "), lost.join(", ")),
-    }
-}
-
-/// Weight and bias of the folder's last layer, for so many labels as it has; none where they are not as the model wants them but for that number.
-fn stored_head(folder: &Path, wanted: &[TensorSpec], output: &[String; 2], labels: usize) -> Option<[Vec<f32>; 2]> {
-    let spec = |name: &String| {
-        let spec = wanted.iter().find(|spec| spec.name == *name)?;
-        Some(TensorSpec { name: name.clone(), shape: [&[labels], &spec.shape[1..]].concat() })
-    };
-    let specs = [spec(&output[0])?, spec(&output[1])?];
-    let mut rows = [Vec::new(), Vec::new()];
-    // Nothing else of the folder is looked at.
-    let read = plan(folder, &specs, &|name| !output.iter().any(|own| own == name))
-        .and_then(|plan| plan.read(&mut |index, values| rows[index] = values));
-    read.is_ok().then_some(rows)
-}
-
-/// Where each of the `wanted` labels is among the `stored`, if these are the same in any order.
-pub(crate) fn places(stored: &[String], wanted: &[String]) -> Option<Vec<usize>> {
-    places_of(stored, wanted).filter(|_| stored.len() == wanted.len())
-}
-
-/// Where each of the `wanted` labels is among the `stored`, if all are.
-fn places_of(stored: &[String], wanted: &[String]) -> Option<Vec<usize>> {
-    let by_name: HashMap<&String, usize> = stored.iter().zip(0..).collect();
-    let places: Option<Vec<usize>> = wanted.iter().map(|label| by_name.get(label).copied()).collect();
-    places.filter(|_| by_name.len() == stored.len())
-}
-
-/// Gives a parameter the rows of these places, in their order.
-fn reorder<B: Backend>(backend: &B, params: &mut Params<B>, id: ParamId, places: &[usize]) {
-    let values = backend.download(params.get(id).data);
-    params.set(backend, id, &rows_at(&values, places));
-}
-
-/// The rows of these places, in their order, of a matrix with as many rows.
-pub(crate) fn rows_at(values: &[f32], places: &[usize]) -> Vec<f32> {
-    let width = values.len() / places.len();
-    places.iter().flat_map(|place| &values[place * width..][..width]).copied().collect()
+    Ok(Pretrained { config, labels, model, params, report, adapters, folders_head })
 }
 
 /// Refuses a model that has no head over the vocabulary, or one that is not tied to the word embeddings.
@@ -256,7 +169,7 @@ fn stored_labels(folder: &Path, config: &EncoderConfig) -> Result<Vec<String>, B
     let rows = head.shape.first().copied().unwrap_or(0);
     match &config.id2label {
         Some(labels) => Ok(labels.clone()),
-        None if (1..=crate::config::LABEL_CAP).contains(&rows) => Ok(unnamed_labels(rows)),
+        None if (1..=crate::config::LABEL_CAP).contains(&rows) => Ok(folders_head::unnamed_labels(rows)),
         None => Err(BertError::Mismatch {
             folder: folder.to_path_buf(),
             problem: format!(
@@ -268,15 +181,14 @@ fn stored_labels(folder: &Path, config: &EncoderConfig) -> Result<Vec<String>, B
     }
 }
 
-/// Saves a classifier as a folder that Hugging Face tools load, with the tokenizer files of `companions_from`, or `made` in place of them, and reads
-/// it back for comparison. `replace` allows to replace a model folder of that name.
+/// Saves a classifier as a folder that Hugging Face tools load, with its tokenizer's files, and reads it back for
+/// comparison. `replace` allows to replace a model folder of that name.
 ///
 /// # Errors
 /// I/O, values that are not finite, a difference on reading back. The folder is the old one or the new one, never half of it.
 ///
 /// # Panics
 /// If there are adapters that were not merged ([`lora::merge`]).
-#[allow(clippy::too_many_arguments)] // What a folder consists of.
 pub fn save<B: Backend>(
     backend: &B,
     folder: &Path,
@@ -284,17 +196,16 @@ pub fn save<B: Backend>(
     kind: HeadKind,
     labels: &[String],
     params: &Params<B>,
-    companions_from: Option<&Path>,
-    made: &[MadeFile],
+    companions: Option<Companions<'_>>,
     replace: bool,
 ) -> Result<(), BertError> {
     let config_json = config.to_json(&config.architecture(kind), Some(labels));
-    save_tensors(backend, folder, &config_json, params, &[], companions_from, made, kind == HeadKind::Tokens, replace)
+    save_tensors(backend, folder, &config_json, params, &[], companions, kind == HeadKind::Tokens, replace)
 }
 
 /// Saves a masked language model as a folder that Hugging Face tools load, and that is a base model for training. The word embeddings are
-/// written once; who loads the folder ties them to the head. `from` is the folder that it came from: its tokenizer comes along, with `made` in place
-/// of some files, and its pooler, in families that have one, as it is there, since no masked word teaches it anything.
+/// written once; who loads the folder ties them to the head. `companions` are those of the folder that it came
+/// from: its pooler comes along too, in families that have one, as it is there, since no masked word teaches it anything.
 ///
 /// # Errors
 /// As [`save`], and any fault of that folder.
@@ -306,13 +217,12 @@ pub fn save_vocabulary<B: Backend>(
     folder: &Path,
     config: &EncoderConfig,
     params: &Params<B>,
-    from: &Path,
-    made: &[MadeFile],
+    companions: Companions<'_>,
     replace: bool,
 ) -> Result<(), BertError> {
     let config_json = config.to_json(&config.architecture(HeadKind::Vocabulary), None);
-    let pooler = stored_pooler(from, config)?;
-    save_tensors(backend, folder, &config_json, params, &pooler, Some(from), made, false, replace)
+    let pooler = stored_pooler(companions.from, config)?;
+    save_tensors(backend, folder, &config_json, params, &pooler, Some(companions), false, replace)
 }
 
 /// Makes a folder of random weights: a masked language model, and a base model for training, with the tokenizer files of `companions_from`,
@@ -326,8 +236,7 @@ pub fn create<B: Backend>(
     folder: &Path,
     config: &EncoderConfig,
     seed: u64,
-    companions_from: Option<&Path>,
-    made: &[MadeFile],
+    companions: Option<Companions<'_>>,
     replace: bool,
 ) -> Result<(), BertError> {
     check_vocabulary_head(folder, config)?;
@@ -349,7 +258,7 @@ pub fn create<B: Backend>(
         }
     };
     let config_json = config.to_json(&config.architecture(HeadKind::Vocabulary), None);
-    save_tensors(backend, folder, &config_json, &params, &pooler, companions_from, made, false, replace)
+    save_tensors(backend, folder, &config_json, &params, &pooler, companions, false, replace)
 }
 
 /// Name, shape and values of a tensor that is carried along.
@@ -369,15 +278,13 @@ fn stored_pooler(folder: &Path, config: &EncoderConfig) -> Result<Vec<Carried>, 
     Ok(found)
 }
 
-#[allow(clippy::too_many_arguments)] // As [`save`].
 fn save_tensors<B: Backend>(
     backend: &B,
     folder: &Path,
     config_json: &str,
     params: &Params<B>,
     carried: &[Carried],
-    companions_from: Option<&Path>,
-    made: &[MadeFile],
+    companions: Option<Companions<'_>>,
     scores_words: bool,
     replace: bool,
 ) -> Result<(), BertError> {
@@ -395,5 +302,5 @@ fn save_tensors<B: Backend>(
         .map(|(entry, values)| TensorToSave { name: &entry.name, shape: entry.shape.dims(), values })
         .collect();
     tensors.extend(carried.iter().map(|(name, shape, values)| TensorToSave { name, shape, values }));
-    save_model(folder, &SaveRequest { config_json, tensors: &tensors, companions_from, made, scores_words, replace })
+    save_model(folder, &SaveRequest { config_json, tensors: &tensors, companions, scores_words, replace })
 }

@@ -1,5 +1,5 @@
-//! The tokenizer's files beside a model. They go from folder to folder as they are, unless the caller has made one; of a tagger one switch is set, which reading words turns on (`tokenizer/words.rs` in
-//! `ferrotune-data`). It must not know weights, and nothing else of how a text becomes tokens.
+//! The tokenizer's files beside a model. They go from folder to folder as they are, unless the caller has made one; of a tagger one switch is set,
+//! which reading words turns on (`tokenizer/words.rs` in `ferrotune-data`). It must not know weights, and nothing else of how a text becomes tokens.
 
 use super::write::create_durably;
 use crate::error::BertError;
@@ -33,13 +33,30 @@ const COMPANION_CAP: u64 = 64 << 20;
 /// A file that a saved folder gets in place of the one it would be copied from: its name and its content.
 pub type MadeFile = (&'static str, Vec<u8>);
 
-/// Copies them, byte for byte, but for those that were made. Where a model scores words and the tokenizer is byte-level, both files that say so get `add_prefix_space`: such a tokenizer
-/// writes the blank before a word into its first token, words that come one by one have none, and Hugging Face's tokenizers would read other tokens than
-/// the model learned from.
+/// Where a saved folder gets these files.
+#[derive(Clone, Copy, Debug)]
+pub struct Companions<'a> {
+    /// The folder to copy [`COMPANION_FILES`] from. It may be the folder that is replaced.
+    pub from: &'a Path,
+    /// What to write in place of those files, where that folder has them in another form.
+    pub made: &'a [MadeFile],
+}
+
+impl<'a> Companions<'a> {
+    /// Those of a folder, as they are.
+    pub fn of(from: &'a Path) -> Self {
+        Companions { from, made: &[] }
+    }
+}
+
+/// Copies them, byte for byte, but for those that were made. Where a model scores words and the tokenizer is byte-level, both files that say so get
+/// `add_prefix_space`: such a tokenizer writes the blank before a word into its first token, words that come one by one have none, and Hugging Face's
+/// tokenizers would read other tokens than the model learned from.
 ///
 /// # Errors
 /// I/O; a file that is too large.
-pub(super) fn copy_companions(from: &Path, made: &[MadeFile], to: &Path, scores_words: bool) -> Result<(), BertError> {
+pub(super) fn copy_companions(companions: Companions<'_>, to: &Path, scores_words: bool) -> Result<(), BertError> {
+    let Companions { from, made } = companions;
     let mut files = made.to_vec();
     for name in COMPANION_FILES {
         if made.iter().all(|made| made.0 != name) {

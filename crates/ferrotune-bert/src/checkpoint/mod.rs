@@ -23,7 +23,7 @@ mod write;
 
 pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter};
 pub use commit::{check_can_save, clear_interrupted_saves};
-pub use companions::{COMPANION_FILES, MadeFile};
+pub use companions::{COMPANION_FILES, Companions, MadeFile};
 pub use inspect::{InspectedFile, InspectedTensor, Inspection, inspect};
 pub use load::{LoadPlan, load, plan};
 pub use report::{LoadReport, NewlyInitialised};

@@ -2,7 +2,7 @@
 //! compared before it takes the name it is meant for. It must not know modules or training.
 
 use super::commit::Staging;
-use super::companions::{MadeFile, copy_companions};
+use super::companions::{Companions, copy_companions};
 use super::folder::WEIGHTS;
 use super::write::{TensorToSave, check_tensors, create_durably, verify_weights, write_weights};
 use crate::config::{CONFIG_FILE, EncoderConfig};
@@ -17,10 +17,8 @@ pub struct SaveRequest<'a> {
     pub config_json: &'a str,
     /// Every tensor of the model. Their order does not matter: files are sorted by name.
     pub tensors: &'a [TensorToSave<'a>],
-    /// The folder to copy [`super::COMPANION_FILES`] from. It may be the folder that is replaced.
-    pub companions_from: Option<&'a Path>,
-    /// What to write in place of those files, where that folder has them in another form.
-    pub made: &'a [MadeFile],
+    /// Where the tokenizer's files come from, if there are any.
+    pub companions: Option<Companions<'a>>,
     /// Whether it scores words: who loads the folder must then read each word with the blank before it.
     pub scores_words: bool,
     /// Whether a model folder that exists under the name may be replaced.
@@ -45,8 +43,8 @@ pub fn save_model(folder: &Path, request: &SaveRequest) -> Result<(), BertError>
     check_tensors(&folder.join(WEIGHTS), request.tensors)?;
     let staging = Staging::new(folder, request.replace)?;
     let inside = |name: &str| staging.folder.join(name);
-    if let Some(source) = request.companions_from {
-        copy_companions(source, request.made, &staging.folder, request.scores_words)?;
+    if let Some(companions) = request.companions {
+        copy_companions(companions, &staging.folder, request.scores_words)?;
     }
     create_durably(&inside(CONFIG_FILE), |file| file.write_all(request.config_json.as_bytes()))?;
     write_weights(&inside(WEIGHTS), request.tensors)?;

@@ -15,7 +15,7 @@ use crate::settings::Resolved;
 use crate::terminal::progress::Progress;
 use crate::terminal::shown::{listed, short};
 use crate::terminal::voice::{is_quiet, say};
-use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_bert::pretrained::{self, FoldersHead, Head, Pretrained};
 use ferrotune_bert::{EncoderConfig, freeze};
 use ferrotune_optim::{AdamW, Anchor, Groups, Optimizer, Sgd, adamw};
 use ferrotune_tensor::{Backend, Params, Pool};
@@ -104,20 +104,19 @@ impl<B: Machine> Ready<B> {
         rows: usize,
     ) -> Result<Ready<B>, Failure> {
         say!("weights    {}", loaded.report.summary());
-        if let Some(why) = &loaded.head_replaced {
-            say!("weights    the folder's classification head is replaced by a new one: {}", short(why, 600));
-        }
-        if let Some(new) = &loaded.head_extended {
-            say!(
+        match &loaded.folders_head {
+            FoldersHead::AsItIs => {}
+            FoldersHead::Replaced(why) => {
+                say!("weights    the folder's classification head is replaced by a new one: {}", short(why, 600));
+            }
+            FoldersHead::Extended(new) => say!(
                 "weights    the folder's classification head is kept for the labels that it has; new beside them: {}",
                 listed(new)
-            );
-        }
-        if let Some(stored) = &loaded.head_reordered {
-            say!(
+            ),
+            FoldersHead::Reordered(stored) => say!(
                 "weights    the folder's classification head is kept; it has the labels in another order: {}",
                 listed(stored)
-            );
+            ),
         }
         tuning::override_dropouts(resolved, &mut loaded.config, loaded.model.kind())?;
         tuning::restart_top(backend, resolved, &mut loaded.params, &start.config)?;

@@ -19,7 +19,8 @@ use crate::run::sums::Sums;
 use crate::run::{fingerprint, manifest};
 use crate::settings::Resolved;
 use crate::terminal::shown::listed;
-use ferrotune_bert::pretrained::{self, Pretrained};
+use ferrotune_bert::checkpoint::Companions;
+use ferrotune_bert::pretrained::{self, FoldersHead, Pretrained};
 use ferrotune_bert::{EncoderConfig, lora, peft};
 use ferrotune_data::tokenizer_to_save;
 use ferrotune_tensor::{Backend, Pool};
@@ -186,7 +187,7 @@ impl<B: Machine> Trained<'_, B> {
         peft::save(self.backend, &self.folder.path().join(ADAPTER), loaded, base)?;
         let other =
             loaded.config.id2label.as_ref().filter(|own| **own != loaded.labels && own.len() == loaded.labels.len());
-        if let (Some(other), None) = (other, &loaded.head_reordered) {
+        if let Some(other) = other.filter(|_| !matches!(loaded.folders_head, FoldersHead::Reordered(_))) {
             eprintln!(
                 "adapter    the base model names its outputs {}: who loads the adapter over it must say id2label and label2id for {}",
                 listed(other),
@@ -216,8 +217,8 @@ impl<B: Machine> Trained<'_, B> {
         let model_folder: &Path = &self.start.model.folder;
         let labels = task.labels();
         let made = tokenizer_to_save(model_folder)?;
-        let (from, kind) = (Some(model_folder), model.kind());
-        pretrained::save(self.backend, &best, &saved_config, kind, labels, params, from, &made, true)?;
+        let companions = Some(Companions { from: model_folder, made: &made });
+        pretrained::save(self.backend, &best, &saved_config, model.kind(), labels, params, companions, true)?;
         let mut notes = Notes::of(self.resolved.max_length, self.resolved.long_texts, self.data.pair, task);
         notes.columns = NamedColumns::of(&self.resolved.settings);
         notes.calibration = calibration.note();
@@ -255,7 +256,7 @@ mod tests {
         config["vocab_size"] = 170.into();
         let config: EncoderConfig = config.to_string().parse().unwrap();
         let pieces = golden.join("sentence-piece/xlm-roberta");
-        pretrained::create(&Cpu, &base, &config, 1, Some(&pieces), &[], false).unwrap();
+        pretrained::create(&Cpu, &base, &config, 1, Some(Companions::of(&pieces)), false).unwrap();
         assert!(!base.join("tokenizer.json").exists());
 
         fs::write(place.path().join("train.csv"), tiny::rows(60, 0)).unwrap();

@@ -3,6 +3,7 @@
 use crate::args::InitArgs;
 use crate::exit::{Failure, MODEL, usage};
 use crate::model::find::find_model;
+use ferrotune_bert::checkpoint::Companions;
 use ferrotune_bert::{EncoderConfig, pretrained};
 use ferrotune_data::tokenizer_to_save;
 use ferrotune_tensor::Cpu;
@@ -27,7 +28,8 @@ pub fn run(args: &InitArgs) -> Result<(), Failure> {
     }
     let config = args.preset.config(source.vocab_size, source.pad_token_id)?;
     let made = tokenizer_to_save(&from.folder)?;
-    pretrained::create(&Cpu, &args.output, &config, args.seed, Some(&from.folder), &made, args.overwrite)?;
+    let companions = Companions { from: &from.folder, made: &made };
+    pretrained::create(&Cpu, &args.output, &config, args.seed, Some(companions), args.overwrite)?;
     eprintln!(
         "weights    random, seed {}: this model has learned nothing yet; `ferrotune pretrain` teaches it words",
         args.seed

@@ -16,6 +16,7 @@ use crate::run::sums::Sums;
 use crate::run::{fingerprint, memory};
 use crate::settings::{Pretraining, resolve_pretraining};
 use ferrotune_bert::EncoderConfig;
+use ferrotune_bert::checkpoint::Companions;
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
 use ferrotune_data::{DataError, Need, Row, Table, Tokenizer, read_texts, tokenizer_to_save};
 use ferrotune_train::model::Split;
@@ -89,7 +90,8 @@ fn run_on<B: Machine>(backend: &B, one: One) -> Result<(), Failure> {
     let (loaded, outcome) = ready.train(resolved, backend, &rows, &mut folder, &course, None)?;
     let Pretrained { config, params, .. } = &loaded;
     let (best, made) = (folder.path().join(BEST), tokenizer_to_save(model_folder)?);
-    pretrained::save_vocabulary(backend, &best, config, params, model_folder, &made, true)?;
+    let companions = Companions { from: model_folder, made: &made };
+    pretrained::save_vocabulary(backend, &best, config, params, companions, true)?;
     folder.write_settings(&asked.table)?;
     folder.write_results(&results(&asked, &outcome))?;
     finish(&outcome, folder.path());

@@ -12,7 +12,7 @@
 //! s_ij = scale·q_i·k_j     lse_i = log Σ_j exp(s_ij)     p_ij = exp(s_ij - lse_i)     ctx_i = Σ_j z_ij·p_ij·v_j
 //! ```
 //!
-//! With a window, a query sees the keys at most so many tokens away and no others: the sums run over these. [`relative`] says what distances may add to
+//! With a window, a query sees the keys at most so many tokens away and no others: the sums run over these. [`Relative`] says what distances may add to
 //! the scores.
 //!
 //! z is the dropout mask; its element is `(i·H + h) << 17 | j'`, i the query's place among all tokens and j' that of key j in its

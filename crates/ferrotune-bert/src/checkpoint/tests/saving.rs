@@ -1,7 +1,7 @@
 //! Saving: the bytes are those of the `safetensors` crate, twice the same, durable under any umask, and read back.
 
 use super::*;
-use crate::checkpoint::{COMPANION_FILES, SaveRequest, TensorToSave, save_model};
+use crate::checkpoint::{COMPANION_FILES, Companions, SaveRequest, TensorToSave, save_model};
 use crate::config::EncoderConfig;
 use safetensors::tensor::TensorView;
 use std::collections::HashMap;
@@ -33,8 +33,7 @@ fn save(folder: &Path, samples: &[Sample], from: Option<&Path>, replace: bool) -
         &SaveRequest {
             config_json,
             tensors: &views(samples),
-            companions_from: from,
-            made: &[],
+            companions: from.map(Companions::of),
             scores_words: false,
             replace,
         },
@@ -85,8 +84,7 @@ fn save_load_save_gives_the_same_files() {
     let request = SaveRequest {
         config_json,
         tensors,
-        companions_from: Some(&first),
-        made: &[],
+        companions: Some(Companions::of(&first)),
         scores_words: false,
         replace: false,
     };
@@ -129,8 +127,7 @@ fn a_model_of_words_says_how_they_are_read() {
             &SaveRequest {
                 config_json,
                 tensors,
-                companions_from: Some(&source),
-                made: &[],
+                companions: Some(Companions::of(&source)),
                 scores_words,
                 replace: true,
             },
@@ -156,8 +153,7 @@ fn a_model_of_words_says_how_they_are_read() {
     let request = SaveRequest {
         config_json,
         tensors: &views(&samples),
-        companions_from: Some(&source),
-        made: &[],
+        companions: Some(Companions::of(&source)),
         scores_words: true,
         replace: true,
     };
@@ -192,8 +188,7 @@ fn made_files_go_before_copied_ones() {
         let request = SaveRequest {
             config_json: &config_text(),
             tensors: &views(&samples),
-            companions_from: Some(&source),
-            made: &made,
+            companions: Some(Companions { from: &source, made: &made }),
             scores_words,
             replace: true,
         };
@@ -238,8 +233,7 @@ fn a_refused_save_leaves_nothing_and_replaces_nothing() {
     let request = SaveRequest {
         config_json: "{}",
         tensors,
-        companions_from: None,
-        made: &[],
+        companions: None,
         scores_words: false,
         replace: true,
     };
