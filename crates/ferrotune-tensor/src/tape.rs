@@ -1,8 +1,9 @@
 //! The tape of one step: records what ops did, then sweeps backward once. Knows no op by name and no optimizer.
 
-use crate::{Backend, Backward, Cpu, Forward, Grads, Op, ParamId, Params, Pool, Shape, Slot, Tensor, View};
+use crate::{Backend, Cpu, Forward, Grads, Op, ParamId, Params, Pool, Shape, Tensor, View};
 use std::ops::Range;
 
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -305,110 +306,6 @@ impl<'p, B: Backend> Tape<'p, B> {
         for home in homes {
             if let Some(tensor) = home.tensor {
                 self.pool.give(tensor);
-            }
-        }
-    }
-
-    /// One op of the sweep: the slots of its inputs are moved out of their homes, written by the op, and moved back, so that an
-    /// op sees plain disjoint `&mut` memory.
-    fn sweep(&mut self, node: &mut Node<B>, dy: &Tensor<B>, homes: &mut [Home<B>], grads: &mut Grads<B>) {
-        let layout = self.params.layout();
-        let inputs = &node.inputs;
-        // `owned[i]`: the memory of input i, with its beta, unless it is a parameter at its first occurrence.
-        let mut owned: Vec<Option<(Tensor<B>, f32)>> = Vec::with_capacity(inputs.len());
-        let mut in_flat: Vec<(usize, Range<usize>)> = Vec::new();
-        for (i, &var) in inputs.iter().enumerate() {
-            if !self.needs_grad[var.index()] {
-                owned.push(None);
-                continue;
-            }
-            let repeated = inputs[..i].contains(&var);
-            match &self.values[var.index()] {
-                Value::Params(ids) if !repeated => {
-                    in_flat.push((i, ids.clone()));
-                    owned.push(None);
-                }
-                Value::Owned(value) if !repeated => {
-                    let home = &mut homes[var.index()];
-                    let beta = if home.written { 1.0 } else { 0.0 };
-                    let tensor = home.tensor.take().unwrap_or_else(|| self.pool.take(value.shape));
-                    owned.push(Some((tensor, beta)));
-                }
-                _ => {
-                    let shape = lookup(&self.values, self.params, var).shape;
-                    owned.push(Some((self.pool.take(shape), 0.0)));
-                }
-            }
-        }
-
-        {
-            let mut slots: Vec<Slot<'_, B>> = owned
-                .iter_mut()
-                .map(|memory| match memory {
-                    Some((tensor, beta)) => Slot::new(tensor.data_mut(), *beta),
-                    None => Slot::unwanted(),
-                })
-                .collect();
-            in_flat.sort_by_key(|(_, ids)| ids.start);
-            // Of a table that the op reads several times, the rows of all.
-            let rows_of = |i: usize| {
-                let same = (i..inputs.len()).filter(|&j| inputs[j] == inputs[i]);
-                same.map(|j| node.op.rows(j)).collect::<Option<Vec<_>>>().map(|rows| rows.concat())
-            };
-            let mut open = |&(i, ref ids): &(usize, Range<usize>)| {
-                let rows = if grads.is_by_rows() { rows_of(i) } else { None };
-                let by_rows = rows.and_then(|rows| grads.open_rows(self.backend, ids.clone(), &rows));
-                by_rows.map_or_else(|| grads.open(self.backend, ids.clone()), |range| (range, 1.0))
-            };
-            let places: Vec<_> = in_flat.iter().map(&mut open).collect();
-            let mut rest = B::slice_mut(&mut grads.flat, 0..layout.flat_len());
-            let mut at = 0;
-            for (&(i, _), (range, beta)) in in_flat.iter().zip(places) {
-                assert!(at <= range.start, "tape: op `{}` has a parameter twice, alone and joined", node.op.name());
-                let (_, tail) = B::split_mut(rest, range.start - at);
-                let (mine, tail) = B::split_mut(tail, range.len());
-                slots[i] = Slot::new(mine, beta);
-                (rest, at) = (tail, range.end);
-            }
-
-            let x: Vec<View<'_, B>> = inputs.iter().map(|&v| lookup(&self.values, self.params, v)).collect();
-            let y = lookup(&self.values, self.params, node.output);
-            node.op.backward(Backward {
-                backend: self.backend,
-                x: &x,
-                y,
-                dy: dy.view(),
-                dx: &mut slots,
-                pool: self.pool,
-            });
-            for (i, slot) in slots.iter().enumerate() {
-                assert!(
-                    slot.data.is_none(),
-                    "gradient coverage: op `{}` was asked for the gradient of input {i} and wrote none",
-                    node.op.name()
-                );
-            }
-            drop(slots);
-        }
-
-        for id in in_flat.into_iter().flat_map(|(_, ids)| ids) {
-            grads.written[id] = self.params.is_trainable(layout.id(id));
-        }
-        for (memory, &var) in owned.into_iter().zip(inputs) {
-            let Some((tensor, _)) = memory else { continue };
-            let home = &mut homes[var.index()];
-            match (&self.values[var.index()], &mut home.tensor) {
-                (Value::Owned(_), None) => *home = Home { tensor: Some(tensor), written: true },
-                (Value::Owned(_), Some(sum)) => {
-                    self.backend.axpy(sum.data_mut(), 1.0, tensor.data());
-                    self.pool.give(tensor);
-                }
-                (Value::Params(ids), _) => {
-                    let (_, range) = layout.joined(ids.clone());
-                    self.backend.axpy(B::slice_mut(&mut grads.flat, range), 1.0, tensor.data());
-                    self.pool.give(tensor);
-                }
-                (Value::Freed, _) => unreachable!("a freed value is the input of no recorded op"),
             }
         }
     }
