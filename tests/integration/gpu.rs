@@ -3,8 +3,8 @@
 
 use crate::golden::{Bounds, FAMILIES, numbers, steps};
 use crate::training::{rows, settings};
-use ferrotune_bert::{EncoderConfig, HeadKind};
 use ferrotune_bert::pretrained::{self, Head, Pretrained};
+use ferrotune_bert::{EncoderConfig, HeadKind};
 use ferrotune_cuda::device::Device;
 use ferrotune_cuda::{Gpu, Precision};
 use ferrotune_data::Labels;

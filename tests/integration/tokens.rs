@@ -208,7 +208,8 @@ fn a_saved_folder_says_the_same() {
     let (saved, from) = (folder.path().join("best"), golden(FOLDER));
     let kind = loaded.model.kind();
     let config = EncoderConfig { problem_type: None, ..loaded.config.clone() };
-    pretrained::save(&Cpu, &saved, &config, kind, &loaded.labels, &loaded.params, Some(Companions::of(&from)), false).unwrap();
+    pretrained::save(&Cpu, &saved, &config, kind, &loaded.labels, &loaded.params, Some(Companions::of(&from)), false)
+        .unwrap();
 
     let predict = |loaded: &Pretrained<Cpu>, folder: &Path| {
         let model = BertClassifier { model: &loaded.model, config: &loaded.config, frozen_layers: None };

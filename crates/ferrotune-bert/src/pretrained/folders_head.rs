@@ -56,7 +56,8 @@ pub(super) fn of(
     let (true, Some(stored)) = (is_there, &config.id2label) else { return (FoldersHead::AsItIs, None) };
     // One output is the logit of a yes or a number, and none of several classes.
     let places = places_of(labels, stored).filter(|_| is_kind && stored.len() > 1);
-    let kept = places.and_then(|places| Some(Kept { layer: last_layer(folder, wanted, output, stored.len())?, places }));
+    let kept =
+        places.and_then(|places| Some(Kept { layer: last_layer(folder, wanted, output, stored.len())?, places }));
     match kept {
         Some(kept) => {
             let new = labels.iter().filter(|label| !stored.contains(label)).cloned().collect();

@@ -230,13 +230,7 @@ fn a_refused_save_leaves_nothing_and_replaces_nothing() {
     assert!(error.to_string().contains("best/model.safetensors: tensor classifier.weight has 1 non-finite"), "{error}");
     let samples = samples();
     let tensors = &views(&samples);
-    let request = SaveRequest {
-        config_json: "{}",
-        tensors,
-        companions: None,
-        scores_words: false,
-        replace: true,
-    };
+    let request = SaveRequest { config_json: "{}", tensors, companions: None, scores_words: false, replace: true };
     let error = save_model(&folder, &request).unwrap_err();
     assert!(error.to_string().contains("has no vocab_size"), "{error}");
     let source = root.path().join("source");
