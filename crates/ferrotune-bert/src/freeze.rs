@@ -16,7 +16,7 @@ pub struct FreezeError {
 
 /// The prefixes of parameter names that a freeze specification stands for.
 ///
-/// - `embeddings`: word, position and token-type embeddings and their layer norm
+/// - `embeddings`: word, position and token-type embeddings and their layer norm, and the table of distances with its own in families that have one
 /// - `layers.A` or `layers.A-B`: encoder layers, counted from 0, both ends included
 /// - `encoder`: embeddings, all layers and the layer norm that may follow them (the whole encoder; pooler and head are trained)
 /// - `all-but.N`: embeddings and all layers but the `N` top ones, whatever the depth of the model; `all-but.0` is `encoder`

@@ -4,6 +4,7 @@
 use crate::checkpoint::LoadReport;
 use crate::config::EncoderConfig;
 use crate::family::{Block, LayerPaths};
+use crate::memory::{PassSize, embedded_distances};
 use crate::model::{EncoderClassifier, Place, drop};
 use crate::parts::is_of_task;
 use ferrotune_tensor::init::Init;
@@ -189,7 +190,7 @@ pub fn merge<B: Backend>(backend: &B, params: &mut Params<B>, spec: &LoraSpec) {
 
 /// Numbers of f32 that the adapters of so many layers add to the activations of a training pass: the outputs of the products and of the additions, and
 /// inputs after dropout.
-pub fn activation_numbers(spec: &LoraSpec, config: &EncoderConfig, layers: usize, tokens: usize) -> usize {
+pub fn activation_numbers(spec: &LoraSpec, config: &EncoderConfig, layers: usize, pass: PassSize) -> usize {
     let (h, i) = (config.hidden_size, config.intermediate_size);
     let of_layer = spec.layers(&config.family.layer).into_iter().map(|(target, _)| {
         let (inputs, outputs) = match (config.family.block, target) {
@@ -201,9 +202,11 @@ pub fn activation_numbers(spec: &LoraSpec, config: &EncoderConfig, layers: usize
             (Block::PreNorm { .. }, Target::Query | Target::Key | Target::Value) => (h, 3 * h),
         };
         let dropped = if spec.dropout == 0.0 { 0 } else { inputs };
-        2 * outputs + spec.rank + dropped
+        let reads_distances = matches!(target, Target::Query | Target::Key);
+        let rows = pass.tokens + if reads_distances { embedded_distances(config, pass) } else { 0 };
+        rows * (2 * outputs + spec.rank + dropped)
     });
-    layers * tokens * of_layer.sum::<usize>()
+    layers * of_layer.sum::<usize>()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::family::{Block, Relative};
 use crate::model::HeadKind;
 
 /// The size of a pass over a ragged batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PassSize {
     /// Tokens of all sequences.
     pub tokens: usize,
@@ -14,6 +14,14 @@ pub struct PassSize {
     pub rows: usize,
     /// Tokens of the longest one.
     pub longest: usize,
+}
+
+/// Embeddings of distances that a pass reads, which each layer projects as it does tokens; 0 in families without them.
+pub(crate) fn embedded_distances(config: &EncoderConfig, pass: PassSize) -> usize {
+    match (config.family.relative, config.distance_rows) {
+        (Some(Relative::Disentangled { .. }), Some(rows)) => rows.count().min((2 * pass.longest).saturating_sub(1)),
+        _ => 0,
+    }
 }
 
 /// Numbers of f32 that the activations and gradients of one training pass hold at their peak. Embeddings and the first `frozen_layers` layers keep nothing if they are frozen. With `checkpointing` a
@@ -93,20 +101,14 @@ struct DistanceNumbers {
 impl DistanceNumbers {
     fn of(config: &EncoderConfig, pass: PassSize, has_gradients: bool) -> DistanceNumbers {
         let (h, heads) = (config.hidden_size, config.num_attention_heads);
-        match (config.family.relative, config.distance_rows) {
-            (Some(Relative::Bias { .. }), Some(rows)) => {
-                // Ones, and each token's scores; the gradient of these.
-                let scores = heads * rows.count();
-                let each = heads + scores * if has_gradients { 2 } else { 1 };
-                DistanceNumbers { each_token: 0, pass: pass.tokens * each, layer: 0 }
-            }
-            (Some(Relative::Disentangled { .. }), Some(rows)) => {
-                let found = rows.count().min((2 * pass.longest).saturating_sub(1));
-                // Rows of the table and their norm; of each layer what the dropout leaves, queries and keys.
-                DistanceNumbers { each_token: heads * found, pass: 2 * found * h, layer: 3 * found * h }
-            }
-            _ => DistanceNumbers { each_token: 0, pass: 0, layer: 0 },
+        if let (Some(Relative::Bias { .. }), Some(rows)) = (config.family.relative, config.distance_rows) {
+            // Ones, and each token's scores; the gradient of these.
+            let each = heads + heads * rows.count() * if has_gradients { 2 } else { 1 };
+            return DistanceNumbers { each_token: 0, pass: pass.tokens * each, layer: 0 };
         }
+        let found = embedded_distances(config, pass);
+        // Rows of the table and their norm; of each layer what the dropout leaves, queries and keys.
+        DistanceNumbers { each_token: heads * found, pass: 2 * found * h, layer: 3 * found * h }
     }
 }
 

@@ -9,7 +9,7 @@ use ferrotune_tensor::{Backend, ParamId, Params};
 /// A part of the network, from bottom to top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// Word, position and token-type embeddings, their layer norm, and the projection after them if there is one.
+    /// Word, position and token-type embeddings, their layer norm, the projection after them if there is one, and the table of distances.
     Embeddings,
     /// An encoder layer, counted from 0.
     Layer(usize),

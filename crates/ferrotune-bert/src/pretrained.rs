@@ -225,8 +225,7 @@ pub fn save_vocabulary<B: Backend>(
     save_tensors(backend, folder, &config_json, params, &pooler, Some(companions), false, replace)
 }
 
-/// Makes a folder of random weights: a masked language model, and a base model for training, with the tokenizer files of `companions_from`,
-/// or `made` in place of them.
+/// Makes a folder of random weights: a masked language model, and a base model for training, with the tokenizer's files that `companions` says.
 /// The weights are a function of configuration and seed.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Parameter groups: which parameters decay, and which learn at a rate of their own. A visible rule with printed counts. Must not know a model.
 
+use ferrotune_tensor::layout::Entry;
 use ferrotune_tensor::{Backend, ParamId, Params};
 
 /// The weight decay of each parameter, and its share of the learning rate.
@@ -19,11 +20,12 @@ pub struct Count {
 }
 
 impl Groups {
-    /// Two groups: tensors of rank two and above (weights and embeddings) decay, vectors (biases and layer norms) do not. It is the
-    /// rule of the reference scripts, which name `bias` and `LayerNorm`; in BERT the two rules choose the same tensors.
+    /// Two groups: tensors of rank two and above (weights and embeddings) decay, vectors (biases and layer norms) and what is called a bias do not. It
+    /// chooses the tensors of the reference scripts, which name `bias` and `LayerNorm`; a table that is called so is MPNet's.
     pub fn standard<B: Backend>(params: &Params<B>, weight_decay: f64) -> Groups {
-        let of = |rank: usize| if rank >= 2 { weight_decay } else { 0.0 };
-        let decay: Vec<f64> = params.layout().entries().iter().map(|entry| of(entry.shape.dims().len())).collect();
+        let decays = |entry: &Entry| entry.shape.dims().len() >= 2 && !entry.name.contains("bias");
+        let of = |entry: &Entry| if decays(entry) { weight_decay } else { 0.0 };
+        let decay: Vec<f64> = params.layout().entries().iter().map(of).collect();
         Groups { rate: vec![1.0; decay.len()], decay }
     }
 

@@ -182,9 +182,15 @@ impl EncoderConfig {
         self.initializer_range / (2.0 * self.num_hidden_layers as f32).sqrt()
     }
 
+    /// Whether the dropout before a head of this kind may be another than that of the hidden states.
+    pub fn has_head_dropout(&self, kind: HeadKind) -> bool {
+        let keys = &self.family.keys;
+        keys.classifier_dropout.is_some() && (kind == HeadKind::Sequence || keys.tokens_have_it_too)
+    }
+
     /// The dropout before a head of this kind.
     pub fn head_dropout(&self, kind: HeadKind) -> f32 {
-        let own = self.classifier_dropout.filter(|_| kind == HeadKind::Sequence || self.family.keys.tokens_have_it_too);
+        let own = self.classifier_dropout.filter(|_| self.has_head_dropout(kind));
         own.unwrap_or(self.hidden_dropout_prob)
     }
 
@@ -248,7 +254,10 @@ fn parse(bytes: &[u8]) -> Result<EncoderConfig, String> {
             None => None,
         },
         attention_probs_dropout_prob: or(keys.attention_probs_dropout_prob, keys.default_dropout, Range::Dropout)?,
-        classifier_dropout: real(&raw, keys.classifier_dropout, Range::Dropout)?.or(keys.default_classifier_dropout),
+        classifier_dropout: match keys.classifier_dropout {
+            Some(key) => real(&raw, key, Range::Dropout)?.or(keys.default_classifier_dropout),
+            None => None,
+        },
         layer_norm_eps: match keys.layer_norm_eps {
             Some(key) => or(key, keys.default_layer_norm_eps, Range::PositiveUpTo(0.1))?,
             None => keys.default_layer_norm_eps,

@@ -47,15 +47,15 @@ impl EncoderConfig {
         let numbers = [
             (keys.hidden_dropout_prob, Some(self.hidden_dropout_prob)),
             (keys.attention_probs_dropout_prob, Some(self.attention_probs_dropout_prob)),
-            (keys.classifier_dropout, self.classifier_dropout),
             ("initializer_range", Some(self.initializer_range)),
         ];
         let optional = [
+            keys.classifier_dropout.map(|key| (key, self.classifier_dropout)),
             keys.layer_norm_eps.map(|key| (key, Some(self.layer_norm_eps))),
             keys.embedding_dropout.map(|key| (key, Some(self.embedding_dropout()))),
         ];
         for (key, number) in numbers.into_iter().chain(optional.into_iter().flatten()) {
-            // Not every family of transformers has all keys; what is not said is not asked for either.
+            // Not every class of transformers has all keys; what is not said is not asked for either.
             if number.is_none() && !self.raw.contains_key(key) {
                 continue;
             }

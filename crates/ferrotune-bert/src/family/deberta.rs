@@ -21,7 +21,7 @@ pub(super) const DEBERTA: Family = Family {
     },
     block: Block::PostNorm,
     keys: Keys {
-        classifier_dropout: "cls_dropout",
+        classifier_dropout: Some("cls_dropout"),
         tokens_have_it_too: false,
         default_layer_norm_eps: 1e-7,
         ..BERT_KEYS

@@ -31,7 +31,7 @@ pub(super) const DISTILBERT: Family = Family {
         hidden_act: "activation",
         hidden_dropout_prob: "dropout",
         attention_probs_dropout_prob: "attention_dropout",
-        classifier_dropout: "seq_classif_dropout",
+        classifier_dropout: Some("seq_classif_dropout"),
         tokens_have_it_too: false,
         default_classifier_dropout: Some(0.2),
         layer_norm_eps: None,

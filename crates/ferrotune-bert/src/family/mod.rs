@@ -99,7 +99,8 @@ pub struct Keys {
     pub hidden_act: &'static str,
     pub hidden_dropout_prob: &'static str,
     pub attention_probs_dropout_prob: &'static str,
-    pub classifier_dropout: &'static str,
+    /// `None`: heads drop as much as the hidden states.
+    pub classifier_dropout: Option<&'static str>,
     /// Whether the dropout of that key is also that of a head on tokens, which else drops as much as the hidden states.
     pub tokens_have_it_too: bool,
     /// What the head drops if the file does not say; `None`: as much as the hidden states.
@@ -125,7 +126,7 @@ const BERT_KEYS: Keys = Keys {
     hidden_act: "hidden_act",
     hidden_dropout_prob: "hidden_dropout_prob",
     attention_probs_dropout_prob: "attention_probs_dropout_prob",
-    classifier_dropout: "classifier_dropout",
+    classifier_dropout: Some("classifier_dropout"),
     tokens_have_it_too: true,
     default_classifier_dropout: None,
     layer_norm_eps: Some("layer_norm_eps"),

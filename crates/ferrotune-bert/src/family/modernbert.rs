@@ -37,7 +37,7 @@ pub(super) const MODERNBERT: Family = Family {
         hidden_act: "hidden_activation",
         hidden_dropout_prob: "mlp_dropout",
         attention_probs_dropout_prob: "attention_dropout",
-        classifier_dropout: "classifier_dropout",
+        classifier_dropout: Some("classifier_dropout"),
         tokens_have_it_too: true,
         default_classifier_dropout: Some(0.0),
         layer_norm_eps: Some("norm_eps"),

@@ -23,7 +23,7 @@ pub(super) const MPNET: Family = Family {
         output_norm: "output.LayerNorm",
     },
     block: Block::PostNorm,
-    keys: Keys { default_pad_token_id: 1, ..BERT_KEYS },
+    keys: Keys { classifier_dropout: None, default_pad_token_id: 1, ..BERT_KEYS },
     positions: Positions::AfterPadding,
     relative: Some(Relative::Bias { table: "encoder.relative_attention_bias" }),
     token_types: TokenTypes::Absent,

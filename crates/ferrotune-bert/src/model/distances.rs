@@ -8,6 +8,7 @@ use crate::config::{DistanceRows, EncoderConfig};
 use crate::family::Relative;
 use ferrotune_tensor::init::Init;
 use ferrotune_tensor::{Backend, ParamId, Scope, Tape, Var, ops};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// The table of distances.
@@ -58,10 +59,10 @@ impl Distances {
         (1 - longest..longest).map(|distance| self.rows.row(distance) as u32).collect()
     }
 
-    /// The rows of the table that a pass over these sequences reads, if these are not all.
+    /// The rows of the table that a pass over these sequences reads, if these are not all: from the first that a distance has to the last.
     pub fn reads(&self, input: &Sequences) -> Option<(ParamId, Vec<u32>)> {
         let is_whole = self.layer_norm.is_none();
-        (!is_whole).then(|| (self.table, self.rows_of(input)))
+        (!is_whole).then(|| (self.table, span(&self.rows_of(input)).collect()))
     }
 
     /// What a pass over these sequences reads.
@@ -77,13 +78,20 @@ impl Distances {
             let scores = ops::Distances { buckets: rows.into(), count: self.rows.count(), by_key: false };
             return PassDistances { scores, read: Read::Bias(bias) };
         };
-        let (first, last) = rows.iter().fold((u32::MAX, 0), |(first, last), &row| (first.min(row), last.max(row)));
-        let embedded = tape.apply(ops::Embeddings { ids: vec![(first..=last).collect()] }, &[table]);
-        let embedded = norm.forward(tape, embedded);
+        let found = span(&rows);
+        let first = *found.start();
         let buckets = rows.iter().map(|row| row - first).collect();
-        let scores = ops::Distances { buckets, count: (last - first) as usize + 1, by_key: true };
+        let scores = ops::Distances { buckets, count: found.clone().count(), by_key: true };
+        let embedded = tape.apply(ops::Embeddings { ids: vec![found.collect()] }, &[table]);
+        let embedded = norm.forward(tape, embedded);
         PassDistances { scores, read: Read::Embeddings { embedded, first_row: first as usize } }
     }
+}
+
+/// From the smallest to the largest; logarithms may leave out some between.
+fn span(rows: &[u32]) -> RangeInclusive<u32> {
+    let (first, last) = rows.iter().fold((u32::MAX, 0), |(first, last), &row| (first.min(row), last.max(row)));
+    first..=last
 }
 
 impl PassDistances {

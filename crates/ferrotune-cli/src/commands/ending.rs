@@ -238,6 +238,7 @@ impl<B: Machine> Trained<'_, B> {
 mod tests {
     use crate::args::TrainSettings;
     use crate::commands::tiny;
+    use ferrotune_bert::checkpoint::Companions;
     use ferrotune_bert::{EncoderConfig, pretrained};
     use ferrotune_data::{Row, Tokenizer};
     use ferrotune_tensor::Cpu;

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use ferrotune_bert::checkpoint::COMPANION_FILES;
 use serde::Deserialize;
 
 use super::names::is_plain_file_name;
@@ -20,18 +21,6 @@ const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 const SOME_WEIGHTS: &str = "model.safetensors or pytorch_model.bin";
 /// The model's sizes.
 pub const CONFIG: &str = "config.json";
-/// The files that belong to a tokenizer; a model has some of them.
-const TOKENIZER: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spm.model",
-    "sentencepiece.bpe.model",
-];
 /// The tokenizer is built from one of these, the first if it is there.
 const VOCABULARIES: [&str; 3] = ["tokenizer.json", "spm.model", "sentencepiece.bpe.model"];
 /// A list of shards is some hundred kilobytes at most; more is no list.
@@ -51,7 +40,7 @@ pub fn wanted(listed: &[String]) -> Result<Vec<String>, &'static str> {
     if !VOCABULARIES.into_iter().any(has) {
         return Err(VOCABULARIES[0]);
     }
-    let tokenizer = TOKENIZER.into_iter().filter(|name| has(name));
+    let tokenizer = COMPANION_FILES.into_iter().filter(|name| has(name));
     Ok([CONFIG].into_iter().chain(tokenizer).chain([weights]).map(str::to_owned).collect())
 }
 
@@ -116,7 +105,7 @@ mod tests {
             ),
             (
                 "config.json model.safetensors spm.model tf_model.h5 tokenizer_config.json",
-                Ok("config.json tokenizer_config.json spm.model model.safetensors"),
+                Ok("config.json spm.model tokenizer_config.json model.safetensors"),
             ),
             (
                 "config.json model.safetensors sentencepiece.bpe.model",
@@ -124,7 +113,7 @@ mod tests {
             ),
             (
                 "README.md config.json pytorch_model.bin spm.model tokenizer_config.json",
-                Ok("config.json tokenizer_config.json spm.model pytorch_model.bin"),
+                Ok("config.json spm.model tokenizer_config.json pytorch_model.bin"),
             ),
             (
                 "config.json pytorch_model.bin tf_model.h5 tokenizer.json",

@@ -47,18 +47,19 @@ pub fn restart_top<B: Backend>(
 /// A classifier dropout that this family's head of this kind does not have (code 2).
 pub fn override_dropouts(resolved: &Resolved, config: &mut EncoderConfig, kind: HeadKind) -> Result<(), Failure> {
     let s = &resolved.settings;
-    if s.classifier_dropout.is_some() && kind == HeadKind::Tokens && !config.family.keys.tokens_have_it_too {
-        let family = config.family.model_type;
-        return Err(usage(format!(
-            "--classifier-dropout does nothing for a head on tokens of {family}, which drops as much as the hidden states: use --dropout"
-        )));
-    }
     let own = config.classifier_dropout.unwrap_or(config.hidden_dropout_prob);
     config.hidden_dropout_prob = s.dropout.map_or(config.hidden_dropout_prob, |p| p as f32);
+    let is_other = s.classifier_dropout.is_some_and(|p| p as f32 != config.hidden_dropout_prob);
+    if is_other && !config.has_head_dropout(kind) {
+        let (family, kind) = (config.family.model_type, kind.to_string());
+        return Err(usage(format!(
+            "--classifier-dropout does nothing for a head on {kind} of {family}, which drops as much as the hidden states: use --dropout"
+        )));
+    }
     config.embedding_dropout_prob = config.embedding_dropout_prob.map(|own| s.dropout.map_or(own, |p| p as f32));
     config.attention_probs_dropout_prob = s.attention_dropout.map_or(config.attention_probs_dropout_prob, |p| p as f32);
     // The head follows `--dropout` only where it is told to: what it had, it keeps.
-    if s.dropout.is_some() || s.classifier_dropout.is_some() {
+    if config.has_head_dropout(kind) && (s.dropout.is_some() || s.classifier_dropout.is_some()) {
         config.classifier_dropout = Some(s.classifier_dropout.map_or(own, |p| p as f32));
     }
     Ok(())

@@ -47,36 +47,36 @@ pub fn predicted_mib<B: Backend>(
     let (trained, largest): (usize, usize) = (sizes().sum(), sizes().max().unwrap_or(0));
     let numbers = &resolved.numbers;
     let length = |row: usize| train.encoded.row(row).0.len();
-    let largest_pass = |epoch| -> PassSize {
+    let checkpointing = resolved.checkpointing;
+    let trained_layers = config.num_hidden_layers - frozen_layers.unwrap_or(0);
+    let adapted_layers = if checkpointing { trained_layers.min(1) } else { trained_layers };
+    let needed = |pass: PassSize| {
+        // The pool's buffers are up to an eighth larger than what they hold.
+        let step = activation_numbers(config, kind, frozen_layers, pass, checkpointing) / 8 * 9;
+        step + resolved.lora.as_ref().map_or(0, |spec| lora::activation_numbers(spec, config, adapted_layers, pass))
+    };
+    let most_of_epoch = |epoch| {
         let order = numbers.order(&train.targets, epoch);
         let passes = order.chunks(numbers.batch_size).flat_map(|step| passes(step, numbers.pass_limit, length));
-        passes.map(|pass| size_of(&pass, length)).max().unwrap_or_default()
+        passes.map(|pass| needed(size_of(&pass, length))).max().unwrap_or_default()
     };
-    let pass = (0..numbers.epochs.min(EPOCHS)).map(largest_pass).max().unwrap_or_default();
-    let checkpointing = resolved.checkpointing;
-    // The pool's buffers are up to an eighth larger than what they hold.
-    let step = activation_numbers(config, kind, frozen_layers, pass, checkpointing) / 8 * 9;
-    let adapters = resolved.lora.as_ref().map_or(0, |spec| {
-        let trained = config.num_hidden_layers - frozen_layers.unwrap_or(0);
-        let layers = if checkpointing { trained.min(1) } else { trained };
-        lora::activation_numbers(spec, config, layers, pass.tokens)
-    });
+    let step = (0..numbers.epochs.min(EPOCHS)).map(most_of_epoch).max().unwrap_or_default();
     let evaluation = validation.map_or(0, |split| {
-        let pass = largest_evaluation_pass(&split.encoded, numbers.evaluation_limit());
-        let activations = activation_numbers(config, kind, Some(config.num_hidden_layers), pass, false);
-        numbers.average_best * trained + activations
+        let needed = |pass| activation_numbers(config, kind, Some(config.num_hidden_layers), pass, false);
+        let passes = evaluation_passes(&split.encoded, numbers.evaluation_limit());
+        numbers.average_best * trained + passes.into_iter().map(needed).max().unwrap_or_default()
     });
     // An average of each trained parameter, and the next one of the largest.
     let averages = if numbers.ema.is_some() { trained + largest } else { 0 };
-    let added = trained + averages + largest + step + adapters + evaluation;
+    let added = trained + averages + largest + step + evaluation;
     Some(resident_mib()? + (4 * added as u64 + cached_bytes) as f64 / f64::from(1 << 20))
 }
 
-/// The forward pass of an evaluation that has the most tokens.
-fn largest_evaluation_pass(encoded: &Encoded, limit: PassLimit) -> PassSize {
+/// The forward passes of an evaluation.
+fn evaluation_passes(encoded: &Encoded, limit: PassLimit) -> Vec<PassSize> {
     let rows: Vec<usize> = (0..encoded.len()).collect();
     let length = |row: usize| encoded.row(row).0.len();
-    passes(&rows, limit, length).iter().map(|pass| size_of(pass, length)).max().unwrap_or_default()
+    passes(&rows, limit, length).iter().map(|pass| size_of(pass, length)).collect()
 }
 
 fn size_of(pass: &Pass, length: impl Fn(usize) -> usize) -> PassSize {
@@ -106,11 +106,14 @@ mod tests {
             windows: Vec::new(),
             words: None,
         };
-        let size = |tokens, rows| PassSize { tokens, rows, longest: 100 };
-        for (rows, tokens, expected) in
-            [(64, None, size(190, 2)), (8, Some(120), size(100, 1)), (5, None, size(108, 5))]
-        {
-            assert_eq!(largest_evaluation_pass(&encoded, PassLimit { rows, tokens }), expected, "{rows} {tokens:?}");
+        for (rows, tokens, expected) in [(64, None, (190, 2)), (8, Some(120), (100, 1)), (5, None, (108, 5))] {
+            let passes = evaluation_passes(&encoded, PassLimit { rows, tokens });
+            let largest = passes.iter().max_by_key(|pass| pass.tokens).unwrap();
+            assert_eq!(
+                (largest.tokens, largest.rows, largest.longest),
+                (expected.0, expected.1, 100),
+                "{rows} {tokens:?}"
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::exit::{Failure, io};
 use crate::settings::Resolved;
+use ferrotune_bert::checkpoint::inspect;
 use ferrotune_data::{Part, Source, tokenizer_files};
 use ferrotune_train::store::fingerprint::sha256_file;
 use serde::{Deserialize, Serialize};
@@ -75,12 +76,8 @@ impl Sums {
         names.sort();
         let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
         let of_tokenizer = tokenizer_files(model);
-        // Of weights in both formats safetensors are read, and those alone.
-        let safe = names.iter().any(|name| name.ends_with(".safetensors"));
-        let is_weights = |name: &str| match safe {
-            true => name.ends_with(".safetensors"),
-            false => name.starts_with("pytorch_model") && name.ends_with(".bin"),
-        };
+        let weights = inspect(model)?.files;
+        let is_weights = |name: &str| weights.iter().any(|file| file.name == name);
         let counts = |name: &&str| *name == "config.json" || of_tokenizer.contains(name) || is_weights(name);
         let model = names
             .into_iter()

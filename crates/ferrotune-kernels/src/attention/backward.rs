@@ -9,8 +9,9 @@
 use std::ops::Range;
 
 use super::product::{self, Finish};
+use super::relative::{self, Corner};
 use super::tile::{self, Aligned, Scores, TILE, Transposed, View, ViewMut};
-use super::{AttentionDims, ENOUGH, Input, MAX_HEAD_DIM, Place, Relative, Unit, relative, scores};
+use super::{AttentionDims, ENOUGH, Input, MAX_HEAD_DIM, Place, Relative, Unit, scores};
 use crate::isa::{self, Isa};
 use crate::par::{self, DisjointMut};
 use crate::target::Target;
@@ -163,7 +164,7 @@ impl Job<'_> {
         );
         self.ahead(next, 1);
         if let Some(relative) = relative {
-            unit.corner(&self.input, relative.buckets, &queries, &keys).add(relative, &mut tiles.scores, scale);
+            Corner::new(unit, dims.heads, relative.buckets, &queries, &keys).add(relative, &mut tiles.scores, scale);
         }
         if let Some(cut) = unit.cut(&queries, &keys, window) {
             cut.apply(&mut tiles.scores, m, n);
@@ -177,7 +178,7 @@ impl Job<'_> {
         let (scores, grads) = (&mut tiles.scores, &mut tiles.grads);
         scores::score_gradients(self.isa, scores, grads, lse, delta, n, scale, mask);
         if let Some(Relative { buckets, .. }) = relative {
-            let corner = unit.corner(&self.input, buckets, &queries, &keys);
+            let corner = Corner::new(unit, dims.heads, buckets, &queries, &keys);
             let [by_query, by_key] = self.relative;
             if let Some((memory, _)) = by_query {
                 corner.add_to_queries(memory, buckets, grads);

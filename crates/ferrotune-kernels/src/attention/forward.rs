@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::product::{self, Finish};
+use super::relative::Corner;
 use super::tile::{self, Aligned, Scores, TILE, Transposed, View, ViewMut};
 use super::{ENOUGH, Input, MAX_HEAD_DIM, Place, Unit, scores};
 use crate::isa::{self, Isa};
@@ -97,7 +98,11 @@ impl Job<'_> {
             ahead(v, |next| &next.rows);
             let keys = start..start + n;
             if let Some(relative) = relative {
-                unit.corner(&self.input, relative.buckets, &queries, &keys).add(relative, &mut tiles.scores, scale);
+                Corner::new(unit, dims.heads, relative.buckets, &queries, &keys).add(
+                    relative,
+                    &mut tiles.scores,
+                    scale,
+                );
             }
             if let Some(cut) = unit.cut(&queries, &keys, window) {
                 cut.apply(&mut tiles.scores, m, n);

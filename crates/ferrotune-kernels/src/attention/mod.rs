@@ -243,17 +243,6 @@ impl Unit {
         (!is_whole).then_some(scores::Cut { query, key, window })
     }
 
-    /// Where the distances of a tile begin.
-    fn corner(
-        &self,
-        input: &Input<'_>,
-        buckets: Buckets<'_>,
-        queries: &Range<usize>,
-        keys: &Range<usize>,
-    ) -> relative::Corner {
-        relative::Corner::new(buckets, self, input.dims.heads, queries, keys)
-    }
-
     /// The part of the mask that drops probabilities of a tile, from this query and key on.
     fn mask(&self, mask: Mask, heads: usize, query: usize, key: usize) -> scores::TileMask {
         let token = self.rows.start + (query - self.queries.start);

@@ -67,9 +67,9 @@ pub(super) struct Corner {
 
 impl Corner {
     pub(super) fn new(
-        buckets: Buckets<'_>,
         unit: &Unit,
         heads: usize,
+        buckets: Buckets<'_>,
         queries: &Range<usize>,
         keys: &Range<usize>,
     ) -> Self {
@@ -80,8 +80,7 @@ impl Corner {
 
     /// The head's numbers in a row.
     fn columns(&self, row: usize, count: usize) -> Range<usize> {
-        let start = (row * self.heads + self.head) * count;
-        start..start + count
+        columns(row, self.head, self.heads, count)
     }
 
     /// The buckets of query number `i` of the tile with the keys in turn.
@@ -136,11 +135,16 @@ impl Corner {
     }
 }
 
+/// One head's numbers in a row.
+fn columns(row: usize, head: usize, heads: usize, count: usize) -> Range<usize> {
+    let start = (row * heads + head) * count;
+    start..start + count
+}
+
 /// Zeros in the columns of one head of some rows.
 pub(super) fn clear(memory: DisjointMut<'_>, rows: &Range<usize>, head: usize, heads: usize, count: usize) {
     for row in rows.clone() {
-        let start = (row * heads + head) * count;
         // SAFETY: these columns of these rows belong to the unit alone, whose task holds no other range of them.
-        unsafe { memory.range(start..start + count) }.fill(0.0);
+        unsafe { memory.range(columns(row, head, heads, count)) }.fill(0.0);
     }
 }

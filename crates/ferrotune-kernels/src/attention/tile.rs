@@ -1,8 +1,8 @@
 //! The tiles that forward and backward of attention are made of, and views of them and of one head's part of a matrix. Must not know
 //! sequences, targets or what is computed.
 //!
-//! A tile is at most [`TILE`] queries by [`TILE`] keys. Its rows lie `columns(keys)` apart, whole vectors: columns beyond the keys repeat the
-//! last key, and nobody may read them as a result.
+//! A tile is at most [`TILE`] queries by [`TILE`] keys. Its rows lie `columns(keys)` apart, whole vectors: columns beyond the keys repeat
+//! products with the last key, and nobody may read them as a result.
 
 use super::{MAX_HEAD_DIM, Place};
 use crate::par::DisjointMut;

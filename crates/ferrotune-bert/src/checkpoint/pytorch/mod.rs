@@ -40,8 +40,9 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// Reads what a file of `file_bytes` bytes says of its tensors, and checks it. Reads no data; allocates a small multiple of the
-/// pickle and of the archive's directory at most, which [`HEADER_CAP`](super::HEADER_CAP) bounds.
+/// Reads what a file of `file_bytes` bytes says of its tensors, and checks it. Reads no data, and of the pickle and the archive's directory no more than
+/// [`HEADER_CAP`](super::HEADER_CAP) allows; the `zip` crate reserves room for as many entries as the end of the archive says, which the file's size
+/// bounds.
 pub(crate) fn read_header(file: &mut File, file_bytes: u64, path: &Path) -> Result<Header, BertError> {
     let mut tensors = tensors_of(file, file_bytes).map_err(|fault| match fault {
         Fault::Format(problem) => BertError::Format { file: path.to_path_buf(), problem },
@@ -57,13 +58,15 @@ fn tensors_of(file: &mut File, file_bytes: u64) -> Result<Vec<StoredTensor>, Fau
     if first.starts_with(archive::MAGIC) {
         return archive::tensors(file, file_bytes);
     }
-    if first.first() == Some(&pickle::PROTO) {
+    // The length of a header of safetensors may begin as a pickle does.
+    let is_safetensors = first.get(8) == Some(&b'{');
+    if first.first() == Some(&pickle::PROTO) && !is_safetensors {
         return legacy::tensors(file, file_bytes);
     }
     Err(Fault::Format(match known_wrong_file(&first) {
         Some(kind) => kind.to_string(),
         None if first.is_empty() => format!("the file is empty; {DAMAGED}"),
-        None if first.get(8) == Some(&b'{') => {
+        None if is_safetensors => {
             "this is a safetensors file, not one of PyTorch: name it model.safetensors".to_string()
         }
         None => format!("is neither a zip archive nor a pickle, as files of PyTorch are; {DAMAGED}"),

@@ -51,13 +51,15 @@ fn no_tensor(name: &str, value: Value) -> String {
 /// One tensor at its place.
 fn placed(name: &str, tensor: &Tensor, objects: &Objects, begins: &[u64]) -> Result<StoredTensor, String> {
     let shape = numbers(&objects.lists[tensor.shape], "dimension")?;
-    let strides = numbers(&objects.lists[tensor.strides], "stride")?;
+    let mut strides = numbers(&objects.lists[tensor.strides], "stride")?;
     if shape.len() != strides.len() {
         return Err(format!("has {} dimensions and {} strides; {DAMAGED}", shape.len(), strides.len()));
     }
     if let Some(size) = shape.iter().find(|&&size| size > DIMENSION_CAP) {
         return Err(format!("has a dimension of {size}, at most {DIMENSION_CAP} is allowed; {DAMAGED}"));
     }
+    // That of a dimension of 1 leads nowhere, and may be anything.
+    strides.iter_mut().zip(&shape).filter(|(_, size)| **size == 1).for_each(|(stride, _)| *stride = 0);
     let (storage, offset) = (objects.storages[tensor.storage], unsigned(tensor.offset));
     let offset = offset.ok_or_else(|| format!("has no offset; {DAMAGED}"))?;
     let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));

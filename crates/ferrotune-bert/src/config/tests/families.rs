@@ -129,6 +129,9 @@ fn distances_have_the_rows_that_the_file_says() {
     assert_eq!(read("deberta-v2", said), logarithmic(8, 20));
     let config: EncoderConfig = family("deberta-v2", json!({"cls_dropout": 0.4})).parse().unwrap();
     assert_eq!([HeadKind::Sequence, HeadKind::Tokens].map(|kind| config.head_dropout(kind)), [0.4, 0.1]);
+    // transformers has no such key there.
+    let config: EncoderConfig = family("mpnet", json!({"classifier_dropout": 0.4})).parse().unwrap();
+    assert_eq!([HeadKind::Sequence, HeadKind::Tokens].map(|kind| config.head_dropout(kind)), [0.1, 0.1]);
 }
 
 #[test]

@@ -134,6 +134,8 @@ pub(super) fn added(
     let further = further.unwrap_or_else(of_model);
 
     let mut ids: HashMap<&str, u32> = (0..).zip(vocabulary).map(|(id, &(token, _))| (token, id)).collect();
+    // Behind all places of the vocabulary, in which a piece may stand that the family has put there already.
+    let mut next = vocabulary.len() as u32;
     let mut tokens: BTreeMap<u32, Token> = BTreeMap::new();
     let of_roles = layout.special_tokens();
     let all = with_ids.iter().map(|(&id, token)| (Some(id), token));
@@ -143,8 +145,10 @@ pub(super) fn added(
         if token.content.is_empty() {
             return Err("an added token is empty".to_owned());
         }
-        let next = ids.len() as u32;
-        let id = *ids.entry(&token.content).or_insert(next);
+        let id = *ids.entry(&token.content).or_insert_with(|| {
+            next += 1;
+            next - 1
+        });
         if let Some(wanted) = wanted.filter(|&wanted| wanted != id) {
             return Err(format!(
                 "the folder gives {} the id {wanted}, the vocabulary gives it {id}",

@@ -74,6 +74,12 @@ impl Layout {
         }
     }
 
+    /// What a model of the family reads, by transformers' names.
+    pub(super) fn inputs(self) -> Vec<&'static str> {
+        let types = (self == Layout::Deberta).then_some("token_type_ids");
+        ["input_ids"].into_iter().chain(types).chain(["attention_mask"]).collect()
+    }
+
     /// Whether blanks before the mask belong to it, if the folder does not say.
     pub(super) fn mask_takes_blanks(self) -> bool {
         self == Layout::Camembert

@@ -25,6 +25,8 @@ const TOKEN_MAP: &str = "special_tokens_map.json";
 const ADDED: &str = "added_tokens.json";
 /// The class that takes a `tokenizer.json` as it is, in transformers 4 and 5.
 const PLAIN_CLASS: &str = "PreTrainedTokenizerFast";
+/// What such a class is called too.
+const PLAIN_CLASSES: [&str; 3] = [PLAIN_CLASS, "PreTrainedTokenizer", "TokenizersBackend"];
 
 /// A tokenizer that was made.
 pub(super) struct Converted {
@@ -47,25 +49,22 @@ pub fn tokenizer_files(dir: &Path) -> Vec<&'static str> {
 /// The files, with their content, that a copy of the folder needs so that its tokenizer is in `tokenizer.json`: none where it is, or where the folder has no
 /// tokenizer.
 ///
-/// Of DeBERTa that is also a `tokenizer_config.json`, because its class in transformers 5 leaves out a part of `tokenizer.json`, the map of
-/// characters: the file names the class that takes it whole.
+/// That is also a `tokenizer_config.json` which names the class that takes `tokenizer.json` whole: the families' classes of transformers 5 build the tokenizer
+/// anew, and leave out the map of characters (DeBERTa's) or tokens that the model alone sets apart (the others').
 ///
 /// # Errors
 /// The SentencePiece model, or a file beside it, cannot be used.
 pub fn tokenizer_to_save(dir: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, DataError> {
     let Some(Converted { json, layout, mut config, .. }) = convert(dir)? else { return Ok(Vec::new()) };
-    let mut files = vec![(TOKENIZER, json)];
-    if layout == Layout::Deberta {
-        config["tokenizer_class"] = PLAIN_CLASS.into();
-        config["model_input_names"] = json!(["input_ids", "token_type_ids", "attention_mask"]);
-        for (role, name) in ROLES.into_iter().zip(layout.special_tokens()) {
-            if config[role].is_null() {
-                config[role] = name.into();
-            }
+    config["tokenizer_class"] = PLAIN_CLASS.into();
+    config["model_input_names"] = layout.inputs().into();
+    for (role, name) in ROLES.into_iter().zip(layout.special_tokens()) {
+        if config[role].is_null() {
+            config[role] = name.into();
         }
-        files.push((CONFIG, serde_json::to_vec_pretty(&config).expect("a JSON document can be written")));
     }
-    Ok(files)
+    let config = serde_json::to_vec_pretty(&config).expect("a JSON document can be written");
+    Ok(vec![(TOKENIZER, json), (CONFIG, config)])
 }
 
 /// The tokenizer of a folder that has only a SentencePiece model; nothing where there is a `tokenizer.json`, or neither.
@@ -129,12 +128,14 @@ fn tokenizer_json(layout: Layout, model: &Model, said: &Said) -> Result<Value, S
     }))
 }
 
-/// The family that a folder belongs to, as transformers finds the class of a tokenizer: by its name, else by the kind of model.
+/// The family that a folder belongs to, as transformers finds the class of a tokenizer: by its name, else, or if that says nothing, by the kind of model.
 fn layout(dir: &Path, config: &Value) -> Result<Option<Layout>, DataError> {
     let model = json_file(dir, "config.json")?;
-    let classes = [&config["tokenizer_class"], &model["tokenizer_class"]];
-    let by_class = classes.into_iter().filter_map(Value::as_str).find_map(Layout::of_class);
-    Ok(by_class.or_else(|| Layout::of_model_type(model["model_type"].as_str()?)))
+    let class = [&config["tokenizer_class"], &model["tokenizer_class"]].into_iter().find_map(Value::as_str);
+    Ok(match class.filter(|class| !PLAIN_CLASSES.contains(class)) {
+        Some(class) => Layout::of_class(class),
+        None => model["model_type"].as_str().and_then(Layout::of_model_type),
+    })
 }
 
 /// A file of JSON, which is an object; an empty one where there is no such file.

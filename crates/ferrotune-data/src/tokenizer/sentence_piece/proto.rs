@@ -97,7 +97,7 @@ impl Model {
             Ok(_) => return malformed("it is no SentencePiece model: it has no pieces".to_owned()),
             Err(error) => return malformed(format!("it is no SentencePiece model, or a damaged one ({error})")),
         };
-        let mut seen = HashSet::with_capacity(model.pieces.len());
+        let mut seen = HashSet::new();
         for (id, piece) in model.pieces.iter().enumerate() {
             if piece.text().is_empty() {
                 return malformed(format!("its piece {id} is empty"));

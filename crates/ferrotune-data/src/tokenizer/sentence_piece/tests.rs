@@ -85,8 +85,7 @@ fn what_is_saved_needs_no_model_and_reads_the_same() {
         assert!(sources[0].ends_with(".model") && sources.iter().all(|file| at(file).exists()), "{sources:?}");
         let files = tokenizer_to_save(folder.path()).unwrap();
         let names: Vec<_> = files.iter().map(|file| file.0).collect();
-        let of_deberta = name.starts_with("deberta");
-        assert_eq!(names, if of_deberta { vec![TOKENIZER, CONFIG] } else { vec![TOKENIZER] }, "{name}");
+        assert_eq!(names, [TOKENIZER, CONFIG], "{name}");
         std::fs::remove_file(at(sources[0])).unwrap();
         files.iter().for_each(|(file, content)| std::fs::write(at(file), content).unwrap());
         let tokenizer = Tokenizer::from_folder(folder.path(), 64).unwrap();
@@ -95,14 +94,13 @@ fn what_is_saved_needs_no_model_and_reads_the_same() {
         assert!(tokenizer.masking(true).is_ok(), "{name} has a mask and words");
         assert_eq!(tokenizer_files(folder.path()), [TOKENIZER]);
         assert_eq!(tokenizer_to_save(folder.path()).unwrap(), []);
-        if of_deberta {
-            let config: Value = serde_json::from_slice(&std::fs::read(at(CONFIG)).unwrap()).unwrap();
-            assert_eq!(
-                (&config["tokenizer_class"], &config["mask_token"]),
-                (&json!("PreTrainedTokenizerFast"), &json!("[MASK]"))
-            );
-            assert_eq!(config["vocab_type"], "spm", "the rest stays");
-        }
+        let config: Value = serde_json::from_slice(&std::fs::read(at(CONFIG)).unwrap()).unwrap();
+        let of_deberta = name.starts_with("deberta");
+        assert_eq!(config["tokenizer_class"], "PreTrainedTokenizerFast", "{name}");
+        assert_eq!(config["pad_token"], if of_deberta { "[PAD]" } else { "<pad>" }, "{name}");
+        let inputs = config["model_input_names"].as_array().unwrap();
+        assert_eq!(inputs.contains(&json!("token_type_ids")), of_deberta, "{name}");
+        assert!(!of_deberta || config["vocab_type"] == "spm", "{name}: the rest stays");
     }
 }
 
@@ -281,6 +279,14 @@ fn models() {
 
 #[test]
 fn folders() {
+    check_file(
+        "deberta",
+        CONFIG,
+        r#"{"tokenizer_class": "T5Tokenizer"}"#,
+        expect![
+            "no tokenizer can be made of DIR/spm.model: it is read for the families deberta-v2, xlm-roberta and camembert, and the folder is of another; save the model's fast tokenizer, tokenizer.json, beside it"
+        ],
+    );
     check_file(
         "deberta",
         "config.json",
