@@ -31,8 +31,8 @@ pub struct PassDistances {
 enum Read {
     /// Each token's scores, `(t, heads·rows)`: the same for all tokens, and for all layers.
     Bias(Var),
-    /// The embeddings of distances that the pass has, `(n, hidden)`, the first of them in this row of the table.
-    Embeddings { embedded: Var, first_row: usize },
+    /// The embeddings of distances that the pass has, `(n, hidden)`, from the last row of the table down, but for so many.
+    Embeddings { embedded: Var, above: usize },
 }
 
 impl Distances {
@@ -78,13 +78,14 @@ impl Distances {
             let scores = ops::Distances { buckets: rows.into(), count: self.rows.count(), by_key: false };
             return PassDistances { scores, read: Read::Bias(bias) };
         };
+        // From the last row up: so the farther a key lies behind its query, the higher its bucket, and neighbouring distances lie side by side.
         let found = span(&rows);
-        let first = *found.start();
-        let buckets = rows.iter().map(|row| row - first).collect();
+        let last = *found.end();
+        let buckets = rows.iter().map(|row| last - row).collect();
         let scores = ops::Distances { buckets, count: found.clone().count(), by_key: true };
-        let embedded = tape.apply(ops::Embeddings { ids: vec![found.collect()] }, &[table]);
+        let embedded = tape.apply(ops::Embeddings { ids: vec![found.rev().collect()] }, &[table]);
         let embedded = norm.forward(tape, embedded);
-        PassDistances { scores, read: Read::Embeddings { embedded, first_row: first as usize } }
+        PassDistances { scores, read: Read::Embeddings { embedded, above: self.rows.count() - 1 - last as usize } }
     }
 }
 
@@ -115,8 +116,8 @@ impl PassDistances {
                 Some(rows) => (vec![tape.apply(ops::GatherRows { rows: rows.to_vec() }, &[bias])], 1),
                 None => (vec![bias], 1),
             },
-            Read::Embeddings { embedded, first_row } => {
-                let dropouts = dropouts.on_distances(first_row);
+            Read::Embeddings { embedded, above } => {
+                let dropouts = dropouts.on_distances(above);
                 let embedded = super::drop(tape, embedded, dropouts.mask(Site::Distances, layer), None);
                 let place = Place { dropouts: &dropouts, layer, rows: None };
                 let [queries, keys] =

@@ -102,9 +102,10 @@ impl Dropouts {
         Dropouts { first_token: token, first_row: row, ..self }
     }
 
-    /// The same for what a layer makes of the embeddings of distances, from this row of their table on: one mask for all passes of a batch.
-    pub(super) fn on_distances(self, first_row: usize) -> Dropouts {
-        Dropouts { first_token: first_row, on_distances: true, ..self }
+    /// The same for what a layer makes of the embeddings of distances, counted from the last row of their table down, but for the first so many: one mask for
+    /// all passes of a batch.
+    pub(super) fn on_distances(self, above: usize) -> Dropouts {
+        Dropouts { first_token: above, on_distances: true, ..self }
     }
 
     /// The mask of what the adapter of a linear layer reads, `(t, width)`: dropped with probability `p`.

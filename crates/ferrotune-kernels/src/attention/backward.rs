@@ -164,7 +164,12 @@ impl Job<'_> {
         );
         self.ahead(next, 1);
         if let Some(relative) = relative {
-            Corner::new(unit, dims.heads, relative.buckets, &queries, &keys).add(relative, &mut tiles.scores, scale);
+            Corner::new(unit, dims.heads, relative.buckets, &queries, &keys).add(
+                self.isa,
+                relative,
+                &mut tiles.scores,
+                scale,
+            );
         }
         if let Some(cut) = unit.cut(&queries, &keys, window) {
             cut.apply(&mut tiles.scores, m, n);
@@ -184,7 +189,7 @@ impl Job<'_> {
                 corner.add_to_queries(memory, buckets, grads);
             }
             if let Some((memory, _)) = by_key {
-                corner.add_to_keys(memory, buckets, grads);
+                relative::add_to_keys(self.isa, corner, memory, buckets, grads);
             }
         }
 

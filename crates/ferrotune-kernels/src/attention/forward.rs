@@ -99,6 +99,7 @@ impl Job<'_> {
             let keys = start..start + n;
             if let Some(relative) = relative {
                 Corner::new(unit, dims.heads, relative.buckets, &queries, &keys).add(
+                    self.isa,
                     relative,
                     &mut tiles.scores,
                     scale,

@@ -14,7 +14,9 @@ use std::ops::Range;
 
 use super::Unit;
 use super::tile::{self, Scores};
+use crate::isa::{Isa, dispatch};
 use crate::par::DisjointMut;
+use crate::vector::{LANES, Vector, Wide};
 
 /// Scores by distance; see the head of the file.
 #[derive(Clone, Copy, Debug)]
@@ -88,48 +90,115 @@ impl Corner {
         &buckets.of[self.first - i..][..self.keys]
     }
 
-    /// The buckets of key number `j` of the tile with the queries in turn.
-    fn of_key<'a>(&self, buckets: Buckets<'a>, j: usize) -> impl Iterator<Item = &'a u32> {
-        buckets.of[self.first + j + 1 - self.queries..][..self.queries].iter().rev()
+    /// The buckets of key number `j` of the tile with the queries in turn, the last one first.
+    fn of_key<'a>(&self, buckets: Buckets<'a>, j: usize) -> &'a [u32] {
+        &buckets.of[self.first + j + 1 - self.queries..][..self.queries]
+    }
+
+    /// Whether all distances of the tile have buckets of their own, one after the other. Then a query's or key's numbers for the tile lie side by side.
+    fn is_run(&self, buckets: Buckets<'_>) -> bool {
+        let all = &buckets.of[self.first + 1 - self.queries..][..self.queries + self.keys - 1];
+        all.windows(2).all(|pair| pair[1] == pair[0] + 1)
     }
 
     /// Adds scores of distances to those of products, which are scaled already.
-    pub(super) fn add(&self, relative: Relative<'_>, scores: &mut Scores, scale: f32) {
+    pub(super) fn add(&self, isa: Isa, relative: Relative<'_>, scores: &mut Scores, scale: f32) {
         let Relative { by_query, by_key, buckets } = relative;
-        let width = tile::columns(self.keys);
+        let (is_run, width) = (self.is_run(buckets), tile::columns(self.keys));
         for (i, row) in scores.0.chunks_exact_mut(width).take(self.queries).enumerate() {
-            let numbers = &by_query[self.columns(self.query + i, buckets.count)];
-            for (s, &bucket) in row.iter_mut().zip(self.of_query(buckets, i)) {
-                *s += scale * numbers[bucket as usize];
+            let (numbers, of) = (&by_query[self.columns(self.query + i, buckets.count)], self.of_query(buckets, i));
+            if is_run {
+                let numbers = &numbers[of[0] as usize..][..of.len()];
+                row.iter_mut().zip(numbers).for_each(|(s, number)| *s += scale * number);
+            } else {
+                row.iter_mut().zip(of).for_each(|(s, &bucket)| *s += scale * numbers[bucket as usize]);
             }
         }
-        let Some(by_key) = by_key else { return };
-        for j in 0..self.keys {
-            let numbers = &by_key[self.columns(self.key + j, buckets.count)];
-            for (s, &bucket) in scores.0[j..].iter_mut().step_by(width).zip(self.of_key(buckets, j)) {
-                *s += scale * numbers[bucket as usize];
-            }
+        if let Some(by_key) = by_key {
+            add_columns(isa, *self, by_key, buckets, scores, scale);
         }
     }
 
     /// Adds the gradients of a tile's unscaled scores to those of the queries' numbers.
     pub(super) fn add_to_queries(&self, memory: DisjointMut<'_>, buckets: Buckets<'_>, grads: &Scores) {
+        let is_run = self.is_run(buckets);
         for (i, row) in grads.0.chunks_exact(tile::columns(self.keys)).take(self.queries).enumerate() {
             // SAFETY: these columns of these rows belong to the unit alone, whose task holds no other range of them.
             let numbers = unsafe { memory.range(self.columns(self.query + i, buckets.count)) };
-            for (g, &bucket) in row.iter().zip(self.of_query(buckets, i)) {
-                numbers[bucket as usize] += g;
+            let of = self.of_query(buckets, i);
+            if is_run {
+                numbers[of[0] as usize..][..of.len()].iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
+            } else {
+                row.iter().zip(of).for_each(|(g, &bucket)| numbers[bucket as usize] += g);
             }
         }
     }
+}
 
-    /// The same for the keys' numbers.
-    pub(super) fn add_to_keys(&self, memory: DisjointMut<'_>, buckets: Buckets<'_>, grads: &Scores) {
-        for j in 0..self.keys {
-            // SAFETY: as above.
-            let numbers = unsafe { memory.range(self.columns(self.key + j, buckets.count)) };
-            for (g, &bucket) in grads.0[j..].iter().step_by(tile::columns(self.keys)).zip(self.of_key(buckets, j)) {
-                numbers[bucket as usize] += g;
+dispatch! {
+    /// [`Corner::add`] of the keys' numbers.
+    fn add_columns(corner: Corner, by_key: &[f32], buckets: Buckets<'_>, scores: &mut Scores, scale: f32) = add_columns_body;
+    /// Adds the gradients of a tile's unscaled scores to those of the keys' numbers.
+    pub(super) fn add_to_keys(corner: Corner, memory: DisjointMut<'_>, buckets: Buckets<'_>, grads: &Scores) = add_to_keys_body;
+}
+
+/// A key's numbers are a column of the tile, from its last query up: blocks of 16 by 16 are transposed. Product and sum are rounded one by one on every set.
+#[inline(always)]
+fn add_columns_body<L: Wide>(corner: Corner, by_key: &[f32], buckets: Buckets<'_>, scores: &mut Scores, scale: f32) {
+    let (is_run, width) = (corner.is_run(buckets), tile::columns(corner.keys));
+    for first_key in (0..corner.keys).step_by(LANES) {
+        for from in (0..corner.queries).step_by(LANES) {
+            let count = LANES.min(corner.queries - from);
+            // SAFETY: `dispatch!` enables the set. Loads take `count` elements of a slice of as many; rows of the tile are whole vectors wide.
+            unsafe {
+                let mut block = [L::Vector::zero(); LANES];
+                for (j, column) in (first_key..corner.keys).zip(&mut block) {
+                    let numbers = &by_key[corner.columns(corner.key + j, buckets.count)];
+                    let of = &corner.of_key(buckets, j)[from..from + count];
+                    *column = if is_run {
+                        L::Vector::load_first(numbers[of[0] as usize..][..count].as_ptr(), count)
+                    } else {
+                        let mut found = [0.0; LANES];
+                        found.iter_mut().zip(of).for_each(|(found, &bucket)| *found = numbers[bucket as usize]);
+                        L::Vector::load(found.as_ptr())
+                    };
+                }
+                for (up, numbers) in L::Vector::transpose(block).into_iter().take(count).enumerate() {
+                    let at = (corner.queries - 1 - from - up) * width + first_key;
+                    let row = scores.0[at..at + LANES].as_mut_ptr();
+                    L::Vector::load(row).add(numbers.mul(L::Vector::splat(scale))).store(row);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add_to_keys_body<L: Wide>(corner: Corner, memory: DisjointMut<'_>, buckets: Buckets<'_>, grads: &Scores) {
+    let (is_run, width) = (corner.is_run(buckets), tile::columns(corner.keys));
+    for first_key in (0..corner.keys).step_by(LANES) {
+        for from in (0..corner.queries).step_by(LANES) {
+            let count = LANES.min(corner.queries - from);
+            // SAFETY: `dispatch!` enables the set. Rows of the tile are whole vectors wide; loads and stores take `count` elements of a slice of as many. The
+            // columns of these rows belong to the unit alone, whose task holds no other range of them.
+            unsafe {
+                let mut block = [L::Vector::zero(); LANES];
+                for (up, row) in block.iter_mut().take(count).enumerate() {
+                    let at = (corner.queries - 1 - from - up) * width + first_key;
+                    *row = L::Vector::load(grads.0[at..at + LANES].as_ptr());
+                }
+                for (j, column) in (first_key..corner.keys).zip(L::Vector::transpose(block)) {
+                    let numbers = memory.range(corner.columns(corner.key + j, buckets.count));
+                    let of = &corner.of_key(buckets, j)[from..from + count];
+                    if is_run {
+                        let sums = numbers[of[0] as usize..][..count].as_mut_ptr();
+                        L::Vector::load_first(sums, count).add(column).store_first(sums, count);
+                    } else {
+                        let mut grads = [0.0; LANES];
+                        column.store(grads.as_mut_ptr());
+                        grads.iter().zip(of).for_each(|(g, &bucket)| numbers[bucket as usize] += g);
+                    }
+                }
             }
         }
     }

@@ -47,16 +47,16 @@ impl Case {
         Case { window: Some(window), ..self }
     }
 
-    /// The same with scores by distance. Distances up to `linear` have buckets of their own, in no particular order, and those beyond share some.
-    fn by_distance(self, linear: i64, has_keys: bool) -> Case {
+    /// The same with scores by distance. Distances up to `linear` have buckets of their own, side by side or in no particular order, and those beyond share some.
+    fn by_distance(self, linear: i64, is_ordered: bool, has_keys: bool) -> Case {
         let longest = self.offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])).max().unwrap_or(0);
         // One distance more than there is.
         let near = |distance: i64| {
             if distance.abs() <= linear { distance } else { distance.signum() * (linear + distance.abs() % 3) }
         };
-        let count = 2 * (linear + 2) as usize + 1;
+        let (count, step) = (2 * (linear + 2) as usize + 1, if is_ordered { 1 } else { 2 });
         let of =
-            (-longest..=longest).map(|distance| ((near(distance) + linear + 2) * 2 % count as i64) as u32).collect();
+            (-longest..=longest).map(|distance| ((near(distance) + linear + 2) * step % count as i64) as u32).collect();
         let n = self.tokens() * self.dims.heads * count;
         let distances = Distances { by_query: values(5, n), by_key: has_keys.then(|| values(6, n)), of, count };
         Case { distances: Some(distances), ..self }
@@ -211,9 +211,11 @@ fn scores_by_distance_follow_the_textbook() {
                 (&[63, 200, 7], 20),
                 (&[300], 64),
             ] {
-                Case::new(lengths, 2, 16, mask).by_distance(linear, has_keys).check();
+                for is_ordered in [false, true] {
+                    Case::new(lengths, 2, 16, mask).by_distance(linear, is_ordered, has_keys).check();
+                }
             }
-            Case::new(&[70, 200], 3, 32, mask).by_distance(20, has_keys).within(30).check();
+            Case::new(&[70, 200], 3, 32, mask).by_distance(20, true, has_keys).within(30).check();
         }
     }
 }
@@ -263,12 +265,15 @@ fn a_few_queries_get_the_bits_of_the_full_computation() {
         (vec![300, 5, 70], 1, Some(64), None),
         (vec![200, 9], 66, Some(10), None),
         (vec![200], 0, Some(10), None),
-        (vec![23, 1, 70, 0, 64], 1, None, Some(20)),
-        (vec![130, 5], 66, None, Some(20)),
-        (vec![9], 0, None, Some(3)),
+        (vec![23, 1, 70, 0, 64], 1, None, Some((20, false))),
+        (vec![23, 1, 70, 0, 64], 1, None, Some((80, true))),
+        (vec![130, 5], 66, None, Some((20, false))),
+        (vec![130, 5], 66, None, Some((100, true))),
+        (vec![9], 0, None, Some((3, true))),
     ] {
         let case = Case { window, ..Case::new(&lengths, 2, 16, Mask::new(0.1, 5, 6, 7, 8)) };
-        let case = if let Some(linear) = linear { case.by_distance(linear, true) } else { case };
+        let case =
+            if let Some((linear, is_ordered)) = linear { case.by_distance(linear, is_ordered, true) } else { case };
         let (w, heads) = (case.dims.width(), case.dims.heads);
         let mut query_offsets = vec![0u32];
         lengths.iter().for_each(|&n| query_offsets.push(query_offsets.last().unwrap() + n.min(count) as u32));
