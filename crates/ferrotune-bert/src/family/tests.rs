@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkpoint::LoadReport;
-use crate::config::EncoderConfig;
+use crate::config::{DistanceRows, EncoderConfig};
 use crate::freeze;
 use crate::lora::{self, LoraSpec, Target};
 use crate::model::{Dropouts, EncoderClassifier, HeadKind, Sequences};
@@ -204,12 +204,8 @@ fn other_positions_are_no_rows_of_a_table() {
 /// A table whose logarithms leave out rows: what a pass says that it reads is what it looks up, these rows too.
 #[test]
 fn rows_between_those_of_distances_are_read_too() {
-    let changes = [("position_buckets", 16), ("max_position_embeddings", 12)];
-    let mut document = serde_json::json!({"model_type": "deberta-v2", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "intermediate_size": 12, "relative_attention": true, "share_att_key": true,
-        "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm", "position_biased_input": false});
-    changes.into_iter().for_each(|(key, number)| document[key] = number.into());
-    let config: EncoderConfig = document.to_string().parse().unwrap();
+    let distance_rows = Some(DistanceRows::Logarithmic { span: 16, furthest: 12 });
+    let config = EncoderConfig { distance_rows, ..config(&deberta::DEBERTA) };
     let (model, layout) = EncoderClassifier::new(&config, 2);
     let params = Params::init(&Cpu, layout, 5);
     let input = Sequences {

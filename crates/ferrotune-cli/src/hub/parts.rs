@@ -17,6 +17,8 @@ pub const INDEX: &str = "model.safetensors.index.json";
 /// Both as PyTorch wrote them, for models without the first two.
 const PYTORCH_WEIGHTS: &str = "pytorch_model.bin";
 const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
+/// The first of them that is there is read.
+const IN_ORDER: [&str; 4] = [WEIGHTS, INDEX, PYTORCH_WEIGHTS, PYTORCH_INDEX];
 /// What a model without any of them lacks.
 const SOME_WEIGHTS: &str = "model.safetensors or pytorch_model.bin";
 /// The model's sizes.
@@ -35,8 +37,7 @@ pub fn wanted(listed: &[String]) -> Result<Vec<String>, &'static str> {
     if !has(CONFIG) {
         return Err(CONFIG);
     }
-    let weights = [WEIGHTS, INDEX, PYTORCH_WEIGHTS, PYTORCH_INDEX];
-    let weights = weights.into_iter().find(|name| has(name)).ok_or(SOME_WEIGHTS)?;
+    let weights = IN_ORDER.into_iter().find(|name| has(name)).ok_or(SOME_WEIGHTS)?;
     if !VOCABULARIES.into_iter().any(has) {
         return Err(VOCABULARIES[0]);
     }
@@ -77,7 +78,7 @@ pub fn is_complete(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
     let has_all = |index: &str| shards(&folder.join(index)).is_ok_and(|shards| shards.iter().all(|name| has(name)));
     // A list of shards comes first wherever it is read first, complete or not.
-    let weights = match [WEIGHTS, INDEX, PYTORCH_WEIGHTS, PYTORCH_INDEX].into_iter().find(|name| has(name)) {
+    let weights = match IN_ORDER.into_iter().find(|name| has(name)) {
         Some(index) if is_index(index) => has_all(index),
         found => found.is_some(),
     };

@@ -163,17 +163,7 @@ impl Job<'_> {
             d,
         );
         self.ahead(next, 1);
-        if let Some(relative) = relative {
-            Corner::new(unit, dims.heads, relative.buckets, &queries, &keys).add(
-                self.isa,
-                relative,
-                &mut tiles.scores,
-                scale,
-            );
-        }
-        if let Some(cut) = unit.cut(&queries, &keys, window) {
-            cut.apply(&mut tiles.scores, m, n);
-        }
+        unit.place(self.isa, &self.input, &queries, &keys, &mut tiles.scores);
         let grads = ViewMut::of_scores(&mut tiles.grads, m, columns);
         product::product(self.isa, grads, Finish::SET, dctx, View::of_tile(&tiles.values, columns), d);
         self.ahead(next, 2);

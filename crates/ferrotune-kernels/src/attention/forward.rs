@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::product::{self, Finish};
-use super::relative::Corner;
 use super::tile::{self, Aligned, Scores, TILE, Transposed, View, ViewMut};
 use super::{ENOUGH, Input, MAX_HEAD_DIM, Place, Unit, scores};
 use crate::isa::{self, Isa};
@@ -68,7 +67,7 @@ impl Job<'_> {
 
     /// One tile of queries against all keys of the sequence that some of them see. Meanwhile, what `next` needs is fetched.
     fn queries(&self, unit: &Unit, queries: Range<usize>, next: Option<&Unit>, tiles: &mut Tiles) {
-        let Input { sources, dims, scale, mask, window, relative, .. } = self.input;
+        let Input { sources, dims, scale, mask, window, .. } = self.input;
         let (d, width, m) = (dims.head_dim, dims.width(), queries.len());
         let [q, k, v] = self.places;
         let view = |place: Place, unit: &Unit, row| View::of_head(sources[place.source], place, row, unit.head * d);
@@ -96,18 +95,7 @@ impl Job<'_> {
             let keys = View::of_tile(&tiles.keys, columns);
             product::product(self.isa, out, Finish::SET, view(q, unit, queries.start), keys, d);
             ahead(v, |next| &next.rows);
-            let keys = start..start + n;
-            if let Some(relative) = relative {
-                Corner::new(unit, dims.heads, relative.buckets, &queries, &keys).add(
-                    self.isa,
-                    relative,
-                    &mut tiles.scores,
-                    scale,
-                );
-            }
-            if let Some(cut) = unit.cut(&queries, &keys, window) {
-                cut.apply(&mut tiles.scores, m, n);
-            }
+            unit.place(self.isa, &self.input, &queries, &(start..start + n), &mut tiles.scores);
             let mask = unit.mask(mask, dims.heads, queries.start, start);
             scores::softmax(self.isa, &mut tiles.scores, &mut max, &mut sum, &mut rescale, m, n, mask);
             ahead(q, |next| &next.queries);

@@ -35,6 +35,7 @@ mod tile;
 
 use std::ops::Range;
 
+use crate::isa::Isa;
 use crate::mask::Mask;
 
 pub use backward::{backward, backward_scratch};
@@ -232,6 +233,24 @@ impl Unit {
     /// Whole tiles of queries among which are all that see some of these keys; none where the sequence has no such queries.
     fn queries_of(&self, keys: &Range<usize>, window: Option<u32>) -> Range<usize> {
         near(keys, self.rows.start, &self.queries, window)
+    }
+
+    /// From scaled products of a tile to its scores: adds what distances do, and takes out what a window does.
+    fn place(
+        &self,
+        isa: Isa,
+        input: &Input<'_>,
+        queries: &Range<usize>,
+        keys: &Range<usize>,
+        scores: &mut tile::Scores,
+    ) {
+        if let Some(relative) = input.relative {
+            let corner = relative::Corner::new(self, input.dims.heads, relative.buckets, queries, keys);
+            corner.add(isa, relative, scores, input.scale);
+        }
+        if let Some(cut) = self.cut(queries, keys, input.window) {
+            cut.apply(scores, queries.len(), keys.len());
+        }
     }
 
     /// What a window leaves of a tile; nothing is cut where every query of it sees every key.
